@@ -1,0 +1,658 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How to add an option: a field in struct config, a row here. Then `ninja man` rewrites the
+ * generated sections of man/llmprobe.1; loader, flags, help, completion and schema follow by
+ * themselves.
+ */
+#include "config/options.h"
+
+#include <string.h>
+
+#define BIT(id)	 (1u << (id))
+#define FIELD(f) offsetof(struct config, f)
+
+enum {
+	/* Commands that run probes on a target. */
+	TRACE = BIT(COMMAND_REPL) | BIT(COMMAND_RECORD) | BIT(COMMAND_OVERHEAD) | BIT(COMMAND_TOP),
+	/* Commands that look at one. */
+	TARGET = TRACE | BIT(COMMAND_DOCTOR),
+	/* Commands that store a run. */
+	STORE = BIT(COMMAND_REPL) | BIT(COMMAND_RECORD),
+	VIEW = BIT(COMMAND_REPORT) | BIT(COMMAND_STAT) | BIT(COMMAND_DAG) | BIT(COMMAND_TIMELINE) |
+	       BIT(COMMAND_DIFF) | BIT(COMMAND_HTML) | BIT(COMMAND_EXPORT),
+	SCRIPT = BIT(COMMAND_SCRIPT),
+	EVERY = BIT(COMMAND_COUNT) - 1,
+};
+
+static const char *const buffer_types[] = {"ring", "perf", NULL};
+static const char *const op_modes[] = {"events", "summary", NULL};
+static const char *const colour_modes[] = {"auto", "always", "never", NULL};
+static const char *const script_formats[] = {"text", "json", NULL};
+static const char *const script_bufferings[] = {"line", "full", "none", NULL};
+
+const struct option option_table[] = {
+	{
+		.flag = "config",
+		.letter = 'c',
+		.type = OPTION_PATH,
+		.commands = EVERY & ~SCRIPT,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(config_file),
+		.arg = "FILE",
+		.complete = COMPLETE_FILE,
+		.help = "Read the configuration from FILE. No other file is ever looked for. "
+			"Values from the command line win over those of the file.",
+	},
+	{
+		.key = "target.pid",
+		.flag = "pid",
+		.letter = 'p',
+		.type = OPTION_INT,
+		.commands = TARGET | SCRIPT,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(target.pid),
+		.min = 1,
+		.max = 4194304,
+		.arg = "PID",
+		.complete = COMPLETE_PID,
+		.help = "Trace the process PID, its threads and its children.",
+	},
+	{
+		.key = "target.exe",
+		.flag = "exe",
+		.type = OPTION_PATH,
+		.commands = TARGET,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(target.exe),
+		.arg = "PATH",
+		.complete = COMPLETE_FILE,
+		.help = "Trace every process that maps the executable or library PATH.",
+	},
+	{
+		.key = "target.command",
+		.type = OPTION_COMMAND,
+		.commands = TARGET & ~BIT(COMMAND_TOP),
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(target.command),
+		.arg = "CMD...",
+		.complete = COMPLETE_PROGRAM,
+		.help = "Start this command stopped, attach the probes, then let it run. On the "
+			"command line it follows --, in the file it is a list of arguments or a "
+			"string that is split at spaces.",
+	},
+	{
+		.key = "target.engine",
+		.flag = "engine",
+		.type = OPTION_STRING,
+		.commands = TARGET,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(target.engine),
+		.def = "auto",
+		.arg = "NAME",
+		.complete = COMPLETE_ENGINE,
+		.help = "Take the probe points from this engine file (llmprobe list engines). auto "
+			"tries all of them.",
+	},
+	{
+		.key = "levels",
+		.flag = "levels",
+		.letter = 'l',
+		.type = OPTION_LEVELS,
+		.commands = TRACE | BIT(COMMAND_DOCTOR),
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level),
+		.arg = "LEVEL,...",
+		.complete = COMPLETE_LEVEL,
+		.help = "Switch on exactly these levels: token, graph, operator, scheduler, "
+			"counters, or all or none. When no level is named anywhere, record takes "
+			"token, graph, operator and scheduler, everything else token and graph.",
+	},
+	{
+		.key = "levels.token",
+		.type = OPTION_BOOL,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level[LEVEL_TOKEN]),
+		.def = "true",
+		.complete = COMPLETE_CHOICES,
+		.help = "One row per decode or encode call: phase, number of tokens, times.",
+	},
+	{
+		.key = "levels.graph",
+		.type = OPTION_BOOL,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level[LEVEL_GRAPH]),
+		.def = "true",
+		.complete = COMPLETE_CHOICES,
+		.help = "One row per graph that a backend computes.",
+	},
+	{
+		.key = "levels.operator",
+		.type = OPTION_BOOL,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level[LEVEL_OPERATOR]),
+		.def = "false",
+		.complete = COMPLETE_CHOICES,
+		.help = "One row per operator and worker thread: compute time and barrier wait.",
+	},
+	{
+		.key = "levels.scheduler",
+		.type = OPTION_BOOL,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level[LEVEL_SCHEDULER]),
+		.def = "false",
+		.complete = COMPLETE_CHOICES,
+		.help = "When the target's threads ran, waited for a CPU (and who had it) or "
+			"slept.",
+	},
+	{
+		.key = "levels.counters",
+		.type = OPTION_BOOL,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(level[LEVEL_COUNTERS]),
+		.def = "false",
+		.complete = COMPLETE_CHOICES,
+		.help = "Counter values per operator row. Follows trace_pmc unless it is set "
+			"itself.",
+	},
+	{
+		.key = "operators.include",
+		.flag = "include-op",
+		.type = OPTION_LIST,
+		.commands = TRACE,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(operators.include),
+		.def = "*",
+		.arg = "GLOB,...",
+		.help = "Trace only operators whose op or tensor name matches one of these "
+			"patterns "
+			"(* and ?).",
+	},
+	{
+		.key = "operators.exclude",
+		.flag = "exclude-op",
+		.type = OPTION_LIST,
+		.commands = TRACE,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(operators.exclude),
+		.arg = "GLOB,...",
+		.help = "Leave out operators whose op or tensor name matches one of these "
+			"patterns.",
+	},
+	{
+		.key = "operators.mode",
+		.flag = "operator-mode",
+		.type = OPTION_ENUM,
+		.commands = TRACE,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(operators.mode),
+		.choices = op_modes,
+		.def = "events",
+		.arg = "MODE",
+		.complete = COMPLETE_CHOICES,
+		.help = "events stores every operator that ran. summary adds up count, sum, "
+			"minimum, "
+			"maximum and a histogram per tensor in the kernel and sends no events.",
+	},
+	{
+		.key = "operators.barrier",
+		.flag = "barrier",
+		.type = OPTION_BARRIER,
+		.commands = TRACE,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(operators.barrier_every),
+		.min = 0,
+		.max = 1000000,
+		.def = "always",
+		.arg = "always|never|N",
+		.complete = COMPLETE_CHOICES,
+		.help = "Tell compute time from barrier wait on every decode, on none (fewer probe "
+			"hits: an operator then lasts until the next one begins) or on every Nth "
+			"decode only.",
+	},
+	{
+		.key = "trace_tensor_dimensions",
+		.flag = "dimensions",
+		.type = OPTION_BOOL,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(tensor_dimensions),
+		.def = "true",
+		.complete = COMPLETE_CHOICES,
+		.help = "Record the dimensions of tensors. Without them there are no FLOPs, bytes "
+			"and bandwidths in the views.",
+	},
+	{
+		.key = "trace_timestamps",
+		.flag = "timestamps",
+		.type = OPTION_BOOL,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(timestamps),
+		.def = "true",
+		.complete = COMPLETE_CHOICES,
+		.help = "Record when each operator ran. false records how long only: operators are "
+			"added up in the kernel (operators.mode: summary) and there are no "
+			"scheduler "
+			"intervals; token and graph rows keep their times.",
+	},
+	{
+		.key = "trace_pmc",
+		.flag = "pmc",
+		.type = OPTION_COUNTERS,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(pmc),
+		.def = "false",
+		.arg = "true|false|NAME,...",
+		.complete = COMPLETE_COUNTER,
+		.help = "Read performance counters around each operator: true for the default set, "
+			"or a list of names (llmprobe list counters). Switches the counters level "
+			"on.",
+	},
+	{
+		.key = "buffer.type",
+		.flag = "buffer-type",
+		.type = OPTION_ENUM,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(buffer.type),
+		.choices = buffer_types,
+		.def = "ring",
+		.arg = "TYPE",
+		.complete = COMPLETE_CHOICES,
+		.help = "How records leave the kernel: ring, one BPF ring buffer for all CPUs, or "
+			"perf, one perf buffer per CPU. Both drop records that find the buffer "
+			"full, "
+			"and both count them.",
+	},
+	{
+		.key = "buffer",
+		.type = OPTION_ENUM,
+		.effect = CONFIG_AT_START,
+		.flags = OPTION_ALIAS,
+		.offset = FIELD(buffer.type),
+		.choices = buffer_types,
+		.help = "Short for buffer.type.",
+	},
+	{
+		.key = "buffer_type",
+		.type = OPTION_ENUM,
+		.effect = CONFIG_AT_START,
+		.flags = OPTION_ALIAS,
+		.offset = FIELD(buffer.type),
+		.choices = buffer_types,
+		.help = "Flat spelling of buffer.type.",
+	},
+	{
+		.key = "buffer.size",
+		.flag = "buffer-size",
+		.type = OPTION_SIZE,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.flags = OPTION_POWER_OF_2,
+		.offset = FIELD(buffer.size),
+		.min = 4096,
+		.max = 1 << 30,
+		.def = "16MiB",
+		.arg = "SIZE",
+		.help = "Memory for records on their way out of the kernel, a power of two; perf "
+			"divides it among the CPUs.",
+	},
+	{
+		.key = "buffer_size",
+		.type = OPTION_SIZE,
+		.effect = CONFIG_AT_START,
+		.flags = OPTION_ALIAS | OPTION_POWER_OF_2,
+		.offset = FIELD(buffer.size),
+		.min = 4096,
+		.max = 1 << 30,
+		.help = "Flat spelling of buffer.size.",
+	},
+	{
+		.key = "overhead.cap",
+		.flag = "overhead-cap",
+		.type = OPTION_PERCENT,
+		.commands = TRACE & ~BIT(COMMAND_OVERHEAD),
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(overhead_cap),
+		.min = 0.01,
+		.max = 100,
+		.def = "off",
+		.arg = "PERCENT|off",
+		.help = "The governor switches the dearest level off when the measured cost passes "
+			"this share of the target's time. Token level stays on to the end.",
+	},
+	{
+		.key = "drain_interval",
+		.flag = "drain-interval",
+		.type = OPTION_DURATION,
+		.commands = TRACE,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(drain_interval_ns),
+		.min = 1e6,
+		.max = 10e9,
+		.def = "50ms",
+		.arg = "TIME",
+		.help = "Time between two drains of the buffers; a buffer that fills up is drained "
+			"earlier.",
+	},
+	{
+		.key = "plugins",
+		.flag = "plugin",
+		.type = OPTION_LIST,
+		.commands = STORE,
+		.effect = CONFIG_AT_START,
+		.flags = OPTION_REPEAT,
+		.offset = FIELD(plugins),
+		.arg = "FILE",
+		.complete = COMPLETE_FILE,
+		.help = "BCC C files to load beside the levels. The flag may be given several "
+			"times.",
+	},
+	{
+		.key = "output",
+		.flag = "output",
+		.letter = 'o',
+		.type = OPTION_PATH,
+		.commands = STORE | VIEW | SCRIPT | BIT(COMMAND_OVERHEAD),
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(output),
+		.arg = "FILE",
+		.complete = COMPLETE_FILE,
+		.help = "Write to FILE: the run (record; default run.llmp), the picture or table "
+			"(views; default standard output), or what a script prints.",
+	},
+	{
+		.key = "force",
+		.flag = "force",
+		.type = OPTION_BOOL,
+		.commands = STORE | VIEW,
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(force),
+		.def = "false",
+		.complete = COMPLETE_CHOICES,
+		.help = "Replace the output file when it exists.",
+	},
+	{
+		.key = "duration",
+		.flag = "duration",
+		.letter = 'd',
+		.type = OPTION_DURATION,
+		.commands = BIT(COMMAND_RECORD) | BIT(COMMAND_OVERHEAD) | BIT(COMMAND_TOP),
+		.effect = CONFIG_AT_START,
+		.offset = FIELD(duration_ns),
+		.max = 1e18,
+		.def = "0",
+		.arg = "TIME",
+		.help = "Stop after this time (10s, 5m); 0 goes on until the target ends or ^C.",
+	},
+	{
+		.key = "data_dir",
+		.flag = "data-dir",
+		.type = OPTION_PATH,
+		.commands = EVERY,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(data_dir),
+		.arg = "DIR",
+		.complete = COMPLETE_DIR,
+		.help = "Files below DIR (probes/..., yaml/...) win over the built-in ones of the "
+			"same "
+			"name, so that a probe is tried out without building anew.",
+	},
+	{
+		.key = "cache_dir",
+		.flag = "cache-dir",
+		.type = OPTION_PATH,
+		.commands = TARGET | SCRIPT,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(cache_dir),
+		.arg = "DIR",
+		.complete = COMPLETE_DIR,
+		.help = "Where compiled probe programs are kept. Default: "
+			"$XDG_CACHE_HOME/llmprobe, "
+			"else ~/.cache/llmprobe.",
+	},
+	{
+		.key = "log",
+		.flag = "log",
+		.type = OPTION_PATH,
+		.commands = EVERY & ~SCRIPT,
+		.effect = CONFIG_FIXED,
+		.offset = FIELD(log),
+		.arg = "FILE",
+		.complete = COMPLETE_FILE,
+		.help = "Append llmprobe's own messages to FILE instead of standard error.",
+	},
+	{
+		.key = "verbose",
+		.flag = "verbose",
+		.letter = 'v',
+		.type = OPTION_BOOL,
+		.commands = EVERY,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(verbose),
+		.def = "false",
+		.complete = COMPLETE_CHOICES,
+		.help = "Say more about what is done and why.",
+	},
+	{
+		.key = "color",
+		.flag = "color",
+		.type = OPTION_ENUM,
+		.commands = EVERY,
+		.effect = CONFIG_AT_ONCE,
+		.offset = FIELD(colour),
+		.choices = colour_modes,
+		.def = "auto",
+		.arg = "WHEN",
+		.complete = COMPLETE_CHOICES,
+		.help = "Colour the output: auto does on a terminal unless NO_COLOR is set.",
+	},
+	{
+		.flag = "json",
+		.type = OPTION_BOOL,
+		.commands = VIEW | BIT(COMMAND_DOCTOR) | BIT(COMMAND_OVERHEAD) | BIT(COMMAND_LIST),
+		.offset = FIELD(view.json),
+		.def = "false",
+		.help = "Print JSON instead of text.",
+	},
+	{
+		.flag = "format",
+		.type = OPTION_STRING,
+		.commands = BIT(COMMAND_STAT) | BIT(COMMAND_DAG) | BIT(COMMAND_TIMELINE) |
+			    BIT(COMMAND_EXPORT),
+		.offset = FIELD(view.format),
+		.arg = "FORMAT",
+		.help = "Output format; each view's own help says which it knows.",
+	},
+	{
+		.letter = 'e',
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.program),
+		.arg = "PROGRAM",
+		.help = "Run PROGRAM instead of a script file.",
+	},
+	{
+		.letter = 'c',
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.command),
+		.arg = "CMD",
+		.complete = COMPLETE_PROGRAM,
+		.help = "Start CMD once the probes are attached and end when it ends. Without the "
+			"word script, a name in .yaml or .yml is the configuration instead.",
+	},
+	{
+		.letter = 'l',
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.list),
+		.def = "false",
+		.help = "List the probes that match the argument; with -v also their arguments.",
+	},
+	{
+		.letter = 'f',
+		.type = OPTION_ENUM,
+		.commands = SCRIPT,
+		.offset = FIELD(script.format),
+		.choices = script_formats,
+		.def = "text",
+		.arg = "FORMAT",
+		.complete = COMPLETE_CHOICES,
+		.help = "Output format.",
+	},
+	{
+		.letter = 'B',
+		.type = OPTION_ENUM,
+		.commands = SCRIPT,
+		.offset = FIELD(script.buffering),
+		.choices = script_bufferings,
+		.def = "line",
+		.arg = "MODE",
+		.complete = COMPLETE_CHOICES,
+		.help = "Buffering of the output.",
+	},
+	{
+		.flag = "quiet",
+		.letter = 'q',
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.quiet),
+		.def = "false",
+		.help = "Do not say how many probes are being attached.",
+	},
+	{
+		.flag = "dry-run",
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.dry_run),
+		.def = "false",
+		.help = "Attach, then end at once without printing maps.",
+	},
+	{
+		.flag = "dump",
+		.letter = 'd',
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.dump),
+		.arg = "STAGE",
+		.help = "Print what a stage of the compiler made of the program (ast, types, bpf) "
+			"and end.",
+	},
+	{
+		.flag = "unsafe",
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.unsafe),
+		.def = "false",
+		.help = "Allow functions that change the system, such as system().",
+	},
+	{
+		.letter = 'k',
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.keep_going),
+		.def = "false",
+		.help = "Warn when a BPF helper fails.",
+	},
+	{
+		.flag = "no-warnings",
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.no_warnings),
+		.def = "false",
+		.help = "Print no warnings about the program.",
+	},
+	{
+		.flag = "info",
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.info),
+		.def = "false",
+		.help = "Print what the kernel and this build can do, and end.",
+	},
+	{
+		.flag = "probe-filter",
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.probe_filter),
+		.arg = "REGEX",
+		.help = "Run only the probes whose text matches REGEX.",
+	},
+	{
+		.letter = 'I',
+		.type = OPTION_LIST,
+		.commands = SCRIPT,
+		.flags = OPTION_REPEAT,
+		.offset = FIELD(script.include_dirs),
+		.arg = "DIR",
+		.complete = COMPLETE_DIR,
+		.help = "Look for headers of the C preamble in DIR too.",
+	},
+	{
+		.flag = "include",
+		.type = OPTION_LIST,
+		.commands = SCRIPT,
+		.flags = OPTION_REPEAT,
+		.offset = FIELD(script.includes),
+		.arg = "FILE",
+		.complete = COMPLETE_FILE,
+		.help = "Include FILE before the program.",
+	},
+	{
+		.flag = "help",
+		.letter = 'h',
+		.type = OPTION_BOOL,
+		.commands = EVERY,
+		.offset = FIELD(help),
+		.def = "false",
+		.help = "Print what the command does and its options.",
+	},
+	{
+		.flag = "version",
+		.letter = 'V',
+		.type = OPTION_BOOL,
+		.commands = BIT(COMMAND_REPL) | SCRIPT,
+		.offset = FIELD(version),
+		.def = "false",
+		.help = "Print the version.",
+	},
+	{0},
+};
+
+size_t option_count(void)
+{
+	return ARRAY_LEN(option_table) - 1;
+}
+
+const struct option *option_by_key(const char *key)
+{
+	for (size_t i = 0; i < option_count(); i++)
+		if (option_table[i].key && strcmp(option_table[i].key, key) == 0)
+			return &option_table[i];
+	return NULL;
+}
+
+const struct option *option_by_flag(const char *flag, size_t len, enum command_id command)
+{
+	for (size_t i = 0; i < option_count(); i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->flag && (o->commands & BIT(command)) && strlen(o->flag) == len &&
+		    strncmp(o->flag, flag, len) == 0)
+			return o;
+	}
+	return NULL;
+}
+
+const struct option *option_by_letter(char letter, enum command_id command)
+{
+	for (size_t i = 0; i < option_count(); i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->letter && o->letter == letter && (o->commands & BIT(command)))
+			return o;
+	}
+	return NULL;
+}
