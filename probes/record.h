@@ -72,20 +72,22 @@ struct rec_graph {
 	u64 graph;
 	u64 uid; /* the engine's own graph id, 0 where it has none */
 	u64 backend;
-	u32 generation; /* counts up whenever the tensors of a graph were sent anew */
 	s32 n_nodes;
-	u8 guid[16]; /* of the backend, zero when there is none to read */
 	u32 depth;
-	u32 n_walked; /* nodes whose tensors were sent; less than n_nodes: the rest is lost */
+	u8 guid[16]; /* of the backend, zero when there is none to read */
 };
 
-/* A tensor struct as it lies in the target. The spool's layout note says how to read it. */
+/*
+ * A tensor struct as it lies in the target. The spool's layout note says how to read it. Sent when
+ * a graph is first computed and again when the content changed: until then an address keeps its
+ * meaning, so a reader looks up the newest record of that pid and address before an operator.
+ */
 struct rec_tensor {
 	struct rec_head head;
 	u64 tensor;
 	u64 graph;
-	u32 generation;
-	u16 layout; /* which layout note */
+	u32 generation; /* of the graph: counts its walks */
+	u16 layout;	/* which layout note */
 	u16 index;  /* position in the graph's node list, 0xffff for a source that is no node */
 	u16 raw_len;
 	u16 pad[3];

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * Experts: at the begin of the first MUL_MAT_ID of a layer on worker 0, the rows of its ids tensor
+ * are read with their real stride (they are views into a longer row) and sent in packs.
+ */
+enum {
+	EXPERT_MAX_USED = 16,
+	EXPERT_PACK = 8, /* rows per record: with 16 experts each they fill 512 bytes */
+	EXPERT_PACKS = 16, /* records per tail call */
+};
+
+INLINE void expert_send(void *ctx, struct thread_state *t, u32 first, u32 n, u32 row_len)
+{
+	struct rec_expert *rec = (void *)t->scratch;
+	u32 size = (sizeof(*rec) + n * row_len + 7) & 0x3f8;
+
+	fill_head(&rec->head, size, REC_EXPERT, LEVEL_OPERATOR, t->expert.point);
+	rec->tensor = t->expert.tensor;
+	rec->first_token = first;
+	rec->n_tokens = n;
+	rec->n_used = t->expert.n_used;
+	if (size <= SCRATCH_BYTES)
+		emit(ctx, LEVEL_OPERATOR, rec, size, n);
+}
+
+INLINE void expert_pack(void *ctx, struct thread_state *t)
+{
+	u32 first = t->expert.i, row_len = (t->expert.n_used * 4) & 127, n = 0;
+
+	for (int k = 0; k < EXPERT_PACK; k++) {
+		if (first + k >= t->expert.n_tokens)
+			break;
+		read_user(t->scratch + sizeof(struct rec_expert) + k * row_len, row_len,
+			  (void *)(t->expert.next + k * t->expert.row_bytes));
+		n = k + 1;
+	}
+	t->expert.i = first + n;
+	t->expert.next += n * t->expert.row_bytes;
+	expert_send(ctx, t, first, n, row_len);
+}
+
+int expert_rows(struct pt_regs *ctx)
+{
+	struct thread_state *t = thread_state();
+
+	if (!t)
+		return 0;
+	for (int k = 0; k < EXPERT_PACKS; k++) {
+		if (t->expert.i >= t->expert.n_tokens)
+			return 0;
+		expert_pack(ctx, t);
+	}
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_EXPERT);
+	return 0;
+}
+
+INLINE void experts_begin(struct pt_regs *ctx, struct thread_state *t, u32 point, u64 tensor)
+{
+	struct tensor_key key = {tensor, t->pid};
+	struct moe_ids *m = map_lookup(EXTERN_MAP(MAP_MOE), &key);
+
+	if (!m)
+		return;
+	if (!m->n_used || m->n_used > EXPERT_MAX_USED) {
+		count_loss(LEVEL_OPERATOR, m->n_tokens);
+		return;
+	}
+	t->expert.tensor = tensor;
+	t->expert.next = m->data;
+	t->expert.row_bytes = m->row_bytes;
+	t->expert.n_used = m->n_used;
+	t->expert.n_tokens = m->n_tokens;
+	t->expert.i = 0;
+	t->expert.point = point;
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_EXPERT);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * Graph level: one record at begin and end of each backend's graph computation. A stack per thread
+ * pairs them where computations nest (RPC server, tensor parallel).
+ *
+ * Defines: LAYOUT_CGRAPH_N_NODES, LAYOUT_CGRAPH_UID (when there is one), LAYOUT_BACKEND_GUID.
+ */
+INLINE void read_guid(u8 *guid, u64 backend)
+{
+#ifdef LAYOUT_BACKEND_GUID
+	u64 address = backend ? RD_U64(backend + LAYOUT_BACKEND_GUID) : 0;
+
+	if (address)
+		read_user(guid, 16, (void *)address);
+#endif
+}
+
+INLINE u64 graph_uid(u64 graph)
+{
+#ifdef LAYOUT_CGRAPH_UID
+	return RD_U64(graph + LAYOUT_CGRAPH_UID);
+#else
+	return 0;
+#endif
+}
+
+INLINE void emit_graph(struct pt_regs *ctx, u32 kind, const struct graph_frame *f, u32 depth)
+{
+	struct rec_graph rec = {};
+
+	fill_head(&rec.head, sizeof(rec), kind, LEVEL_GRAPH, f->point);
+	rec.graph = f->graph;
+	rec.uid = f->uid;
+	rec.backend = f->backend;
+	rec.n_nodes = f->n_nodes;
+	rec.depth = depth;
+	if (kind == REC_GRAPH_BEGIN)
+		read_guid(rec.guid, f->backend);
+	emit(ctx, LEVEL_GRAPH, &rec, sizeof(rec), 1);
+}
+
+INLINE int graph_begin(struct pt_regs *ctx, u32 point, u64 graph, u64 backend)
+{
+	struct thread_state *t = skip_process() ? 0 : thread_state();
+	struct graph_frame *f;
+	u32 depth;
+
+	if (!t)
+		return 0;
+	depth = t->depth;
+	t->depth = depth + 1;
+	if (depth >= GRAPH_DEPTH) {
+		count_loss(LEVEL_GRAPH, 1);
+		return 0;
+	}
+	f = &t->frame[depth];
+	f->graph = graph;
+	f->backend = backend;
+	f->uid = graph_uid(graph);
+	f->n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
+	f->point = point;
+	emit_graph(ctx, REC_GRAPH_BEGIN, f, depth);
+	return 0;
+}
+
+INLINE int graph_end(struct pt_regs *ctx)
+{
+	struct thread_state *t = skip_process() ? 0 : thread_state();
+	u32 depth;
+
+	/* Depth 0: the computation began before the level was switched on. */
+	if (!t || !t->depth)
+		return 0;
+	depth = t->depth - 1;
+	t->depth = depth;
+	if (depth < GRAPH_DEPTH)
+		emit_graph(ctx, REC_GRAPH_END, &t->frame[depth], depth);
+	return 0;
+}
+
+#define PROGRAM_graph_begin(name, point, graph, backend)                                           \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return graph_begin(ctx, point, graph, backend);                                    \
+	}
+
+#define PROGRAM_graph_end(name, point)                                                             \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return graph_end(ctx);                                                             \
+	}

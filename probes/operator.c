@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * Operator level. The hot path is one begin hit per operator and thread and one hit per barrier;
+ * both touch only the thread's own state. A begin closes the operator before it:
+ *
+ *   begin A ... barrier entries inside A ... last barrier entry | wait | begin B
+ *           '---------- compute ------------'
+ *
+ * Slots leave in batches. What the tensors are is sent once per graph by the walk (walk.c).
+ *
+ * Defines: LAYOUT_PARAMS_ITH, N_COUNTERS, SUMMARY (aggregate here, send nothing).
+ */
+#define SLOT_BYTES (sizeof(struct op_slot) + (N_COUNTERS ? (N_COUNTERS + 2) * 8 : 0))
+
+/* Slots of a batch: a power of two, so that the verifier sees the index bounded by a mask. */
+#if N_COUNTERS == 0
+#define OP_BATCH 64
+#elif N_COUNTERS <= 4
+#define OP_BATCH 32
+#else
+#define OP_BATCH 16
+#endif
+
+INLINE void batch_send(void *ctx, struct thread_state *t, u32 n)
+{
+	u32 size = sizeof(t->head) + n * SLOT_BYTES;
+
+	fill_head(&t->head.head, size, REC_OPS, LEVEL_OPERATOR, 0);
+	t->head.n = n;
+	t->head.n_counters = N_COUNTERS;
+	t->head.first = t->first;
+	t->first += n;
+	t->n_ops = 0;
+	emit(ctx, LEVEL_OPERATOR, &t->head, size, n);
+}
+
+#ifdef SUMMARY
+INLINE u32 log2_bucket(u64 v)
+{
+	u32 b = 0;
+
+	if (v >> 31)
+		return OP_SUM_BUCKETS - 1;
+	if (v >> 16) {
+		b += 16;
+		v >>= 16;
+	}
+	if (v >> 8) {
+		b += 8;
+		v >>= 8;
+	}
+	if (v >> 4) {
+		b += 4;
+		v >>= 4;
+	}
+	if (v >> 2) {
+		b += 2;
+		v >>= 2;
+	}
+	return b + (v >> 1);
+}
+
+INLINE void op_store(void *ctx, struct thread_state *t, u64 end, u64 next, u16 flags)
+{
+	struct summary_key key = {t->op.tensor, t->tid, t->pid};
+	struct op_summary *s = map_lookup(EXTERN_MAP(MAP_SUMMARY), &key);
+	u64 compute = end - t->op.begin_ns;
+
+	if (!s) {
+		struct op_summary fresh = {};
+
+		fresh.min_ns = ~0ULL;
+		map_update(EXTERN_MAP(MAP_SUMMARY), &key, &fresh, 1);
+		s = map_lookup(EXTERN_MAP(MAP_SUMMARY), &key);
+	}
+	if (!s) {
+		count_loss(LEVEL_OPERATOR, 1);
+		return;
+	}
+	s->count++;
+	s->compute_ns += compute;
+	s->wait_ns += next - end;
+	s->min_ns = compute < s->min_ns ? compute : s->min_ns;
+	s->max_ns = compute > s->max_ns ? compute : s->max_ns;
+	s->ith = t->op.ith;
+	s->flags |= flags;
+	s->log2[log2_bucket(compute) & (OP_SUM_BUCKETS - 1)]++;
+}
+#else
+INLINE void op_store(void *ctx, struct thread_state *t, u64 end, u64 next, u16 flags)
+{
+	u32 n = t->n_ops & (OP_BATCH - 1);
+	struct op_slot *s = (void *)(t->batch + n * SLOT_BYTES);
+
+	s->tensor = t->op.tensor;
+	s->begin_ns = t->op.begin_ns;
+	s->end_ns = end;
+	s->next_ns = next;
+	s->cpu = t->op.cpu;
+	s->ith = t->op.ith;
+	s->flags = flags;
+	s->end_cpu = t->op.barrier_ns ? t->op.barrier_cpu : this_cpu();
+#if N_COUNTERS
+	counters_store(t, (u64 *)(s + 1));
+#endif
+	if (n + 1 == OP_BATCH)
+		batch_send(ctx, t, OP_BATCH);
+	else
+		t->n_ops = n + 1;
+}
+#endif
+
+/* Ends the thread's running operator, if there is one: something else begins at `now`. */
+INLINE void op_close(void *ctx, struct thread_state *t, u64 now, u16 flags)
+{
+	u64 end = t->op.barrier_ns;
+
+	if (!t->op.tensor)
+		return;
+	flags |= t->op.flags;
+	if (end)
+		flags |= OP_HAS_BARRIER;
+	op_store(ctx, t, end ? end : now, now, flags);
+	t->op.tensor = 0;
+}
+
+INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 flags)
+{
+	struct thread_state *t;
+	u64 now = now_ns();
+
+	if (skip_process())
+		return 0;
+	t = thread_state();
+	if (!t) {
+		count_loss(LEVEL_OPERATOR, 1);
+		return 0;
+	}
+	op_close(ctx, t, now, 0);
+	if (!control_get(CONTROL_WALKS))
+		return 0;
+	t->op.tensor = tensor;
+	t->op.begin_ns = now;
+	t->op.barrier_ns = 0;
+	t->op.cpu = this_cpu();
+	t->op.ith = RD_U32(params + LAYOUT_PARAMS_ITH);
+	t->op.flags = flags;
+#if N_COUNTERS
+	counters_begin(t);
+#endif
+#ifdef LAYOUT_OP_MUL_MAT_ID
+	if (!t->op.ith && control_get(CONTROL_MOE))
+		experts_begin(ctx, t, point, tensor);
+#endif
+	return 0;
+}
+
+INLINE int op_barrier(struct pt_regs *ctx)
+{
+	struct thread_state *t = skip_process() ? 0 : thread_state();
+
+	if (!t || !t->op.tensor)
+		return 0;
+	t->op.barrier_ns = now_ns();
+	t->op.barrier_cpu = this_cpu();
+#if N_COUNTERS
+	counters_end(t);
+#endif
+	return 0;
+}
+
+/* The thread that called for the graph returns: its last operator is over. The workers' last ones
+ * are closed by their next operator; the converter clips those to the graph's end. */
+INLINE int op_graph_end(struct pt_regs *ctx)
+{
+	struct thread_state *t = skip_process() ? 0 : thread_state();
+
+	if (t)
+		op_close(ctx, t, now_ns(), OP_GRAPH_LAST);
+	return 0;
+}
+
+#define PROGRAM_op_begin(name, point, params, tensor)                                              \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_begin(ctx, point, params, tensor, 0);                                    \
+	}
+
+#define PROGRAM_op_fused(name, point, params, tensor)                                              \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_begin(ctx, point, params, tensor, OP_FUSED);                             \
+	}
+
+#define PROGRAM_op_barrier(name, point)                                                            \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_barrier(ctx);                                                            \
+	}
+
+#define PROGRAM_op_graph_begin(name, point, graph)                                                 \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return walk_begin(ctx, point, graph);                                              \
+	}
+
+#define PROGRAM_op_graph_end(name, point)                                                          \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_graph_end(ctx);                                                          \
+	}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * State that BPF programs keep between hits. The host makes these maps, so that the modules of
+ * different levels share them and one can be reloaded without disturbing the others.
+ */
+#ifndef LLMPROBE_STATE_H
+#define LLMPROBE_STATE_H
+
+/* Numbers of the host-made maps; the text names them as EXTERN_MAP(n). */
+enum extern_map {
+	MAP_EVENTS,	 /* the transport: ring buffer or perf event array */
+	MAP_LOSS,	 /* per-CPU array [enum rec_level] -> u64 records lost */
+	MAP_THREAD_SLOT, /* task storage (or hash by tid) -> u32 slot + 1 */
+	MAP_FREE_SLOT,	 /* queue of free slots */
+	MAP_THREAD,	 /* mmapable array [slot] -> struct thread_state */
+	MAP_GRAPH,	 /* hash struct graph_key -> struct graph_info */
+	MAP_SEEN,	 /* LRU hash struct tensor_key -> u64 content hash */
+	MAP_JUMP,	 /* program array, enum jump */
+	MAP_CONTROL,	 /* array [enum control] -> u64 */
+	MAP_MOE,	 /* hash struct tensor_key -> struct moe_ids */
+	MAP_TARGET,	 /* hash u32 tgid -> u32 */
+	MAP_TARGET_BITS, /* array [64] -> u64: which tgid & 4095 may be targets */
+	MAP_SUMMARY,	 /* hash struct summary_key -> struct op_summary */
+	MAP_COUNTER,	 /* perf event arrays, one map: [counter * CPUs + cpu] */
+	MAP_COUNT
+};
+
+enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
+
+enum control {
+	CONTROL_WALKS,	 /* graphs whose tensors were sent; operators wait for the first */
+	CONTROL_MOE,	 /* entries ever made in MAP_MOE */
+	CONTROL_DECODES, /* token ends seen, for sampling and the governor */
+	CONTROL_DECODE_NS, /* time spent between token begin and end */
+	CONTROL_COUNT
+};
+
+enum {
+	THREAD_SLOTS = 512,
+	BATCH_BYTES = 3072,
+	GRAPH_DEPTH = 4,
+	SCRATCH_BYTES = 640,
+	MAX_COUNTERS = 8,
+};
+
+struct graph_frame {
+	u64 graph;
+	u64 uid;
+	u64 backend;
+	s32 n_nodes;
+	u32 point;
+};
+
+/* What the walk over a graph's nodes carries from one tail call to the next. */
+struct walk_state {
+	u64 nodes; /* address of the array of node pointers */
+	u64 graph;
+	u64 last_ids;
+	u32 generation;
+	u32 n, i;
+	u32 point;
+};
+
+/* A MUL_MAT_ID whose chosen experts are being sent. */
+struct expert_state {
+	u64 tensor;
+	u64 next; /* address of the next row */
+	u64 row_bytes;
+	u32 n_used, n_tokens, i;
+	u32 point;
+};
+
+/* The operator that runs now on a thread. */
+struct op_pending {
+	u64 tensor; /* 0: none */
+	u64 begin_ns;
+	u64 barrier_ns; /* last barrier entry since begin_ns, 0: none */
+	u16 cpu, ith, flags, barrier_cpu;
+	u64 counter[MAX_COUNTERS];
+	u64 enabled_ns, running_ns;
+};
+
+/*
+ * One per thread of a target. Only its thread writes to it (programs of one thread do not nest),
+ * the host reads it when the programs are detached.
+ */
+struct thread_state {
+	u32 tid, pid;
+	u32 n_ops;   /* slots filled in `batch` */
+	u32 first;   /* running number of the first slot in `batch` */
+	u32 depth;   /* enclosing graph computations */
+	u32 pad;
+	u64 token_begin_ns;
+	struct op_pending op;
+	struct walk_state walk;
+	struct expert_state expert;
+	struct graph_frame frame[GRAPH_DEPTH];
+	struct rec_ops head; /* directly followed by the slots: sent as one record */
+	u8 batch[BATCH_BYTES];
+	u8 scratch[SCRATCH_BYTES]; /* records too large for the BPF stack are built here */
+};
+
+struct graph_key {
+	u64 graph;
+	u64 pid;
+};
+
+struct graph_info {
+	u64 uid;
+	u32 generation;
+	s32 n_nodes;
+};
+
+struct tensor_key {
+	u64 tensor;
+	u64 pid;
+};
+
+struct moe_ids {
+	u64 data; /* address of the chosen experts, s32 */
+	u64 row_bytes;
+	u32 n_used, n_tokens;
+};
+
+struct summary_key {
+	u64 tensor;
+	u32 tid, pid;
+};
+
+struct op_summary {
+	u64 count, compute_ns, min_ns, max_ns, wait_ns;
+	u16 ith, flags;
+	u32 pad;
+	u32 log2[OP_SUM_BUCKETS];
+};
+
+#endif

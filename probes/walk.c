@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * The walk over a graph's nodes: sends each tensor struct once per graph, so that operators need
+ * carry no more than an address. It runs in the thread that computes the graph, before the
+ * operators, and only when the engine's graph id says that the graph is new; an engine without such
+ * an id is walked each time, and what did not change is not sent again.
+ *
+ * A program that tail-calls itself: a loop over thousands of nodes would be too much for the
+ * verifier, and bpf_loop needs a kind of call that libbcc does not write.
+ *
+ * Defines: LAYOUT_TENSOR_SIZE, _OP, _SRC, _NE, LAYOUT_CGRAPH_N_NODES, _NODES, _NODES_INLINE, _UID,
+ * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID and LAYOUT_TENSOR_DATA, _NB for the experts.
+ */
+enum {
+	WALK_CHUNK = 64, /* nodes per tail call, of which 33 are allowed */
+	WALK_CALLS = 32,
+	WALK_SRC = 6, /* sources looked at per node; those beyond are nodes themselves as a rule */
+	TENSOR_RECORD = sizeof(struct rec_tensor) + (LAYOUT_TENSOR_SIZE + 7) / 8 * 8,
+};
+
+INLINE u64 raw_u64(const u8 *raw, u32 offset)
+{
+	return *(const u64 *)(raw + offset);
+}
+
+INLINE u64 mix(u64 h, u64 v)
+{
+	h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
+	return h ^ (h >> 29);
+}
+
+/* What makes two tensors at one address the same: op, type, shape, sources, name. */
+INLINE u64 tensor_hash(const u8 *raw)
+{
+	u64 h = mix(*(const u32 *)raw, *(const u32 *)(raw + LAYOUT_TENSOR_OP));
+
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NE + i * 8));
+#pragma unroll
+	for (int i = 0; i < 3; i++)
+		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8));
+#ifdef LAYOUT_TENSOR_NAME
+#pragma unroll
+	for (int i = 0; i < 3; i++)
+		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NAME + i * 8));
+#endif
+	return h | 1;
+}
+
+/* Reads the tensor into the scratch record and sends it unless it was sent as it is before.
+ * Returns the raw bytes, or NULL when they cannot be read. */
+INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index)
+{
+	struct rec_tensor *rec = (void *)t->scratch;
+	u8 *raw = t->scratch + sizeof(*rec);
+	struct tensor_key key = {address, t->pid};
+	u64 hash, *seen;
+
+	if (read_user(raw, LAYOUT_TENSOR_SIZE, (void *)address)) {
+		count_loss(LEVEL_OPERATOR, 1);
+		return 0;
+	}
+	hash = tensor_hash(raw);
+	seen = map_lookup(EXTERN_MAP(MAP_SEEN), &key);
+	if (seen && *seen == hash)
+		return raw;
+	map_update(EXTERN_MAP(MAP_SEEN), &key, &hash, 0);
+	fill_head(&rec->head, TENSOR_RECORD, REC_TENSOR, LEVEL_OPERATOR, t->walk.point);
+	rec->tensor = address;
+	rec->graph = t->walk.graph;
+	rec->generation = t->walk.generation;
+	rec->layout = LAYOUT_ID;
+	rec->index = index;
+	rec->raw_len = LAYOUT_TENSOR_SIZE;
+	emit(ctx, LEVEL_OPERATOR, rec, TENSOR_RECORD, 1);
+	return raw;
+}
+
+#ifdef LAYOUT_OP_MUL_MAT_ID
+/* gate, up and down of a layer share one ids tensor: the first of them stands for all. */
+INLINE void moe_note(struct thread_state *t, u64 tensor, u64 ids)
+{
+	struct tensor_key key = {tensor, t->pid};
+	struct moe_ids m = {};
+
+	if (!ids || ids == t->walk.last_ids)
+		return;
+	t->walk.last_ids = ids;
+	m.data = RD_U64(ids + LAYOUT_TENSOR_DATA);
+	m.n_used = RD_U64(ids + LAYOUT_TENSOR_NE);
+	m.n_tokens = RD_U64(ids + LAYOUT_TENSOR_NE + 8);
+	m.row_bytes = RD_U64(ids + LAYOUT_TENSOR_NB + 8);
+	map_update(EXTERN_MAP(MAP_MOE), &key, &m, 0);
+	control_add(CONTROL_MOE, 1);
+}
+#endif
+
+INLINE void walk_sources(void *ctx, struct thread_state *t, const u64 *src)
+{
+#pragma unroll
+	for (int i = 0; i < WALK_SRC; i++) {
+		struct tensor_key key = {src[i], t->pid};
+
+		if (src[i] && !map_lookup(EXTERN_MAP(MAP_SEEN), &key))
+			tensor_send(ctx, t, src[i], 0xffff);
+	}
+}
+
+INLINE void walk_node(void *ctx, struct thread_state *t, u64 address, u32 index)
+{
+	u8 *raw = tensor_send(ctx, t, address, index);
+	u64 src[WALK_SRC];
+
+	if (!raw)
+		return;
+#pragma unroll
+	for (int i = 0; i < WALK_SRC; i++)
+		src[i] = raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8);
+#ifdef LAYOUT_OP_MUL_MAT_ID
+	if (*(u32 *)(raw + LAYOUT_TENSOR_OP) == LAYOUT_OP_MUL_MAT_ID)
+		moe_note(t, address, src[2]);
+#endif
+	walk_sources(ctx, t, src);
+}
+
+int graph_walk(struct pt_regs *ctx)
+{
+	struct thread_state *t = thread_state();
+
+	if (!t)
+		return 0;
+	for (int k = 0; k < WALK_CHUNK; k++) {
+		u32 i = t->walk.i;
+
+		if (i >= t->walk.n) {
+			control_add(CONTROL_WALKS, 1);
+			return 0;
+		}
+		walk_node(ctx, t, RD_U64(t->walk.nodes + (u64)i * 8), i);
+		t->walk.i = i + 1;
+	}
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_WALK);
+	return 0;
+}
+
+/* True when the graph was walked before and is still the same. */
+INLINE int graph_known(struct thread_state *t, u64 graph, u64 uid, s32 n_nodes)
+{
+	struct graph_key key = {graph, t->pid};
+	struct graph_info fresh = {uid, 1, n_nodes}, *g = map_lookup(EXTERN_MAP(MAP_GRAPH), &key);
+
+	if (g && uid && g->uid == uid && g->n_nodes == n_nodes)
+		return 1;
+	if (g)
+		fresh.generation = g->generation + 1;
+	map_update(EXTERN_MAP(MAP_GRAPH), &key, &fresh, 0);
+	t->walk.generation = fresh.generation;
+	return 0;
+}
+
+INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
+{
+	struct thread_state *t = skip_process() ? 0 : thread_state();
+	s32 n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
+
+	/* Whatever the calling thread ran before is over since long. */
+	if (t)
+		op_close(ctx, t, now_ns(), OP_GRAPH_LAST);
+	if (!t || n_nodes <= 0 || graph_known(t, graph, graph_uid(graph), n_nodes))
+		return 0;
+	if (n_nodes > WALK_CHUNK * WALK_CALLS) {
+		count_loss(LEVEL_OPERATOR, n_nodes - WALK_CHUNK * WALK_CALLS);
+		n_nodes = WALK_CHUNK * WALK_CALLS;
+	}
+	t->walk.graph = graph;
+	t->walk.point = point;
+	t->walk.n = n_nodes;
+	t->walk.i = 0;
+	t->walk.last_ids = 0;
+#ifdef LAYOUT_CGRAPH_NODES_INLINE
+	t->walk.nodes = graph + LAYOUT_CGRAPH_NODES;
+#else
+	t->walk.nodes = RD_U64(graph + LAYOUT_CGRAPH_NODES);
+#endif
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_WALK);
+	return 0;
+}
