@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where in a function a probe goes: cheap for the target and still right. */
+#ifndef LLMPROBE_TARGET_SITE_H
+#define LLMPROBE_TARGET_SITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "target/insn.h"
+
+struct site {
+	uint64_t vaddr;
+	uint64_t file_offset; /* what a uprobe is attached to */
+	uint64_t offset;      /* from the function's first byte */
+	enum insn_class class;
+	char text[INSN_TEXT_MAX]; /* the instruction */
+	/* Bytes that the stack pointer lies below its value at function entry. Stack argument k of
+	 * x86-64 is at sp + sp_adjust + 8 + 8*k, the return address at sp + sp_adjust. */
+	int32_t sp_adjust;
+	bool sp_known;
+	char why[96]; /* one line: why here */
+};
+
+/*
+ * The cheapest instruction at or after the entry of `f` that runs exactly once per call and at
+ * which the arguments in `arg_mask` (bit i: integer argument i) are still in their registers and,
+ * when `needs_sp`, the distance to the entry's stack pointer is known. Never past a jump target, a
+ * conditional jump or a call. The entry itself is the answer when nothing is better. Returns 0 or
+ * -errno (-ENOENT: no code there, -EOPNOTSUPP: the kernel refuses every candidate).
+ */
+int site_entry(const struct elf *e, const struct elf_func *f, uint32_t arg_mask, bool needs_sp,
+	       struct site *out);
+/*
+ * Where a return probe may be placed: at the entry, or directly after an endbr64/bti/nop there,
+ * never where the return address is no longer at the top of the stack (x86-64) or in the link
+ * register (aarch64). Prefers the cheaper of these. Returns 0 or -errno.
+ */
+int site_return(const struct elf *e, const struct elf_func *f, struct site *out);
+
+enum { SITE_EXITS_MAX = 64 };
+
+struct site_exits {
+	struct site at[SITE_EXITS_MAX];
+	size_t count;
+	bool complete; /* false: some way out of the function has no site; `why` says which */
+	char why[96];
+};
+/*
+ * Sites that together see every normal end of the function without a return probe: each returning
+ * instruction, each tail call, or an emulated instruction shortly before one in the same
+ * straight-line code with no call between them. Returns 0 or -errno.
+ */
+int site_exits(const struct elf *e, const struct elf_func *f, struct site_exits *out);
+
+enum site_throw { SITE_THROW_NO, SITE_THROW_MAYBE, SITE_THROW_YES };
+/*
+ * Estimates whether a C++ exception can pass out of the function, which would end the target if a
+ * return probe sat on it. NO is only said when every call that can be reached from it was followed.
+ * `why` (may be NULL) gets one line of at most `n` bytes.
+ */
+enum site_throw site_may_throw(const struct elf *e, const struct elf_func *f, char *why, size_t n);
+
+#endif
