@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * BPF C text to struct bpf_code, through libbcc in a short-lived child: LLVM's memory, libbcc's
+ * chdir and its crashes stay there. Nothing here needs kernel headers unless the text includes
+ * some that third_party/kernel-headers does not have.
+ */
+#ifndef LLMPROBE_BPF_COMPILE_H
+#define LLMPROBE_BPF_COMPILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bpf/code.h"
+#include "util/diag.h"
+
+struct bpf_compile_opts {
+	const char *text; /* BCC C; `#line N "file"` in it decides what messages name */
+	const char *name; /* what messages call the text where no #line does; NULL: "program" */
+	const char *const *cflags; /* further compiler flags, "-DX=1" */
+	size_t n_cflags;
+	const char *cache_dir; /* bpf_cache_dir(), or NULL for no cache */
+	unsigned timeout_ms;   /* after which the child is killed; 0: 60 s */
+	bool *from_cache;      /* set when not NULL */
+	uint64_t *took_ns;     /* set when not NULL */
+};
+
+/*
+ * Compiles, or takes the result of an earlier run from the cache. Returns NULL after adding clang's
+ * errors (with file:line:col) or the reason why the compiler could not run; clang's warnings are
+ * added as warnings. Safe beside other threads; the caller must not reap children by wait(-1).
+ */
+struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d);
+
+/* "0.26.0", or "" when libbcc.so.0 cannot be found; loads no LLVM. `out` holds 32 bytes. */
+const char *bpf_compiler_version(char out[32]);
+
+#endif

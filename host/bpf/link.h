@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Attaching programs. A struct bpf_links is a set that is attached step by step and detached as
+ * one. Detaching never blocks the caller: the kernel needs 25 ms to seconds for it, so descriptors
+ * are closed by a helper.
+ */
+#ifndef LLMPROBE_BPF_LINK_H
+#define LLMPROBE_BPF_LINK_H
+
+#include <linux/perf_event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/diag.h"
+
+enum link_method {
+	LINK_AUTO,
+	LINK_UPROBE_MULTI, /* one link for all probes, kernels from 6.6 */
+	LINK_TRACEFS,	   /* one tracefs event of many probes; no cookies */
+	LINK_PERF,	   /* one perf event per probe; no cookies before 5.15 */
+};
+
+struct uprobe_site {
+	uint64_t offset; /* in the file */
+	uint64_t cookie; /* bpf_get_attach_cookie() */
+};
+
+struct uprobe_opts {
+	const char *path; /* may be /proc/PID/root/... */
+	const struct uprobe_site *sites;
+	size_t n_sites;
+	bool is_return; /* return probes; never where an exception can pass */
+	bool session;	/* the program is of BPF_KIND_SESSION */
+	/* Only this process; 0: every one. The program must check the process id itself wherever
+	 * links_pid_filter() says so. */
+	pid_t pid;
+	enum link_method method; /* LINK_AUTO outside of tests */
+};
+
+struct uprobe_result {
+	enum link_method method; /* what was used */
+	bool cookies;		 /* bpf_get_attach_cookie works; else tell probes apart by ip */
+	size_t attached, failed; /* `failed` sites have a warning in the diag each (up to 8) */
+};
+
+struct bpf_links;
+
+struct bpf_links *links_new(void);
+
+/*
+ * Attaches `prog_fd` (BPF_KIND_UPROBE) to all sites of one file. When only some sites fail the rest
+ * stays attached, the failed ones are warned about and counted. Returns 0 when at least one was
+ * attached, else -errno with an error in `d`. `res` may be NULL.
+ */
+int links_uprobes(struct bpf_links *l, int prog_fd, const struct uprobe_opts *o,
+		  struct uprobe_result *res, struct diag *d);
+/* True where uprobe_opts.pid cannot be relied on: multi links of 6.6 to 6.9 filter by thread. */
+bool links_pid_filter(void);
+
+/* Returns 0 or -errno with an error in `d`. */
+int links_tracepoint(struct bpf_links *l, int prog_fd, const char *category, const char *event,
+		     struct diag *d);
+int links_raw_tracepoint(struct bpf_links *l, int prog_fd, const char *event, struct diag *d);
+/* BPF_KIND_TP_BTF, _FENTRY, _FEXIT: the target was fixed at load. */
+int links_tracing(struct bpf_links *l, int prog_fd, struct diag *d);
+/* Kernel function by name, BPF_KIND_UPROBE program. */
+int links_kprobe(struct bpf_links *l, int prog_fd, const char *function, uint64_t offset,
+		 bool is_return, struct diag *d);
+/* Opens the event on `cpu` (-1: every online one) and `pid` (-1: every process) and attaches a
+ * BPF_KIND_PERF_EVENT program to it. */
+int links_perf_event(struct bpf_links *l, int prog_fd, const struct perf_event_attr *attr,
+		     pid_t pid, int cpu, struct diag *d);
+
+/* Number of descriptors and of probe sites now attached. */
+size_t links_count(const struct bpf_links *l);
+size_t links_sites(const struct bpf_links *l);
+
+/*
+ * Detaches all and frees the set; returns at once. Programs may still run until links_flush
+ * returns 0. NULL is fine.
+ */
+void links_free(struct bpf_links *l);
+/* Waits until everything handed to links_free is gone. Returns 0 or -ETIMEDOUT. */
+int links_flush(unsigned timeout_ms);
+/*
+ * To be called once before the process exits: waits up to `timeout_ms` for pending detaches, then
+ * leaves the rest to a process of its own, so that exit() does not wait for the kernel.
+ */
+void links_exit(unsigned timeout_ms);
+
+/* Removes tracefs events that llmprobe processes left behind when they died. Returns how many. */
+int links_clean_stale(void);
+/* A directory descriptor of tracefs, mounted privately when the system has it nowhere; borrowed,
+ * or -errno. Never changes the system's mounts. */
+int links_tracefs(void);
+/* Numeric id of a tracepoint, or -errno. */
+int links_tracepoint_id(const char *category, const char *event);
+
+#endif
