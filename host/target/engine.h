@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Engine files: which functions of which libraries give which events, as data.
+ *
+ * yaml/engines/README.md describes the format. Files of the user's configuration directory and of
+ * --data-dir replace shipped ones of the same engine name and add new ones.
+ */
+#ifndef LLMPROBE_TARGET_ENGINE_H
+#define LLMPROBE_TARGET_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "probes/record.h"
+#include "target/expr.h"
+#include "util/diag.h"
+
+enum { ENGINE_ARGS_MAX = 6 };
+
+/* Where a point's probes sit. */
+enum engine_at {
+	ENGINE_AT_ENTRY,
+	ENGINE_AT_RETURN, /* return probe if safe, else at the exits */
+	ENGINE_AT_EXITS,  /* never a return probe */
+};
+
+/* The arguments that an event's program takes, in order. */
+struct engine_event {
+	const char *name;
+	const char *args[ENGINE_ARGS_MAX + 1]; /* NULL-terminated */
+	bool has_kind;			       /* takes `kind:` */
+	bool open_args;			       /* any names; the program numbers them */
+};
+extern const struct engine_event engine_events[]; /* ends with name NULL */
+
+struct engine_arg {
+	char *name;
+	struct expr *expr[2]; /* by enum elf_arch; NULL: not known on that architecture */
+	char *text[2];	      /* as written */
+};
+
+struct engine_point {
+	const struct engine_event *event;
+	char *symbol; /* a symbol, a glob, or a C++ name with "::"; NULL when only `string` is given
+		       */
+	char *string; /* a string constant that the function alone uses, for stripped files */
+	char *library; /* glob over file names; NULL: any file of the engine */
+	enum engine_at at;
+	bool optional; /* the alternative is usable without it */
+	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
+	bool all;      /* every function that `symbol` matches, not only one */
+	char *kind;    /* decode, encode, process, ...; NULL: none */
+	struct engine_arg args[ENGINE_ARGS_MAX];
+	size_t n_args;
+	int line;
+};
+
+/* A set of points that together serve a level. */
+struct engine_alternative {
+	char *name;
+	char *since, *until, *cannot; /* for people; NULL: not told */
+	char **requires,
+		**without; /* symbols that the copy's files must (not) define; NULL-ended */
+	struct engine_point *points;
+	size_t n_points;
+};
+
+struct engine_level {
+	enum rec_level level;
+	bool together; /* use every usable alternative, not only the first */
+	struct engine_alternative *alternatives;
+	size_t n_alternatives;
+};
+
+struct engine {
+	char *name, *about, *backend;
+	char *source;	 /* the file it came from */
+	char **files;	 /* globs over file names */
+	char **symbols;	 /* one of these marks a file of any name; NULL-ended */
+	bool has_layout; /* its points need ggml's struct layouts */
+	bool is_library; /* a run-time library: says nothing about which process to trace */
+	struct engine_level *levels;
+	size_t n_levels;
+};
+
+struct engine_set;
+
+/* The shipped engines, then `user_dir` (NULL: $XDG_CONFIG_HOME/llmprobe/engines). A broken file is
+ * an error with file:line:col for each mistake and NULL. */
+struct engine_set *engine_set_load(const char *user_dir, struct diag *d);
+void engine_set_free(struct engine_set *s);
+size_t engine_count(const struct engine_set *s);
+const struct engine *engine_at(const struct engine_set *s, size_t i);
+const struct engine *engine_by_name(const struct engine_set *s, const char *name);
+/* Parses one engine file's text; `name` is used in messages. For tests, fuzzing and `list`. */
+struct engine *engine_parse(const char *name, const char *text, size_t len, struct diag *d);
+void engine_free(struct engine *e);
+/* True when `file_name` (without folders) matches one of the engine's file globs. */
+bool engine_names_file(const struct engine *e, const char *file_name);
+
+#endif
