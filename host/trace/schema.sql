@@ -4,24 +4,34 @@
 -- Times are ns of CLOCK_MONOTONIC. NULL means not recorded.
 
 CREATE TABLE run_t(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+-- phase: encode (the probe point says so), prefill (n_tokens > 1), decode (n_tokens = 1) or
+-- unknown (the number of tokens could not be read). first_op and last_op bound the ids of the
+-- op rows inside; rows of other calls running at the same time may lie between them.
 CREATE TABLE token_t(id INTEGER PRIMARY KEY, begin_ns INT, end_ns INT, pid INT, tid INT,
-	context INT, phase TEXT, n_tokens INT);
+	context INT, phase TEXT, n_tokens INT, ret INT, first_op INT, last_op INT);
 CREATE TABLE graph_t(id INTEGER PRIMARY KEY, token_id INT, begin_ns INT, end_ns INT, pid INT,
-	tid INT, backend TEXT, n_nodes INT, generation INT);
+	tid INT, backend TEXT, n_nodes INT, generation INT, depth INT, first_op INT, last_op INT);
 -- One row per distinct tensor (name, op, type, shape, sources), however often it was computed.
+-- kind: activation, weight, kv, input or view. flops and bytes are models made from shape and type
+-- (for MUL_MAT_ID with the mean number of distinct experts where experts were recorded);
+-- bytes = weight_bytes + kv_bytes + activations.
 CREATE TABLE tensor_t(id INTEGER PRIMARY KEY, name TEXT, layer INT, op TEXT, type TEXT,
-	ne0 INT, ne1 INT, ne2 INT, ne3 INT, flops REAL, bytes REAL, weight_bytes REAL, kind TEXT);
+	ne0 INT, ne1 INT, ne2 INT, ne3 INT, flops REAL, bytes REAL, weight_bytes REAL,
+	kv_bytes REAL, kind TEXT);
 CREATE TABLE edge_t(src_tensor INT, dst_tensor INT, slot INT);
 CREATE TABLE op_t(id INTEGER PRIMARY KEY, token_id INT, graph_id INT, tensor_id INT, tid INT,
 	thread_index INT, cpu INT, begin_ns INT, compute_ns INT, wait_ns INT);
 -- Summaries instead of events (operators.mode: summary).
 CREATE TABLE op_sum_t(tensor_id INT, tid INT, thread_index INT, count INT, compute_ns INT,
 	min_ns INT, max_ns INT, wait_ns INT, histogram TEXT);
-CREATE TABLE counter_t(op_id INT, name TEXT, value INT, scaled INT);
+CREATE TABLE counter_name_t(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE counter_t(op_id INT, name_id INT, value INT, scaled INT,
+	PRIMARY KEY(op_id, name_id)) WITHOUT ROWID;
 CREATE TABLE sched_t(tid INT, cpu INT, begin_ns INT, end_ns INT, state TEXT, by_tid INT,
 	by_comm TEXT);
-CREATE TABLE thread_t(tid INTEGER PRIMARY KEY, pid INT, name TEXT);
-CREATE TABLE expert_t(op_id INT, token_index INT, slot INT, expert INT);
+-- run_ns and wait_ns: the kernel's own sums between the first and the last look at the thread.
+CREATE TABLE thread_t(tid INTEGER PRIMARY KEY, pid INT, name TEXT, run_ns INT, wait_ns INT);
+CREATE TABLE expert_t(op_id INT, tensor_id INT, token_index INT, slot INT, expert INT);
 CREATE TABLE call_t(id INTEGER PRIMARY KEY, name TEXT, begin_ns INT, end_ns INT, pid INT, tid INT,
 	arg0 INT, arg1 INT, arg2 INT, arg3 INT, ret INT);
 CREATE TABLE loss_t(level TEXT, buffer TEXT, lost INT);
@@ -29,11 +39,14 @@ CREATE TABLE cost_t(begin_ns INT, end_ns INT, level TEXT, hits INT, run_ns INT, 
 -- Level switches, governor decisions, warnings: what happened to the recording itself.
 CREATE TABLE note_t(at_ns INT, kind TEXT, text TEXT);
 -- Sums made once at conversion so that reports on millions of rows stay fast; they equal the sums
--- over op to the ns. phase is that of the token row, '' outside of any.
+-- over op to the ns. phase is that of the token row, '' outside of any. wait_known counts the rows
+-- whose barrier was seen; wait_ns sums over those only. op_token_t may hold several rows per key.
 CREATE TABLE op_phase_t(phase TEXT, tensor_id INT, tid INT, thread_index INT, count INT,
 	compute_ns INT, wait_ns INT, wait_known INT, min_ns INT, max_ns INT);
 CREATE TABLE op_token_t(token_id INT, op TEXT, thread_index INT, count INT, compute_ns INT,
 	wait_ns INT);
+CREATE TABLE counter_phase_t(phase TEXT, tensor_id INT, thread_index INT, name_id INT, count INT,
+	value REAL, scaled INT);
 
 CREATE VIEW run AS SELECT key, value FROM run_t;
 CREATE VIEW token AS SELECT id, begin_ns, end_ns, pid, tid, context, phase, n_tokens FROM token_t;
@@ -44,7 +57,8 @@ CREATE VIEW edge AS SELECT src_tensor, dst_tensor, slot FROM edge_t;
 CREATE VIEW op AS SELECT o.id, o.token_id, o.graph_id, o.tensor_id, t.pid, o.tid, o.thread_index,
 	o.cpu, o.begin_ns, o.begin_ns + o.compute_ns AS end_ns, o.wait_ns, g.backend
 	FROM op_t o LEFT JOIN thread_t t ON t.tid = o.tid LEFT JOIN graph_t g ON g.id = o.graph_id;
-CREATE VIEW counter AS SELECT op_id, name, value, scaled FROM counter_t;
+CREATE VIEW counter AS SELECT c.op_id, n.name, c.value, c.scaled
+	FROM counter_t c JOIN counter_name_t n ON n.id = c.name_id;
 CREATE VIEW sched AS SELECT tid, cpu, begin_ns, end_ns, state, by_tid, by_comm FROM sched_t;
 CREATE VIEW thread AS SELECT tid, pid, name FROM thread_t;
 CREATE VIEW expert AS SELECT op_id, token_index, slot, expert FROM expert_t;

@@ -5,8 +5,8 @@
  *
  *   file   := "LLMPSPL1" block*
  *   block  := struct spool_block, payload[len], padding to 8
- *   SPOOL_RECORDS payload: BPF ring-buffer memory as it is: { u32 len_and_flags; u32 pg_off; record;
- *                          padding to 8 }*, with the kernel's BUSY (1<<31) and DISCARD (1<<30) bits
+ *   SPOOL_RECORDS payload: BPF ring-buffer memory as it is: { u32 len_and_flags; u32 pg_off;
+ * record; padding to 8 }*, with the kernel's BUSY (1<<31) and DISCARD (1<<30) bits
  *   SPOOL_RECORDS_PLAIN  : records back to back (perf buffers, records made by the host)
  *   SPOOL_NOTE           : one JSON object, UTF-8, its "k" names the kind:
  *     {"k":"run", "<key>":"<value>"...}            rows for `run`
@@ -47,8 +47,8 @@ struct spool;
 struct cJSON;
 
 /*
- * Creates the spool file. An existing file is refused (-EEXIST) unless `force`. Returns NULL with an
- * error in `d`.
+ * Creates the spool file. An existing file is refused (-EEXIST) unless `force`. Returns NULL with
+ * an error in `d`.
  */
 struct spool *spool_create(const char *path, bool force, struct diag *d);
 /*
