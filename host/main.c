@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdio.h>
+#include "cmd/cmd.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-	puts("llmprobe " LLMPROBE_VERSION);
-	return 0;
+	return cmd_main(argc, argv);
 }

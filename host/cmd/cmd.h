@@ -40,6 +40,24 @@ int cmd_main(int argc, char **argv);
 void cmd_flush(const struct cmd_context *ctx);
 const struct cmd *cmd_by_name(const char *name);
 const struct cmd *cmd_by_id(enum command_id id);
+/* Usage, description and options of one command; what there is altogether. */
+void cmd_print_help(const struct cmd *cmd, FILE *out);
+void cmd_print_overview(FILE *out);
+/* Prints words wrapped at 80 columns, each line after `indent` blanks; the cursor stands there. */
+void cmd_print_wrapped(const char *text, int indent, FILE *out);
+/* The sections of the man page that follow from the tables. */
+void cmd_print_man_options(FILE *out);
+/* A JSON schema of the configuration file. */
+void cmd_print_schema(FILE *out);
+/* A completion script; false for an unknown shell. */
+bool cmd_print_completion(const char *shell, FILE *out);
+
+/* Topics of `list`, ended by a row without a name. */
+struct list_topic {
+	const char *name, *help;
+	int (*run)(const struct cmd_context *ctx);
+};
+extern const struct list_topic list_topics[];
 
 /* The subcommands' functions. */
 int cmd_help(const struct cmd_context *ctx);

@@ -105,10 +105,11 @@ struct config {
 		struct string_list include_dirs, includes;
 	} script;
 
-	struct string_list args; /* positional arguments */
-	char *config_file;	 /* as given with -c; NULL: none */
-	bool help;		 /* --help was given: nothing else was checked */
-	bool version;		 /* --version, likewise */
+	struct string_list args;    /* positional arguments */
+	char *config_file;	    /* as given with -c; NULL: none */
+	bool help;		    /* --help was given: nothing else was checked */
+	bool version;		    /* --version, likewise */
+	bool help_man, help_schema; /* of the help command */
 
 	struct config_state *state; /* where each value came from; private */
 };
@@ -158,5 +159,9 @@ bool config_given(const struct config *c, const char *key);
 void config_write(const struct config *c, struct buf *out);
 /* Colours on `f`: what --color says, else a terminal without NO_COLOR. */
 bool config_use_colour(const struct config *c, FILE *f);
+
+/* Where compiled programs are kept: cache_dir, else the user's cache directory. A new string, or
+ * NULL when there is no such place and caching is off. */
+char *config_cache_dir(const struct config *c);
 
 #endif

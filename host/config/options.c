@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "util/text.h"
+
 #define BIT(id)	 (1u << (id))
 #define FIELD(f) offsetof(struct config, f)
 
@@ -32,10 +34,20 @@ static const char *const script_bufferings[] = {"line", "full", "none", NULL};
 
 const struct option option_table[] = {
 	{
+		.letter = 'c',
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.command),
+		.arg = "CMD",
+		.complete = COMPLETE_PROGRAM,
+		.help = "Start CMD once the probes are attached and end when it ends. Without the "
+			"word script, a name in .yaml or .yml is the configuration instead.",
+	},
+	{
 		.flag = "config",
 		.letter = 'c',
 		.type = OPTION_PATH,
-		.commands = EVERY & ~SCRIPT,
+		.commands = EVERY,
 		.effect = CONFIG_FIXED,
 		.offset = FIELD(config_file),
 		.arg = "FILE",
@@ -474,16 +486,6 @@ const struct option option_table[] = {
 		.help = "Run PROGRAM instead of a script file.",
 	},
 	{
-		.letter = 'c',
-		.type = OPTION_STRING,
-		.commands = SCRIPT,
-		.offset = FIELD(script.command),
-		.arg = "CMD",
-		.complete = COMPLETE_PROGRAM,
-		.help = "Start CMD once the probes are attached and end when it ends. Without the "
-			"word script, a name in .yaml or .yml is the configuration instead.",
-	},
-	{
 		.letter = 'l',
 		.type = OPTION_BOOL,
 		.commands = SCRIPT,
@@ -601,6 +603,22 @@ const struct option option_table[] = {
 		.help = "Include FILE before the program.",
 	},
 	{
+		.flag = "man-options",
+		.type = OPTION_BOOL,
+		.commands = BIT(COMMAND_HELP),
+		.offset = FIELD(help_man),
+		.def = "false",
+		.help = "Print the generated sections of the manual page.",
+	},
+	{
+		.flag = "schema",
+		.type = OPTION_BOOL,
+		.commands = BIT(COMMAND_HELP),
+		.offset = FIELD(help_schema),
+		.def = "false",
+		.help = "Print a JSON schema of the configuration file, for editors.",
+	},
+	{
 		.flag = "help",
 		.letter = 'h',
 		.type = OPTION_BOOL,
@@ -655,4 +673,41 @@ const struct option *option_by_letter(char letter, enum command_id command)
 			return o;
 	}
 	return NULL;
+}
+
+static const char *next_key(const void *state, size_t i)
+{
+	(void)state;
+	for (size_t row = 0, seen = 0; row < option_count(); row++) {
+		const struct option *o = &option_table[row];
+
+		if (o->key && !(o->flags & OPTION_ALIAS) && seen++ == i)
+			return o->key;
+	}
+	return NULL;
+}
+
+static const char *last_word(const char *key)
+{
+	const char *dot = strrchr(key, '.');
+
+	return dot ? dot + 1 : key;
+}
+
+const char *option_key_by_last_word(const char *word)
+{
+	for (size_t i = 0; i < option_count(); i++) {
+		const struct option *o = &option_table[i];
+
+		if (o->key && strchr(o->key, '.') && strcmp(last_word(o->key), word) == 0)
+			return o->key;
+	}
+	return NULL;
+}
+
+const char *option_nearest_key(const char *key)
+{
+	const char *exact = option_key_by_last_word(last_word(key));
+
+	return exact ? exact : text_nearest(key, next_key, NULL);
 }

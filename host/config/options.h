@@ -74,6 +74,10 @@ extern const struct option option_table[];
 const struct option *option_by_key(const char *key);
 const struct option *option_by_flag(const char *flag, size_t len, enum command_id command);
 const struct option *option_by_letter(char letter, enum command_id command);
+/* The nearest key by spelling, or by its last word alone ("size" for "buffer.size"); NULL: none. */
+const char *option_nearest_key(const char *key);
+/* The nested key that ends in `word`; NULL: none. */
+const char *option_key_by_last_word(const char *word);
 size_t option_count(void);
 static inline size_t option_index(const struct option *o)
 {
@@ -94,12 +98,18 @@ int option_parse(const struct option *o, struct config *c, const char *text, str
 /* Same from a list of texts (a YAML sequence). Types that are no lists refuse it. */
 int option_parse_list(const struct option *o, struct config *c, const char *const *items, size_t n,
 		      struct buf *why);
+/* Adds to an OPTION_LIST instead of replacing it. */
+int option_append(const struct option *o, struct config *c, const char *text, struct buf *why);
+/* Values may be several: LIST, COMMAND, LEVELS, COUNTERS. */
+bool option_is_list(const struct option *o);
+/* How many choices an OPTION_ENUM has. */
+size_t option_choice_count(const struct option *o);
 /* Back to the default. */
 void option_reset(const struct option *o, struct config *c);
 /* The present value in the form option_parse takes. */
 void option_print(const struct option *o, const struct config *c, struct buf *out);
-/* "a size", "true or false": what the type expects, for messages and the man page. */
-const char *option_expects(const struct option *o, struct buf *scratch);
+/* "a size such as 16MiB": what the type expects, for messages and the man page. */
+const char *option_expects(const struct option *o);
 /* Frees what a destination owns. */
 void option_release(const struct option *o, struct config *c);
 
