@@ -143,16 +143,12 @@ static void unknown_key(struct loader *l, const yaml_node_t *node, const char *p
 	buf_free(&below);
 }
 
-/* True when the path is new in this file; otherwise an error was added. */
-static bool first_time(struct loader *l, const yaml_node_t *node, const char *path)
+/* True when the name is new in this file; otherwise an error was added. */
+static bool first_time(struct loader *l, const yaml_node_t *node, const char *path,
+		       const char *name)
 {
-	const struct option *o = option_by_key(path);
-	const char *name = o ? option_primary(o)->key : path;
 	struct seen *s;
 
-	/* The group `buffer:` and the value `buffer: ring` are different things. */
-	if (o && (o->flags & OPTION_ALIAS) && is_group(path))
-		name = path;
 	for (size_t i = 0; i < l->seen_count; i++) {
 		if (strcmp(l->seen[i].path, name) == 0) {
 			complain(l, node, "duplicate key '%s': line %d sets %s already", path,
@@ -264,6 +260,7 @@ static void load_pair(struct loader *l, const yaml_node_t *key, const yaml_node_
 {
 	const char *name = scalar(key);
 	const struct option *o;
+	bool as_group;
 	char *path;
 
 	if (!name) {
@@ -272,11 +269,12 @@ static void load_pair(struct loader *l, const yaml_node_t *key, const yaml_node_
 	}
 	path = xasprintf("%s%s", prefix, name);
 	o = option_by_key(path);
+	as_group = is_group(path) && (value->type == YAML_MAPPING_NODE || is_null(value));
 	if (!o && !is_group(path)) {
 		unknown_key(l, key, prefix, name);
-	} else if (!first_time(l, key, path)) {
+	} else if (!first_time(l, key, path, o && !as_group ? option_primary(o)->key : path)) {
 		/* already complained */
-	} else if (is_group(path) && (value->type == YAML_MAPPING_NODE || is_null(value))) {
+	} else if (as_group) {
 		char *below = xasprintf("%s.", path);
 
 		if (value->type == YAML_MAPPING_NODE)
