@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Offsets of kernel structs from the running kernel's BTF, so that no kernel header is needed. */
-#ifndef LLMPROBE_BPF_BTF_H
-#define LLMPROBE_BPF_BTF_H
+#ifndef LLMPROBE_BPF_KBTF_H
+#define LLMPROBE_BPF_KBTF_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bpf/sys.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int sys_bpf(int cmd, void *attr, size_t size)
+{
+	long rc = syscall(SYS_bpf, cmd, attr, size);
+
+	return rc < 0 ? -errno : (int)rc;
+}
+
+int sys_perf_event_open(const struct perf_event_attr *attr, pid_t pid, int cpu, int group,
+			unsigned long flags)
+{
+	long rc = syscall(SYS_perf_event_open, attr, pid, cpu, group, flags | PERF_FLAG_FD_CLOEXEC);
+
+	return rc < 0 ? -errno : (int)rc;
+}
+
+void sys_raise_memlock(void)
+{
+	struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
+
+	setrlimit(RLIMIT_MEMLOCK, &all);
+}
+
+void sys_object_name(char out[16], const char *name)
+{
+	size_t i;
+
+	memset(out, 0, 16);
+	for (i = 0; name && i < 15 && name[i]; i++) {
+		unsigned char c = name[i];
+
+		out[i] = isalnum(c) || c == '_' || c == '.' ? c : '_';
+	}
+}
+
+int sys_prog_load(const struct prog_spec *s)
+{
+	union bpf_attr attr;
+	int fd, tries = 5;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = s->type;
+	attr.expected_attach_type = s->attach_type;
+	attr.attach_btf_id = s->attach_btf_id;
+	attr.insns = (uintptr_t)s->insns;
+	attr.insn_cnt = s->n_insns;
+	attr.license = (uintptr_t)s->licence;
+	attr.kern_version = s->kern_version;
+	attr.prog_flags = s->flags;
+	sys_object_name(attr.prog_name, s->name);
+	if (s->log) {
+		attr.log_buf = (uintptr_t)s->log;
+		attr.log_size = s->log_size;
+		attr.log_level = 1;
+	}
+	/* The verifier gives way to a pending signal with EAGAIN. */
+	do {
+		fd = sys_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
+	} while (fd == -EAGAIN && tries--);
+	return fd;
+}
+
+int sys_prog_load_null(uint32_t type, uint32_t attach_type)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	struct prog_spec s = {.type = type,
+			      .attach_type = attach_type,
+			      .insns = insns,
+			      .n_insns = 2,
+			      .licence = "Dual BSD/GPL",
+			      .name = "null"};
+
+	return sys_prog_load(&s);
+}
