@@ -17,19 +17,12 @@
 
 enum { ENGINE_ARGS_MAX = 6 };
 
-/* Where a point's probes sit. */
-enum engine_at {
-	ENGINE_AT_ENTRY,
-	ENGINE_AT_RETURN, /* return probe if safe, else at the exits */
-	ENGINE_AT_EXITS,  /* never a return probe */
-};
-
 /* The arguments that an event's program takes, in order. */
 struct engine_event {
 	const char *name;
 	const char *args[ENGINE_ARGS_MAX + 1]; /* NULL-terminated */
-	bool has_kind;			       /* takes `kind:` */
-	bool open_args;			       /* any names; the program numbers them */
+	bool open_args;			       /* up to four arguments of any name instead */
+	bool is_end;			       /* belongs at a function's exit */
 };
 extern const struct engine_event engine_events[]; /* ends with name NULL */
 
@@ -39,37 +32,42 @@ struct engine_arg {
 	char *text[2];	      /* as written */
 };
 
-struct engine_point {
-	const struct engine_event *event;
-	char *symbol; /* a symbol, a glob, or a C++ name with "::"; NULL when only `string` is given
-		       */
-	char *string; /* a string constant that the function alone uses, for stripped files */
+/* An event and the values that its program gets. */
+struct engine_probe {
+	const struct engine_event *event; /* NULL: no probe here */
+	struct engine_arg args[ENGINE_ARGS_MAX];
+	size_t n_args;
+};
+
+/* A function of the engine that is probed. */
+struct engine_function {
+	char *symbol;  /* a name, a glob, or a C++ name with "::"; NULL when only `string` is given
+			*/
+	char *string;  /* a string constant that this function alone uses, for stripped files */
 	char *library; /* glob over file names; NULL: any file of the engine */
-	enum engine_at at;
 	bool optional; /* the alternative is usable without it */
 	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
 	bool all;      /* every function that `symbol` matches, not only one */
 	char *kind;    /* decode, encode, process, ...; NULL: none */
-	struct engine_arg args[ENGINE_ARGS_MAX];
-	size_t n_args;
+	char *backend; /* overrides the engine's */
+	struct engine_probe entry, exit;
 	int line;
 };
 
-/* A set of points that together serve a level. */
+/* A set of functions that together serve a level. */
 struct engine_alternative {
 	char *name;
 	char *since, *until, *cannot; /* for people; NULL: not told */
 	char **requires,
 		**without; /* symbols that the copy's files must (not) define; NULL-ended */
-	struct engine_point *points;
-	size_t n_points;
+	struct engine_function *functions;
+	size_t n_functions, cap;
 };
 
 struct engine_level {
 	enum rec_level level;
-	bool together; /* use every usable alternative, not only the first */
-	struct engine_alternative *alternatives;
-	size_t n_alternatives;
+	struct engine_alternative *alternatives; /* best first */
+	size_t n_alternatives, cap;
 };
 
 struct engine {
@@ -80,7 +78,7 @@ struct engine {
 	bool has_layout; /* its points need ggml's struct layouts */
 	bool is_library; /* a run-time library: says nothing about which process to trace */
 	struct engine_level *levels;
-	size_t n_levels;
+	size_t n_levels, cap;
 };
 
 struct engine_set;

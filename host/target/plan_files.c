@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which files of a target belong to an engine, and which of them belong together. */
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "target/plan_impl.h"
+#include "util/text.h"
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* Libraries of every process that are never an engine; looking into them would only cost time. */
+static bool is_system_library(const char *name)
+{
+	static const char *const globs[] = {
+		"ld-*.so*",	   "libc.so*",	  "libc-*.so",	   "libm.so*",	    "libm-*.so",
+		"libpthread*.so*", "libdl*.so*",  "librt*.so*",	   "libstdc++.so*", "libgcc_s.so*",
+		"libgomp.so*",	   "libssl.so*",  "libcrypto.so*", "libz.so*",	    "libzstd.so*",
+		"libLLVM*.so*",	   "libicu*.so*", "libresolv.so*", "libnss_*.so*",  "libcurl*.so*",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(globs); i++)
+		if (!fnmatch(globs[i], name, 0))
+			return true;
+	return false;
+}
+
+static bool engine_is_wanted(const struct plan *p, const struct engine *e)
+{
+	return !p->opts.engine || e->is_library || !strcmp(p->opts.engine, e->name);
+}
+
+static bool defines_marker(const struct engine *e, const struct elf *elf)
+{
+	struct elf_symbol sym;
+
+	for (char **s = e->symbols; s && *s; s++)
+		if (elf_find(elf, *s, &sym))
+			return true;
+	return false;
+}
+
+/* Marks the engines that the file belongs to; false when there is none. */
+static bool classify(const struct plan *p, const struct elf *elf, const char *name, bool *engines)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < engine_count(p->opts.engines); i++) {
+		const struct engine *e = engine_at(p->opts.engines, i);
+
+		engines[i] = engine_is_wanted(p, e) &&
+			     (engine_names_file(e, name) || defines_marker(e, elf));
+		any |= engines[i];
+	}
+	return any;
+}
+
+/* True when one of the files must be loaded for the other. */
+static bool needs(const struct file_state *a, const struct file_state *b)
+{
+	const char *name = base_name(b->pub.shown), *soname = elf_soname(b->elf), *needed;
+
+	for (size_t i = 0; (needed = elf_needed(a->elf, i)); i++)
+		if (!strcmp(needed, name) || (*soname && !strcmp(needed, soname)))
+			return true;
+	return false;
+}
+
+static size_t folder_length(const char *path)
+{
+	return (size_t)(base_name(path) - path);
+}
+
+static bool same_folder(const struct file_state *a, const struct file_state *b)
+{
+	size_t len = folder_length(a->pub.shown);
+
+	return len == folder_length(b->pub.shown) && !strncmp(a->pub.shown, b->pub.shown, len);
+}
+
+static size_t index_of_state(const struct plan *p, const struct file_state *f)
+{
+	size_t i = 0;
+
+	while (i < p->n_files && p->files[i] != f)
+		i++;
+	return i;
+}
+
+/*
+ * The file that `a` was linked to by the name that `b` has: with several of that name mapped, the
+ * one beside it, else the first.
+ */
+static bool is_linked(const struct plan *p, const struct file_state *a, const struct file_state *b)
+{
+	if (!needs(a, b))
+		return false;
+	if (same_folder(a, b))
+		return true;
+	for (size_t i = 0; i < p->n_files; i++) {
+		const struct file_state *other = p->files[i];
+
+		if (other == b || strcmp(base_name(other->pub.shown), base_name(b->pub.shown)))
+			continue;
+		if (same_folder(a, other) || i < index_of_state(p, b))
+			return false;
+	}
+	return true;
+}
+
+static void merge_families(struct plan *p, size_t a, size_t b)
+{
+	size_t keep = a < b ? a : b, drop = a < b ? b : a;
+
+	if (a == b)
+		return;
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == drop)
+			p->files[i]->family = keep;
+	for (size_t i = 0; i < p->n_choices; i++)
+		if (p->choices[i].family == drop)
+			p->choices[i].family = keep;
+	if (p->files[keep]->layout < 0)
+		p->files[keep]->layout = p->files[drop]->layout;
+}
+
+static void join_family(struct plan *p, size_t index)
+{
+	struct file_state *f = p->files[index];
+
+	for (size_t i = 0; i < index; i++)
+		if (is_linked(p, f, p->files[i]) || is_linked(p, p->files[i], f))
+			merge_families(p, p->files[i]->family, f->family);
+}
+
+size_t plan_family_size(const struct plan *p, size_t family)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_files; i++)
+		n += p->files[i]->family == family;
+	return n;
+}
+
+static long find_file(const struct plan *p, dev_t dev, ino_t ino)
+{
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->pub.ino == ino && p->files[i]->pub.dev == dev)
+			return (long)i;
+	return NO_FILE;
+}
+
+static bool was_seen(const struct plan *p, dev_t dev, ino_t ino)
+{
+	for (size_t i = 0; i < p->n_seen; i++)
+		if (p->seen[i].ino == ino && p->seen[i].dev == dev)
+			return true;
+	return false;
+}
+
+/* Takes over `fd`, `elf` and `engines`. */
+static size_t add_file(struct plan *p, const struct plan_file *pub, struct elf *elf, bool *engines)
+{
+	struct file_state *f = xcalloc(1, sizeof(*f));
+
+	f->pub = *pub;
+	f->elf = elf;
+	f->engines = engines;
+	f->layout = -1;
+	f->family = p->n_files;
+	snprintf(f->pub.build_id, sizeof(f->pub.build_id), "%s", elf_build_id(elf));
+	*VEC_PUSH(p->files, p->n_files, p->cap_files) = f;
+	join_family(p, p->n_files - 1);
+	return p->n_files - 1;
+}
+
+static void drop_opened(struct plan_file *pub)
+{
+	if (pub->fd >= 0)
+		close(pub->fd);
+	free(pub->shown);
+	free(pub->open_path);
+}
+
+/* Takes the opened file in when it belongs to an engine, or always with `any`. */
+static long take_opened(struct plan *p, struct plan_file *pub, bool any, struct diag *d)
+{
+	bool *engines = xcalloc(engine_count(p->opts.engines) + 1, sizeof(*engines));
+	struct elf *elf = elf_open_fd(pub->fd, pub->shown, d);
+
+	if (elf && (classify(p, elf, base_name(pub->shown), engines) || any))
+		return (long)add_file(p, pub, elf, engines);
+	elf_close(elf);
+	free(engines);
+	drop_opened(pub);
+	return NO_FILE;
+}
+
+static bool name_is_known(const struct plan *p, const char *name)
+{
+	for (size_t i = 0; i < engine_count(p->opts.engines); i++)
+		if (engine_names_file(engine_at(p->opts.engines, i), name))
+			return true;
+	return false;
+}
+
+static long take_mapping(struct plan *p, pid_t pid, const struct mapping *m, bool any,
+			 struct diag *d)
+{
+	struct plan_file pub = {.fd = -1, .dev = m->dev, .ino = m->ino, .pid = pid};
+	struct mapped_file opened;
+
+	if (mapping_open(pid, m, &opened, d))
+		return NO_FILE;
+	pub.shown = xstrdup(m->path);
+	pub.fd = opened.fd;
+	pub.open_path = opened.open_path;
+	pub.replaced = m->deleted;
+	return take_opened(p, &pub, any, d);
+}
+
+long plan_file_of_mapping(struct plan *p, pid_t pid, const struct mapping *m, struct diag *d)
+{
+	long known = find_file(p, m->dev, m->ino);
+
+	return known >= 0 ? known : take_mapping(p, pid, m, true, d);
+}
+
+/* What goes wrong with a file that may well be no engine's is not worth a word. */
+static void take_new_mapping(struct plan *p, pid_t pid, const struct mapping *m, struct diag *d)
+{
+	struct diag *quiet = diag_new();
+	bool named = name_is_known(p, base_name(m->path));
+
+	if (named || !is_system_library(base_name(m->path)))
+		take_mapping(p, pid, m, false, quiet);
+	if (named && diag_count(quiet, DIAG_ERROR))
+		diag_add(d, DIAG_WARNING, "%s", diag_first_error(quiet));
+	diag_free(quiet);
+}
+
+int plan_take_process(struct plan *p, pid_t pid, struct diag *d)
+{
+	struct mapping_list maps;
+	int err = mapping_list_read(pid, &maps, d);
+
+	for (size_t i = 0; !err && i < maps.count; i++) {
+		const struct mapping *m = &maps.at[i];
+
+		if (was_seen(p, m->dev, m->ino))
+			continue;
+		*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){m->dev, m->ino};
+		take_new_mapping(p, pid, m, d);
+	}
+	mapping_list_free(&maps);
+	return err;
+}
+
+/* Opens a path into `pub`; a missing file is -ENOENT without a word. */
+static int open_path(const char *path, struct plan_file *pub)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int err = fd < 0 ? -errno : 0;
+
+	if (!err && fstat(fd, &st))
+		err = -errno;
+	if (!err && !S_ISREG(st.st_mode))
+		err = -EINVAL;
+	if (err) {
+		if (fd >= 0)
+			close(fd);
+		return err;
+	}
+	memset(pub, 0, sizeof(*pub));
+	pub->fd = fd;
+	pub->dev = st.st_dev;
+	pub->ino = st.st_ino;
+	pub->shown = xstrdup(path);
+	pub->open_path = xasprintf("/proc/self/fd/%d", fd);
+	return 0;
+}
+
+static void take_needed(struct plan *p, const struct file_state *f, struct diag *d);
+
+/* Takes a dependency in unless it is there or no engine's; true when there is such a file. */
+static bool take_dependency(struct plan *p, const char *path, struct diag *d)
+{
+	struct diag *quiet = diag_new();
+	struct plan_file pub;
+	long index = NO_FILE;
+	bool exists = !open_path(path, &pub);
+
+	if (exists && was_seen(p, pub.dev, pub.ino)) {
+		drop_opened(&pub);
+	} else if (exists) {
+		*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){pub.dev, pub.ino};
+		index = take_opened(p, &pub, false, quiet);
+	}
+	diag_free(quiet);
+	if (index >= 0)
+		take_needed(p, p->files[index], d);
+	return exists;
+}
+
+/* "$ORIGIN" of a run path is the folder of the file that has it. */
+static char *expand_origin(const char *entry, size_t len, const char *folder)
+{
+	static const char *const words[] = {"$ORIGIN", "${ORIGIN}"};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+		size_t w = strlen(words[i]);
+
+		if (len >= w && !strncmp(entry, words[i], w))
+			return xasprintf("%s%.*s", folder, (int)(len - w), entry + w);
+	}
+	return xstrndup(entry, len);
+}
+
+static bool take_from_folder(struct plan *p, const char *folder, const char *name, struct diag *d)
+{
+	char *path = xasprintf("%s/%s", *folder ? folder : "/", name);
+	bool found = take_dependency(p, path, d);
+
+	free(path);
+	return found;
+}
+
+static bool take_by_runpath(struct plan *p, const struct file_state *f, const char *folder,
+			    const char *name, struct diag *d)
+{
+	const char *at = elf_runpath(f->elf);
+	bool found = false;
+
+	while (*at && !found) {
+		size_t len = strcspn(at, ":");
+		char *dir = expand_origin(at, len, folder);
+
+		found = len && take_from_folder(p, dir, name, d);
+		free(dir);
+		at += len + (at[len] == ':');
+	}
+	return found;
+}
+
+/*
+ * Where the loader would look, apart from its cache: also relative to the file, so that a tree that
+ * is unpacked beside the system finds its own libraries first.
+ */
+static void take_by_name(struct plan *p, const struct file_state *f, const char *name,
+			 struct diag *d)
+{
+	static const char *const relative[] = {"", "/../lib", "/../lib/x86_64-linux-gnu",
+					       "/../lib/aarch64-linux-gnu", "/../lib64"};
+	static const char *const absolute[] = {"/usr/local/lib",
+					       "/usr/lib",
+					       "/lib",
+					       "/usr/lib64",
+					       "/usr/lib/x86_64-linux-gnu",
+					       "/usr/lib/aarch64-linux-gnu"};
+	size_t len = folder_length(f->pub.shown);
+	char *folder = len ? xstrndup(f->pub.shown, len > 1 ? len - 1 : 1) : xstrdup(".");
+	bool found = take_by_runpath(p, f, folder, name, d);
+
+	for (size_t i = 0; !found && i < ARRAY_LEN(relative); i++) {
+		char *dir = xasprintf("%s%s", folder, relative[i]);
+
+		found = take_from_folder(p, dir, name, d);
+		free(dir);
+	}
+	for (size_t i = 0; !found && i < ARRAY_LEN(absolute); i++)
+		found = take_from_folder(p, absolute[i], name, d);
+	free(folder);
+}
+
+static void take_needed(struct plan *p, const struct file_state *f, struct diag *d)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = elf_needed(f->elf, i)) && i < 256; i++)
+		if (!strchr(name, '/') && !is_system_library(name))
+			take_by_name(p, f, name, d);
+}
+
+int plan_take_path(struct plan *p, const char *path, struct diag *d)
+{
+	struct plan_file pub;
+	int err = open_path(path, &pub);
+	long index;
+
+	if (err)
+		return diag_fail(d, err, "%s: %s", path,
+				 err == -EINVAL ? "not a regular file" : strerror(-err));
+	if (was_seen(p, pub.dev, pub.ino)) {
+		drop_opened(&pub);
+		return 0;
+	}
+	*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){pub.dev, pub.ino};
+	/* A program without any engine symbol can still need a library that has them. */
+	index = take_opened(p, &pub, true, d);
+	if (index < 0)
+		return -ENOEXEC;
+	take_needed(p, p->files[index], d);
+	return 0;
+}
+
+static void set_layout_error(struct file_state *f, const char *text)
+{
+	free(f->layout_error);
+	f->layout_error = xstrdup(text);
+}
+
+static char *family_names(const struct plan *p, size_t family)
+{
+	struct buf out = {0};
+
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == family)
+			buf_printf(&out, "%s%s", out.len ? ", " : "",
+				   base_name(p->files[i]->pub.shown));
+	return buf_take(&out);
+}
+
+int plan_family_layout(struct plan *p, size_t family)
+{
+	struct file_state *first = p->files[family];
+	size_t size = plan_family_size(p, family), n = 0;
+	struct diag *quiet = diag_new();
+	struct layout *layout;
+	struct elf **elves;
+	char root[32];
+
+	if (first->layout_files == size) {
+		diag_free(quiet);
+		return first->layout;
+	}
+	elves = xcalloc(size, sizeof(*elves));
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == family)
+			elves[n++] = p->files[i]->elf;
+	snprintf(root, sizeof(root), "/proc/%d/root", first->pub.pid);
+	layout = layout_infer(&(struct layout_sources){.files = elves,
+						       .count = n,
+						       .root = first->pub.pid ? root : NULL},
+			      quiet);
+	first->layout_files = size;
+	if (layout) {
+		struct plan_layout *l = xcalloc(1, sizeof(*l));
+
+		l->layout = layout;
+		l->source = family_names(p, family);
+		*VEC_PUSH(p->layouts, p->n_layouts, p->cap_layouts) = l;
+		first->layout = (int)p->n_layouts - 1;
+	} else {
+		set_layout_error(first, diag_first_error(quiet));
+	}
+	diag_free(quiet);
+	free(elves);
+	return first->layout;
+}

@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From what engine files say and files hold to points and sites. */
+#include <errno.h>
+#include <fnmatch.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/plan_impl.h"
+#include "util/text.h"
+
+enum { MATCHES_MAX = 512, STRING_USERS_MAX = 8, WHY_MAX = 256 };
+
+/* ns per hit of a small program, median of machines measured; a return probe costs more. */
+static double estimate_cost(enum insn_class class, bool is_return)
+{
+	switch (class) {
+	case INSN_EMULATED:
+		return is_return ? 1400 : 850;
+	case INSN_NOP:
+	case INSN_NOP5:
+		return is_return ? 1400 : 800;
+	default:
+		return is_return ? 14500 : 13000;
+	}
+}
+
+static uint64_t hash_text(uint64_t h, const char *s)
+{
+	for (; *s; s++)
+		h = (h ^ (unsigned char)*s) * 0x100000001b3ULL;
+	return (h ^ 0xff) * 0x100000001b3ULL;
+}
+
+static uint64_t variant_of(const struct plan_point *pt)
+{
+	uint64_t h = hash_text(0xcbf29ce484222325ULL, pt->event);
+
+	for (size_t i = 0; i < pt->n_args; i++)
+		h = hash_text(hash_text(h, pt->args[i].name), pt->args[i].expr);
+	return (h ^ (uint64_t)(pt->layout + 1)) * 0x100000001b3ULL;
+}
+
+/* What the points of one function have in common. */
+struct context {
+	struct plan *p;
+	const struct engine *engine;
+	const struct engine_alternative *alt;
+	const struct engine_function *fn;
+	const struct found *at;
+	enum rec_level level;
+	size_t copy;
+	int layout;
+	enum elf_arch arch;
+	struct elf *elf;
+};
+
+static const struct layout *layout_of(const struct context *c)
+{
+	return c->layout < 0 ? NULL : c->p->layouts[c->layout]->layout;
+}
+
+static struct plan_point *add_point(const struct context *c, const struct engine_probe *probe,
+				    int32_t sp_adjust)
+{
+	struct plan *p = c->p;
+	struct plan_point *pt = xcalloc(1, sizeof(*pt));
+	const char *backend = c->fn->backend ? c->fn->backend : c->engine->backend;
+
+	pt->id = (uint16_t)p->n_points;
+	pt->level = c->level;
+	pt->engine = c->engine->name;
+	pt->event = probe->event->name;
+	pt->symbol = xstrdup(c->at->symbol);
+	pt->kind = c->fn->kind ? c->fn->kind : "";
+	pt->backend = backend ? backend : "";
+	pt->alternative = c->alt->name;
+	pt->cannot = c->alt->cannot ? c->alt->cannot : "";
+	pt->layout = c->layout;
+	pt->copy = c->copy;
+	for (size_t i = 0; i < probe->n_args; i++) {
+		struct buf text = {0};
+
+		expr_emit(probe->args[i].expr[c->arch], layout_of(c), sp_adjust, &text);
+		pt->args[pt->n_args].name = probe->args[i].name;
+		pt->args[pt->n_args++].expr = buf_take(&text);
+	}
+	pt->variant = variant_of(pt);
+	*VEC_PUSH(p->points, p->n_points, p->cap_points) = pt;
+	return pt;
+}
+
+static void add_site(const struct context *c, const struct plan_point *pt, const struct site *s,
+		     bool is_return)
+{
+	struct plan_site *ps = xcalloc(1, sizeof(*ps));
+
+	ps->point = pt->id;
+	ps->file = c->at->file;
+	ps->offset = s->file_offset;
+	ps->is_return = is_return;
+	ps->class = s->class;
+	memcpy(ps->insn, s->text, sizeof(ps->insn));
+	ps->symbol = xstrdup(c->at->symbol);
+	ps->sym_offset = s->offset;
+	snprintf(ps->how, sizeof(ps->how), "%.30s; %.60s", c->at->how, s->why);
+	ps->cost_ns = estimate_cost(s->class, is_return);
+	*VEC_PUSH(c->p->sites, c->p->n_sites, c->p->cap_sites) = ps;
+}
+
+/* Which argument cannot be had in this build, if any. */
+static bool check_args(const struct context *c, const struct engine_probe *probe, char *why,
+		       size_t n)
+{
+	for (size_t i = 0; i < probe->n_args; i++) {
+		const struct engine_arg *a = &probe->args[i];
+		const char *field = a->expr[c->arch]
+					    ? expr_missing_field(a->expr[c->arch], layout_of(c))
+					    : NULL;
+
+		if (!a->expr[c->arch]) {
+			snprintf(why, n, "%s: where argument '%s' lies on %s is not known",
+				 c->at->symbol, a->name, elf_arch_name(c->elf));
+			return false;
+		}
+		if (field) {
+			snprintf(why, n,
+				 "%s: argument '%s' needs {%s}, which could not be inferred",
+				 c->at->symbol, a->name, field);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool find_entry(const struct context *c, struct site *out, char *why, size_t n)
+{
+	const struct engine_probe *probe = &c->fn->entry;
+	uint32_t mask = 0;
+	bool sp = false;
+	int err;
+
+	for (size_t i = 0; i < probe->n_args; i++) {
+		mask |= expr_arg_mask(probe->args[i].expr[c->arch]);
+		sp |= expr_uses_sp(probe->args[i].expr[c->arch]);
+	}
+	err = site_entry(c->elf, &c->at->func, mask, sp, out);
+	if (err)
+		snprintf(why, n, "%s: no instruction near its entry can be probed (%s)",
+			 c->at->symbol, strerror(-err));
+	return !err;
+}
+
+/*
+ * True when the function ends by jumping to another one: its exits are then where the other
+ * begins, and say nothing about the end of the call.
+ */
+static bool ends_in_call(const struct context *c)
+{
+	const struct elf_func *f = &c->at->func;
+	struct insn_list insns;
+	struct elf_symbol sym;
+	bool found = false;
+
+	if (insn_decode(c->elf, f, 0, &insns))
+		return true;
+	for (size_t i = 0; i < insns.count && !found; i++) {
+		const struct insn *in = &insns.at[i];
+
+		if (!in->is_jump || in->is_conditional || !in->has_target)
+			continue;
+		if (in->target >= f->vaddr && in->target < f->vaddr + f->size)
+			continue;
+		found = elf_plt_symbol(c->elf, in->target) ||
+			!elf_symbol_at(c->elf, in->target, &sym) || !strstr(sym.name, ".cold");
+	}
+	insn_list_free(&insns);
+	return found;
+}
+
+/* The sites that see the function's end: one return probe where that is safe, else its exits. */
+static bool find_exits(const struct context *c, struct site_exits *out, bool *is_return, char *why,
+		       size_t n)
+{
+	char throws[96] = "";
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	*is_return = c->fn->nothrow ||
+		     site_may_throw(c->elf, &c->at->func, throws, sizeof(throws)) == SITE_THROW_NO;
+	if (*is_return) {
+		err = site_return(c->elf, &c->at->func, &out->at[0]);
+		out->count = 1;
+		if (!err)
+			return true;
+		*is_return = false;
+	}
+	if (ends_in_call(c)) {
+		snprintf(why, n,
+			 "%s: a return probe is unsafe (%s) and it ends in a jump to another "
+			 "function",
+			 c->at->symbol, *throws ? throws : "no place for one");
+		return false;
+	}
+	err = site_exits(c->elf, &c->at->func, out);
+	if (!err && out->complete && out->count)
+		return true;
+	snprintf(why, n,
+		 "%s: a return probe is unsafe (%s) and not all of its exits can be probed (%s)",
+		 c->at->symbol, *throws ? throws : "no place for one",
+		 err ? strerror(-err) : out->why);
+	return false;
+}
+
+static bool is_done(const struct context *c)
+{
+	const struct plan *p = c->p;
+
+	for (size_t i = 0; i < p->n_done; i++)
+		if (p->done[i].file == c->at->file && p->done[i].vaddr == c->at->func.vaddr &&
+		    p->done[i].entry == c->fn->entry.event && p->done[i].exit == c->fn->exit.event)
+			return true;
+	return false;
+}
+
+static void mark_done(const struct context *c)
+{
+	*VEC_PUSH(c->p->done, c->p->n_done, c->p->cap_done) = (struct done_function){
+		c->at->file, c->at->func.vaddr, c->fn->entry.event, c->fn->exit.event};
+}
+
+static size_t points_needed(const struct engine_function *fn)
+{
+	return (fn->entry.event != NULL) + (fn->exit.event != NULL);
+}
+
+static bool add_both(const struct context *c, char *why, size_t n)
+{
+	struct site entry;
+	struct site_exits exits;
+	const struct engine_function *fn = c->fn;
+	bool is_return = false;
+
+	if (fn->entry.event &&
+	    (!check_args(c, &fn->entry, why, n) || !find_entry(c, &entry, why, n)))
+		return false;
+	if (fn->exit.event &&
+	    (!check_args(c, &fn->exit, why, n) || !find_exits(c, &exits, &is_return, why, n)))
+		return false;
+	if (fn->entry.event)
+		add_site(c, add_point(c, &fn->entry, entry.sp_adjust), &entry, false);
+	if (fn->exit.event) {
+		const struct plan_point *pt = add_point(c, &fn->exit, 0);
+
+		for (size_t i = 0; i < exits.count; i++)
+			add_site(c, pt, &exits.at[i], is_return);
+	}
+	return true;
+}
+
+bool plan_add_function(struct plan *p, const struct engine *engine,
+		       const struct engine_alternative *alt, enum rec_level level,
+		       const struct engine_function *fn, const struct found *at, size_t copy,
+		       char *why, size_t n)
+{
+	struct context c = {
+		.p = p,
+		.engine = engine,
+		.alt = alt,
+		.fn = fn,
+		.at = at,
+		.level = level,
+		.copy = copy,
+		.layout = p->copies[copy]->layout,
+		.elf = p->files[at->file]->elf,
+	};
+
+	c.arch = elf_arch(c.elf);
+	if (is_done(&c))
+		return true;
+	if (p->n_points + points_needed(fn) > UINT16_MAX) {
+		snprintf(why, n, "%s: the plan is full (%d points)", at->symbol, UINT16_MAX);
+		return false;
+	}
+	if (!add_both(&c, why, n))
+		return false;
+	mark_done(&c);
+	return true;
+}
+
+/* Symbols. */
+
+struct match {
+	struct plan *p;
+	size_t file;
+	struct found_list *out;
+	size_t max;
+};
+
+/* ".cold" parts are never entered by a call. */
+static int add_match(void *ctx, const struct elf_symbol *sym)
+{
+	struct match *m = ctx;
+	struct elf_func func;
+	struct found *f;
+
+	if (!sym->is_func || text_ends(sym->name, ".cold") ||
+	    !elf_func_at(m->p->files[m->file]->elf, sym->vaddr, &func))
+		return 0;
+	f = VEC_PUSH(m->out->at, m->out->count, m->out->cap);
+	f->file = m->file;
+	f->func = func;
+	f->symbol = xstrdup(sym->name);
+	f->how = sym->table == ELF_DYNSYM ? "exported symbol" : "local symbol";
+	return m->out->count >= m->max;
+}
+
+static void find_by_string(struct match *m, const char *text)
+{
+	struct elf_func users[STRING_USERS_MAX];
+	size_t n = elf_find_string_users(m->p->files[m->file]->elf, text, users, STRING_USERS_MAX);
+	struct found *f;
+
+	if (n != 1)
+		return;
+	f = VEC_PUSH(m->out->at, m->out->count, m->out->cap);
+	f->file = m->file;
+	f->func = users[0];
+	f->symbol = xasprintf("0x%" PRIx64 " (uses \"%.40s\")", users[0].vaddr, text);
+	f->how = "string constant";
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool is_pattern(const char *symbol)
+{
+	return strpbrk(symbol, "*?[") || strstr(symbol, "::");
+}
+
+static void find_in_file(struct match *m, const struct engine_function *fn)
+{
+	const struct elf *elf = m->p->files[m->file]->elf;
+	struct elf_symbol sym;
+
+	if (fn->symbol && is_pattern(fn->symbol)) {
+		m->max = fn->all ? MATCHES_MAX : m->out->count + 1;
+		elf_match(elf, fn->symbol, add_match, m);
+	} else if (fn->symbol && elf_find(elf, fn->symbol, &sym)) {
+		add_match(m, &sym);
+	} else if (fn->string) {
+		find_by_string(m, fn->string);
+	}
+}
+
+static void find_function(struct plan *p, size_t family, size_t engine,
+			  const struct engine_function *fn, struct found_list *out)
+{
+	for (size_t i = 0; i < p->n_files; i++) {
+		const struct file_state *f = p->files[i];
+		struct match m = {.p = p, .file = i, .out = out};
+
+		if (f->family != family || !f->engines[engine])
+			continue;
+		if (!fn->library || !fnmatch(fn->library, base_name(f->pub.shown), 0))
+			find_in_file(&m, fn);
+	}
+}
+
+static void free_found(struct found_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		free(l->at[i].symbol);
+	free(l->at);
+	memset(l, 0, sizeof(*l));
+}
+
+static bool family_defines(const struct plan *p, size_t family, const char *symbol)
+{
+	struct elf_symbol sym;
+
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == family && elf_find(p->files[i]->elf, symbol, &sym))
+			return true;
+	return false;
+}
+
+/* Alternatives. */
+
+static bool conditions_hold(const struct plan *p, size_t family, const struct engine_alternative *a,
+			    struct buf *why)
+{
+	for (char **s = a->requires; s && *s; s++)
+		if (!family_defines(p, family, *s)) {
+			buf_printf(why, "no file defines %s", *s);
+			return false;
+		}
+	for (char **s = a->without; s && *s; s++)
+		if (family_defines(p, family, *s)) {
+			buf_printf(why, "%s is defined, so this is a later version", *s);
+			return false;
+		}
+	return true;
+}
+
+static const char *function_title(const struct engine_function *fn)
+{
+	return fn->symbol ? fn->symbol : "the function that uses a string constant";
+}
+
+/* Every needed function is there, and at least one. */
+static bool functions_exist(struct plan *p, size_t family, size_t engine,
+			    const struct engine_alternative *a, struct buf *why)
+{
+	size_t total = 0;
+
+	for (size_t i = 0; i < a->n_functions; i++) {
+		const struct engine_function *fn = &a->functions[i];
+		struct found_list found = {0};
+		bool missing;
+
+		find_function(p, family, engine, fn, &found);
+		total += found.count;
+		missing = !found.count;
+		free_found(&found);
+		if (missing && !fn->optional) {
+			buf_printf(why, "%s was not found", function_title(fn));
+			return false;
+		}
+	}
+	if (!total) {
+		for (size_t i = 0; i < a->n_functions; i++)
+			buf_printf(why, "%s%s", i ? ", " : "none of ",
+				   function_title(&a->functions[i]));
+		buf_puts(why, " was found");
+	}
+	return total > 0;
+}
+
+size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
+{
+	int layout = plan_family_layout(p, family);
+	struct plan_copy *c;
+
+	for (size_t i = 0; i < p->n_copies; i++)
+		if (p->copies[i]->engine == engine && p->copies[i]->layout == layout &&
+		    p->files[p->copies[i]->file]->family == family)
+			return i;
+	c = xcalloc(1, sizeof(*c));
+	c->engine = engine;
+	c->file = family;
+	c->layout = layout;
+	c->version = xstrdup(layout < 0 ? "" : layout_version(p->layouts[layout]->layout));
+	*VEC_PUSH(p->copies, p->n_copies, p->cap_copies) = c;
+	return p->n_copies - 1;
+}
+
+/* Adds what the alternative has; false when a needed function cannot be probed. */
+static bool add_alternative(struct plan *p, const struct choice *ch,
+			    const struct engine_alternative *a, struct buf *why)
+{
+	const struct engine *engine = engine_at(p->opts.engines, ch->engine);
+	size_t copy = plan_copy_of(p, engine, ch->family), added = 0;
+	char text[WHY_MAX];
+
+	for (size_t i = 0; i < a->n_functions; i++) {
+		const struct engine_function *fn = &a->functions[i];
+		struct found_list found = {0};
+		size_t usable = 0;
+
+		find_function(p, ch->family, ch->engine, fn, &found);
+		for (size_t k = 0; k < found.count; k++) {
+			if (plan_add_function(p, engine, a, ch->level, fn, &found.at[k], copy, text,
+					      sizeof(text)))
+				usable++;
+			else
+				buf_printf(why, "%s%s", why->len ? "; " : "", text);
+		}
+		free_found(&found);
+		added += usable;
+		if (!usable && !fn->optional)
+			return false;
+	}
+	return added > 0;
+}
+
+static bool layout_is_there(struct plan *p, const struct choice *ch, struct buf *why)
+{
+	const struct engine *e = engine_at(p->opts.engines, ch->engine);
+	const char *error;
+
+	if (!e->has_layout || plan_family_layout(p, ch->family) >= 0)
+		return true;
+	error = p->files[ch->family]->layout_error;
+	buf_printf(why, "the layout of its structs could not be inferred: %s",
+		   error ? error : "no reason told");
+	return false;
+}
+
+/* Takes back what a failed alternative has added. */
+static void undo(struct plan *p, const struct plan_mark *m, size_t n_done)
+{
+	while (p->n_sites > m->sites) {
+		free(p->sites[--p->n_sites]->symbol);
+		free(p->sites[p->n_sites]);
+	}
+	while (p->n_points > m->points) {
+		struct plan_point *pt = p->points[--p->n_points];
+
+		for (size_t i = 0; i < pt->n_args; i++)
+			free(pt->args[i].expr);
+		free((char *)pt->symbol);
+		free(pt);
+	}
+	p->n_done = n_done;
+}
+
+static bool try_alternative(struct plan *p, const struct choice *ch,
+			    const struct engine_alternative *a, struct buf *why)
+{
+	struct plan_mark before = plan_mark(p);
+	size_t n_done = p->n_done;
+
+	if (!conditions_hold(p, ch->family, a, why) ||
+	    !functions_exist(p, ch->family, ch->engine, a, why) || !layout_is_there(p, ch, why))
+		return false;
+	if (add_alternative(p, ch, a, why))
+		return true;
+	undo(p, &before, n_done);
+	return false;
+}
+
+static void decide_level(struct plan *p, struct choice *ch, const struct engine_level *l)
+{
+	struct buf reason = {0};
+
+	ch->n_files = plan_family_size(p, ch->family);
+	/* What was chosen once stays, so that nothing is counted by two alternatives. */
+	if (ch->alternative >= 0) {
+		add_alternative(p, ch, &l->alternatives[ch->alternative], &reason);
+		buf_free(&reason);
+		return;
+	}
+	for (size_t i = 0; i < l->n_alternatives && ch->alternative < 0; i++) {
+		struct buf why = {0};
+
+		if (try_alternative(p, ch, &l->alternatives[i], &why))
+			ch->alternative = (long)i;
+		else
+			buf_printf(&reason, "%s%s: %s", reason.len ? "\n" : "",
+				   l->alternatives[i].name, buf_str(&why));
+		buf_free(&why);
+	}
+	free(ch->reason);
+	ch->reason = ch->alternative < 0 ? buf_take(&reason) : NULL;
+	buf_free(&reason);
+}
+
+static struct choice *choice_of(struct plan *p, size_t family, size_t engine, enum rec_level level)
+{
+	struct choice *c;
+
+	for (size_t i = 0; i < p->n_choices; i++) {
+		c = &p->choices[i];
+		if (c->family == family && c->engine == engine && c->level == level)
+			return c;
+	}
+	c = VEC_PUSH(p->choices, p->n_choices, p->cap_choices);
+	c->family = family;
+	c->engine = engine;
+	c->level = level;
+	c->alternative = NO_ALTERNATIVE;
+	return c;
+}
+
+static bool family_has_engine(const struct plan *p, size_t family, size_t engine)
+{
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == family && p->files[i]->engines[engine])
+			return true;
+	return false;
+}
+
+static void decide_engine(struct plan *p, size_t family, size_t index)
+{
+	const struct engine *e = engine_at(p->opts.engines, index);
+
+	for (size_t i = 0; i < e->n_levels; i++) {
+		const struct engine_level *l = &e->levels[i];
+		struct choice *ch;
+
+		if (p->opts.levels && !(p->opts.levels & (1u << l->level)))
+			continue;
+		ch = choice_of(p, family, index, l->level);
+		if (ch->n_files != plan_family_size(p, family))
+			decide_level(p, ch, l);
+	}
+}
+
+void plan_decide(struct plan *p)
+{
+	for (size_t family = 0; family < p->n_files; family++) {
+		if (p->files[family]->family != family)
+			continue;
+		for (size_t i = 0; i < engine_count(p->opts.engines); i++)
+			if (family_has_engine(p, family, i))
+				decide_engine(p, family, i);
+	}
+}
