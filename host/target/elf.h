@@ -34,8 +34,9 @@ struct elf_symbol {
 /* The extent of one function, or of one part of a split function. */
 struct elf_func {
 	uint64_t vaddr;
-	uint64_t size;	  /* bytes, never 0 */
-	bool has_unwind;  /* an unwind entry covers it */
+	uint64_t size;	 /* bytes, never 0 */
+	bool has_unwind; /* an unwind entry covers it */
+	bool is_part;	 /* it continues a split function: its unwind entry starts inside a frame */
 	bool has_handler; /* its unwind entry names language-specific data (catch or cleanup) */
 };
 
@@ -123,7 +124,8 @@ bool elf_func_at(const struct elf *e, uint64_t vaddr, struct elf_func *out);
 bool elf_func_named(const struct elf *e, const char *name, struct elf_func *out);
 
 /*
- * For stripped files. Reports the vaddrs of a whole string constant / of the cells in data that
+ * For stripped files. Reports the vaddrs where `text` ends as a string constant (it may be the
+ * tail of a longer one) / of the cells in data that
  * point at `target` / of the functions whose code takes the address `target`. Each returns the
  * number stored, at most `max`.
  */

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Structs of llama.cpp: batches. */
+#include <string.h>
+
+#include "target/layout_impl.h"
+
+static void infer_batch(struct infer *in)
+{
+	int64_t high = 0;
+
+	if (!infer_has_symbol(in, "llama_decode") && !infer_has_symbol(in, "llama_batch_get_one"))
+		return;
+	infer_put(in, LAYOUT_BATCH_N_TOKENS, 0, LAYOUT_DERIVED, "first field in every version");
+	if (!infer_eval(in, "llama_batch_get_one", 60))
+		return;
+	/* The struct is returned through a hidden first argument on both architectures, but only
+	 * x86-64 passes that address as argument 0; aarch64 has it in x8. */
+	for (size_t i = 0; i < in->eval->n_access; i++) {
+		const struct eval_access *a = &in->eval->access[i];
+
+		if (a->is_write && a->to.root == ROOT_ARG && a->to.index == 0 &&
+		    a->to.off + a->size > high)
+			high = a->to.off + a->size;
+	}
+	if (high >= 48)
+		infer_put(in, LAYOUT_BATCH_SIZE, (high + 7) & ~7, LAYOUT_ACCESSOR,
+			  "llama_batch_get_one: fills %d bytes", (int)high);
+}
+
+static void infer_batch_ext(struct infer *in)
+{
+	const struct eval *v = in->eval;
+	int64_t low = -1, high = -1;
+
+	if (!infer_eval(in, "_ZN15llama_batch_ext5clearEv", 120))
+		return;
+	for (size_t i = 0; i < v->n_advance && low < 0; i++)
+		if (v->advance[i].what.base == ROOT_ARG && v->advance[i].imm >= 8 &&
+		    v->advance[i].imm < 4096) {
+			low = v->advance[i].what.off;
+			infer_put(in, LAYOUT_BATCH_EXT_TOKEN_SIZE, v->advance[i].imm,
+				  LAYOUT_ACCESSOR, "llama_batch_ext::clear: step of its loop");
+		}
+	for (size_t i = 0; i < v->n_access; i++)
+		if (v->access[i].to.off == low + 8 && v->access[i].to.root == ROOT_ARG)
+			high = low + 8;
+	if (low < 0 || high < 0)
+		return;
+	infer_put(in, LAYOUT_BATCH_EXT_TOKENS_BEGIN, low, LAYOUT_ACCESSOR,
+		  "llama_batch_ext::clear: start of its loop");
+	infer_put(in, LAYOUT_BATCH_EXT_TOKENS_END, high, LAYOUT_ACCESSOR,
+		  "llama_batch_ext::clear: end of its loop");
+}
+
+/* The ubatch starts with a flag word and the token count; which argument it is depends on whether
+ * process_ubatch returns its result in memory. */
+static void infer_ubatch(struct infer *in)
+{
+	struct elf_symbol sym = {0};
+	bool found = false;
+
+	for (size_t i = 0; i < in->src->count && !in->src->no_symbols && !found; i++)
+		found = elf_find_pattern(in->src->files[i], "llama_context::process_ubatch(", &sym);
+	if (!found)
+		return;
+	infer_put(in, LAYOUT_UBATCH_N_TOKENS, 4, LAYOUT_TABLE, "every version with process_ubatch");
+	infer_put(in, LAYOUT_UBATCH_ARG, 1, LAYOUT_TABLE, "process_ubatch, result in a register");
+}
+
+void infer_llama(struct infer *in)
+{
+	infer_batch(in);
+	infer_batch_ext(in);
+	infer_ubatch(in);
+}
