@@ -12,6 +12,12 @@
 
 #include "fake.h"
 
+#ifdef FAKE_OLD
+#define BARRIER_LINKAGE static
+#else
+#define BARRIER_LINKAGE
+#endif
+
 struct ggml_threadpool {
 	struct fake_options o;
 	struct fake_account *account;
@@ -40,11 +46,7 @@ uint64_t fake_now(void)
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-#ifdef FAKE_OLD
-static
-#endif
-	NOINLINE void
-	ggml_barrier(struct ggml_threadpool *tp)
+BARRIER_LINKAGE NOINLINE void ggml_barrier(struct ggml_threadpool *tp)
 {
 	int round, spins = 0;
 

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the end-to-end tests share. A test is a bash script in this folder that begins with
+#   . "$(dirname "$0")/lib.sh"
+# and works in $TMP, which goes away with it. A failed assertion ends the test. Processes begun with
+# `start` are ended, by their ids, whatever happens.
+# shellcheck shell=bash
+set -u
+set -o pipefail
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${LLMPROBE_BUILD:-$TOP/build}
+LLMPROBE=$BUILD/llmprobe
+ENGINES=$TOP/tests/engines
+CACHE=${XDG_CACHE_HOME:-/var/cache}/llmprobe
+MODELS=$CACHE/models
+TMP=$(mktemp -d "${TMPDIR:-/tmp}/llmprobe-e2e.XXXXXX")
+PIDS=()
+# Nothing of the user's own settings reaches a test.
+export XDG_CONFIG_HOME=$TMP/config XDG_DATA_HOME=$TMP/data NO_COLOR=1
+
+cleanup() {
+	local pid
+	for pid in "${PIDS[@]}"; do
+		kill "$pid" 2>/dev/null
+	done
+	for pid in "${PIDS[@]}"; do
+		wait "$pid" 2>/dev/null
+	done
+	rm -rf "$TMP"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+fail() {
+	echo "FAIL: $*"
+	exit 1
+}
+
+# skip REASON: what cannot be tested here.
+skip() {
+	echo "$*"
+	exit 77
+}
+
+# skip_unless_ci REASON: what every CI machine must have.
+skip_unless_ci() {
+	[ "${CI:-}" != true ] || fail "$* (must not be missing where CI=true)"
+	skip "$@"
+}
+
+assert_eq() { # WHAT GOT WANTED
+	[ "$2" = "$3" ] || fail "$1: $2, wanted $3"
+	echo "$1: $2"
+}
+
+# Numbers may have fractions; anything else fails.
+compare() { # WHAT GOT OPERATOR WANTED
+	awk -v a="$2" -v b="$4" 'BEGIN {
+		n = "^-?[0-9]+([.][0-9]+)?(e[-+]?[0-9]+)?$"
+		exit !(a ~ n && b ~ n && (a + 0 '"$3"' b + 0))
+	}' || fail "$1: $2, wanted $3 $4"
+	echo "$1: $2"
+}
+
+assert_ge() { # WHAT GOT AT_LEAST
+	compare "$1" "$2" '>=' "$3"
+}
+
+assert_le() { # WHAT GOT AT_MOST
+	compare "$1" "$2" '<=' "$3"
+}
+
+assert_near() { # WHAT GOT WANTED PERCENT
+	awk -v a="$2" -v b="$3" -v p="$4" 'BEGIN {
+		d = a - b
+		exit !(b != 0 && a != "" && (d < 0 ? -d : d) <= (b < 0 ? -b : b) * p / 100)
+	}' || fail "$1: $2, wanted $3 within $4 %"
+	echo "$1: $2 ($3 within $4 %)"
+}
+
+assert_match() { # WHAT TEXT PATTERN
+	grep -qE -- "$3" <<<"$2" || fail "$1: no /$3/ in: $2"
+	echo "$1: found /$3/"
+}
+
+# Runs llmprobe; standard output to the caller, standard error to $TMP/stderr and the log.
+llmprobe() {
+	local rc
+	"$LLMPROBE" "$@" 2>"$TMP/stderr"
+	rc=$?
+	[ ! -s "$TMP/stderr" ] || sed 's/^/llmprobe: /' "$TMP/stderr" >&2
+	return $rc
+}
+
+# expect_exit CODE ARGS...: like llmprobe, which must end with that code.
+expect_exit() {
+	local code=$1 rc
+	shift
+	llmprobe "$@" >"$TMP/stdout"
+	rc=$?
+	[ $rc = "$code" ] || fail "llmprobe $*: exit $rc, wanted $code: $(cat "$TMP/stderr")"
+}
+
+# start COMMAND...: in the background, ended with the test. Sets PID; output in $TMP/start.N.
+start() {
+	"$@" >"$TMP/start.${#PIDS[@]}" 2>&1 &
+	PID=$!
+	PIDS+=("$PID")
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds.
+wait_for() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || fail "never came true: $*"
+		sleep 0.05
+	done
+}
+
+sql() { # RUN QUERY: one row per line, columns separated by |
+	sqlite3 -readonly "$1" "$2"
+}
+
+need_build() {
+	[ -x "$LLMPROBE" ] || fail "$LLMPROBE is missing: tests/run build"
+}
+
+need_bpf() {
+	need_build
+	[ "$(id -u)" = 0 ] || skip_unless_ci "needs root for BPF"
+	[ -e /sys/bus/event_source/devices/uprobe/type ] || skip_unless_ci "this kernel has no uprobes"
+	[ -e /proc/sys/kernel/unprivileged_bpf_disabled ] || skip_unless_ci "this kernel has no bpf()"
+}
+
+# debian_engine [--whisper|--vulkan|--rpc]...: sets ROOT; then `in_root /usr/bin/llama-bench ...`, also
+# as "${IN_ROOT[@]}" where a command line is needed.
+debian_engine() {
+	[ "$(id -u)" = 0 ] || skip_unless_ci "needs root for chroot"
+	ROOT=$("$ENGINES/get-debian-llama" "$@") || skip_unless_ci "Debian's llama.cpp cannot be had"
+	IN_ROOT=(chroot "$ROOT")
+}
+
+in_root() {
+	"${IN_ROOT[@]}" "$@"
+}
+
+# npm_engine VERSION [--node]: sets ROOT and LIBLLAMA.
+npm_engine() {
+	# shellcheck disable=SC2086
+	ROOT=$("$ENGINES/get-npm-llama" ${2:-} "$1") ||
+		skip_unless_ci "node-llama-cpp $1 cannot be had"
+	LIBLLAMA=$(find "$ROOT/lib" -name 'libllama*.so' ! -name '*common*' | sort | head -n 1)
+	[ -n "$LIBLLAMA" ] || fail "no libllama in $ROOT/lib"
+}
+
+# model NAME [OPTIONS...]: sets MODEL (outside) and MODEL_IN (inside the Debian root).
+model() {
+	local file=${*// /}
+	[ -x "$BUILD/tests/gguf_make" ] || fail "$BUILD/tests/gguf_make is missing: tests/run build"
+	mkdir -p "$MODELS"
+	MODEL=$MODELS/$file.gguf
+	MODEL_IN=/models/$file.gguf
+	# A newer writer may write other bytes.
+	if [ ! -e "$MODEL" ] || [ "$BUILD/tests/gguf_make" -nt "$MODEL" ]; then
+		"$BUILD/tests/gguf_make" "$@" -o "$MODEL" || fail "gguf_make $*"
+	fi
+}
+
+# tokens_per_second TEST < output of llama-bench -o csv or its table
+bench_rate() { # TEST ("pp8", "tg32"), table on standard input
+	awk -F'|' -v t="$1" '$0 ~ t {split($(NF - 1), v, " "); print v[1]}'
+}
