@@ -36,6 +36,8 @@ enum completion {
 	COMPLETE_PROGRAM, /* command names on PATH */
 	COMPLETE_LEVEL,
 	COMPLETE_ENGINE,
+	COMPLETE_NAME,	/* REPL: what enable and disable take */
+	COMPLETE_POINT, /* REPL: probe points */
 	COMPLETE_COUNTER,
 	COMPLETE_KEY,	  /* keys of this table */
 	COMPLETE_COMMAND, /* subcommands, or REPL commands inside the REPL */
