@@ -320,6 +320,13 @@ static void expect(struct terminal *t, const char *text)
 	t->from = (size_t)(found - t->seen.data) + strlen(text);
 }
 
+/* At the prompt: before it the terminal's ordinary mode would take control keys. */
+static void type_at_prompt(struct terminal *t, const char *keys)
+{
+	expect(t, "llmprobe> ");
+	assert_int_equal(file_write_all(t->fd, keys, strlen(keys)), 0);
+}
+
 static void type(struct terminal *t, const char *keys)
 {
 	assert_int_equal(file_write_all(t->fd, keys, strlen(keys)), 0);
@@ -352,13 +359,11 @@ static void test_terminal_completion(void **state)
 	struct terminal t = open_terminal(NULL);
 
 	(void)state;
-	expect(&t, "llmprobe> ");
-	type(&t, "ena\top\t\n");
+	type_at_prompt(&t, "ena\top\t\n");
 	expect(&t, "enabled operator");
-	expect(&t, "llmprobe> ");
-	type(&t, "set buffer.t\tp\t\n");
+	type_at_prompt(&t, "set buffer.t\tp\t\n");
 	expect(&t, "buffer.type counts from the next start on");
-	type(&t, "set buf\t\t");
+	type_at_prompt(&t, "set buf\t\t");
 	expect(&t, "buffer.size");
 	expect(&t, "buffer.type");
 	type(&t, "\x15load /etc/host\t\t"); /* ^U, then file names */
@@ -378,23 +383,21 @@ static void test_terminal_history(void **state)
 	assert_non_null(mkdtemp(dir));
 	path = xasprintf("%s/state/history", dir);
 	t = open_terminal(path);
-	expect(&t, "llmprobe> ");
-	type(&t, "start first\n");
+	type_at_prompt(&t, "start first\n");
 	expect(&t, "started first");
-	type(&t, "start second\n");
+	type_at_prompt(&t, "start second\n");
 	expect(&t, "started second");
-	type(&t, "\x10\x10\n"); /* ^P twice */
+	type_at_prompt(&t, "\x10\x10\n"); /* ^P twice */
 	expect(&t, "started first");
-	type(&t, "\x04");
+	type_at_prompt(&t, "\x04");
 	assert_int_equal(close_terminal(&t), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 
 	t = open_terminal(path);
-	expect(&t, "llmprobe> ");
-	type(&t, "\x10\x10\n");
+	type_at_prompt(&t, "\x10\x10\n");
 	expect(&t, "started second");
-	type(&t, "quit\n");
+	type_at_prompt(&t, "quit\n");
 	assert_int_equal(close_terminal(&t), 0);
 	unlink(path);
 	*strrchr(path, '/') = '\0';
@@ -408,32 +411,25 @@ static void test_terminal_interrupts(void **state)
 	struct terminal t = open_terminal(NULL);
 
 	(void)state;
-	expect(&t, "llmprobe> ");
-	type(&t, "enable oper");
+	type_at_prompt(&t, "enable oper");
 	expect(&t, "enable oper");
 	type(&t, "\x03");
 	expect(&t, "^C");
-	expect(&t, "llmprobe> ");
-	type(&t, "start kept\n"); /* the dropped line is not in front of it */
+	type_at_prompt(&t, "start kept\n"); /* the dropped line is not in front of it */
 	expect(&t, "started kept");
-	expect(&t, "llmprobe> ");
-	type(&t, "top\n");
+	type_at_prompt(&t, "top\n");
 	expect(&t, "view top");
 	type(&t, "\x03");
-	expect(&t, "llmprobe> ");
-	type(&t, "wait 1h\n");
+	type_at_prompt(&t, "wait 1h\n");
 	expect(&t, "wait 1h");
-	usleep(50000);
+	expect(&t, "\n");
 	type(&t, "\x03");
 	expect(&t, "interrupted");
-	expect(&t, "llmprobe> ");
-	type(&t, "start after\n");
+	type_at_prompt(&t, "start after\n");
 	expect(&t, "started after");
-	expect(&t, "llmprobe> ");
-	type(&t, "\x03");
+	type_at_prompt(&t, "\x03");
 	expect(&t, "once more to quit");
-	expect(&t, "llmprobe> ");
-	type(&t, "\x03");
+	type_at_prompt(&t, "\x03");
 	assert_int_equal(close_terminal(&t), 0);
 }
 
@@ -442,19 +438,16 @@ static void test_terminal_open_quote_prompts_again(void **state)
 	struct terminal t = open_terminal(NULL);
 
 	(void)state;
-	expect(&t, "llmprobe> ");
-	type(&t, "probe 'BEGIN\n");
+	type_at_prompt(&t, "probe 'BEGIN\n");
 	expect(&t, "        > ");
 	type(&t, "{ }'\n");
 	expect(&t, "probe <BEGIN");
-	expect(&t, "llmprobe> ");
-	type(&t, "probe 'again\n");
+	type_at_prompt(&t, "probe 'again\n");
 	expect(&t, "        > ");
 	type(&t, "\x03");
-	expect(&t, "llmprobe> ");
-	type(&t, "nonsense\n");
+	type_at_prompt(&t, "nonsense\n");
 	expect(&t, "there is no command 'nonsense'");
-	type(&t, "\x04");
+	type_at_prompt(&t, "\x04");
 	assert_int_equal(close_terminal(&t), 0);
 }
 
