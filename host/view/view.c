@@ -6,7 +6,7 @@
 
 #include "util/text.h"
 
-const struct view *const views[] = {&view_timeline, NULL};
+const struct view *const views[] = {&view_timeline, &view_dag, NULL};
 
 #define OPT(letter, type, field, name, arg, help)                                                  \
 	{                                                                                          \

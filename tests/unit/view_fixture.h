@@ -174,7 +174,18 @@ static inline void fixture_rest(sqlite3 *db)
 		    "INSERT INTO cost_t(begin_ns, end_ns, level, hits, run_ns) VALUES"
 		    " (5000000000, 5000100000, 'operator', 40, 1000),"
 		    " (5000100000, 5000200000, 'operator', 40, 1500);"
-		    "INSERT INTO loss_t VALUES('operator', 'events', 3);");
+		    "INSERT INTO loss_t VALUES('operator', 'events', 3);"
+		    "INSERT INTO op_phase_t SELECT k.phase, o.tensor_id, o.tid, o.thread_index,"
+		    " count(*), sum(compute_ns), sum(wait_ns), count(wait_ns), min(compute_ns),"
+		    " max(compute_ns) FROM op_t o JOIN token_t k ON k.id = o.token_id"
+		    " GROUP BY 1, 2, 3, 4;"
+		    "INSERT INTO op_token_t SELECT o.token_id, t.op, o.thread_index, count(*),"
+		    " sum(compute_ns), sum(wait_ns) FROM op_t o JOIN tensor_t t"
+		    " ON t.id = o.tensor_id GROUP BY 1, 2, 3;"
+		    "INSERT INTO counter_phase_t SELECT k.phase, o.tensor_id, o.thread_index,"
+		    " c.name_id, count(*), sum(c.value), max(c.scaled) FROM counter_t c"
+		    " JOIN op_t o ON o.id = c.op_id JOIN token_t k ON k.id = o.token_id"
+		    " GROUP BY 1, 2, 3, 4;");
 	fixture_exec(
 		db, "INSERT INTO sched_t(tid, cpu, begin_ns, end_ns, state, by_tid, by_comm) VALUES"
 		    " (100, 0, 5000000000, 5000030000, 'running', NULL, NULL),"

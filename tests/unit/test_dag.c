@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "view/dag.h"
+#include "view/view.h"
+#include "view_fixture.h"
+
+static const struct dag_opts everything = {.first_layer = -1, .last_layer = INT_MAX};
+
+static struct dag load(sqlite3 *db, const struct dag_opts *o)
+{
+	struct diag *d = diag_new();
+	struct dag g;
+
+	if (dag_load(db, o, &g, d)) {
+		diag_print(d, stderr, DIAG_STYLE_FIELD, false);
+		fail();
+	}
+	diag_free(d);
+	return g;
+}
+
+static size_t visible(const struct dag *g)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < g->n_nodes; i++)
+		n += !g->nodes[i].gone;
+	return n;
+}
+
+static const struct dag_node *named(const struct dag *g, const char *name)
+{
+	for (size_t i = 0; i < g->n_nodes; i++)
+		if (!g->nodes[i].gone && !strcmp(g->nodes[i].name, name))
+			return &g->nodes[i];
+	return NULL;
+}
+
+static bool edge(const struct dag *g, const char *src, const char *dst)
+{
+	for (size_t i = 0; i < g->n_edges; i++)
+		if (!strcmp(g->nodes[g->edges[i].src].name, src) &&
+		    !strcmp(g->nodes[g->edges[i].dst].name, dst))
+			return true;
+	return false;
+}
+
+static void test_unfolded_graph_is_that_of_the_run(void **state)
+{
+	sqlite3 *db = fixture_run(4);
+	struct dag g = load(db, &everything);
+
+	(void)state;
+	assert_int_equal(visible(&g), fixture_int(db, "SELECT count(*) FROM tensor"));
+	assert_int_equal(g.n_edges, fixture_int(db, "SELECT count(*) FROM edge"));
+	assert_string_equal(g.phase, "decode");
+	assert_true(edge(&g, "Qcur-0 (view)", "kq_soft_max-0"));
+	assert_true(edge(&g, "l_out-0", "attn_norm-1"));
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static void test_figures_equal_the_sums(void **state)
+{
+	sqlite3 *db = fixture_run(4);
+	struct dag_opts o = everything;
+	const struct dag_node *n;
+	struct dag g;
+
+	(void)state;
+	o.colour_by = "cycles";
+	g = load(db, &o);
+	n = named(&g, "ffn_up-1");
+	assert_int_equal(n->count, 4);
+	assert_float_equal(n->cpu_ns,
+			   fixture_int(db, "SELECT sum(o.end_ns - o.begin_ns) FROM op o JOIN token "
+					   "t ON t.id = o.token_id JOIN tensor x ON x.id = "
+					   "o.tensor_id WHERE x.name = 'ffn_up-1' AND t.phase = "
+					   "'decode'"),
+			   0.5);
+	assert_float_equal(n->time_ns,
+			   fixture_int(db, "SELECT avg(o.end_ns - o.begin_ns) FROM op o JOIN token "
+					   "t ON t.id = o.token_id JOIN tensor x ON x.id = "
+					   "o.tensor_id WHERE x.name = 'ffn_up-1' AND t.phase = "
+					   "'decode' AND thread_index = 0"),
+			   0.6);
+	assert_float_equal(n->counter * 4, 3 * n->cpu_ns, 0.5);
+	assert_float_equal(dag_value(&g, n, "cycles"), n->counter, 0);
+	assert_float_equal(dag_value(&g, n, "bandwidth"), 5376 / n->time_ns, 1e-9);
+	assert_true(n->experts > 0 && n->skew >= 1);
+	assert_float_equal(g.total_cpu_ns,
+			   fixture_int(db, "SELECT sum(o.end_ns - o.begin_ns) FROM op o JOIN token "
+					   "t ON t.id = o.token_id WHERE t.phase = 'decode'"),
+			   0.5);
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static void test_views_and_weights_fold(void **state)
+{
+	sqlite3 *db = fixture_run(2);
+	struct dag_opts o = everything;
+	struct dag g;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
+	g = load(db, &o);
+	assert_int_equal(visible(&g), 10);
+	assert_null(named(&g, "Qcur-0 (view)"));
+	assert_true(edge(&g, "Qcur-0", "kq_soft_max-0"));
+	assert_string_equal(buf_str(&named(&g, "Qcur-0")->weights), "q4_0 64x64");
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static void test_layers_that_are_alike_fold(void **state)
+{
+	sqlite3 *db = fixture_run(3);
+	struct dag_opts o = everything;
+	const struct dag_node *n;
+	struct dag g, flat = load(db, &o);
+	bool back = false;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS | DAG_FOLD_LAYERS;
+	g = load(db, &o);
+	assert_int_equal(visible(&g), 5);
+	n = named(&g, "Qcur-0");
+	assert_int_equal(n->copies, 2);
+	assert_float_equal(n->cpu_ns,
+			   named(&flat, "Qcur-0")->cpu_ns + named(&flat, "Qcur-1")->cpu_ns, 0.5);
+	assert_true(n->min_ns <= n->time_ns && n->time_ns <= n->max_ns);
+	assert_string_equal(g.layers[0].members, "0-1");
+	for (size_t i = 0; i < g.n_edges; i++)
+		back |= g.edges[i].next_layer;
+	assert_true(back);
+	dag_free(&flat);
+	dag_free(&g);
+	/* A layer of another shape stays apart. */
+	fixture_exec(db, "UPDATE tensor_t SET ne0 = 65 WHERE name = 'Qcur-1'");
+	g = load(db, &o);
+	assert_int_equal(visible(&g), 10);
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static void test_a_range_keeps_its_border(void **state)
+{
+	sqlite3 *db = fixture_run(1);
+	struct dag_opts o = {
+		.first_layer = 1, .last_layer = 1, .fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS};
+	struct dag g = load(db, &o);
+
+	(void)state;
+	assert_int_equal(visible(&g), 6);
+	assert_true(named(&g, "l_out-0")->outside);
+	assert_false(named(&g, "attn_norm-1")->outside);
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static char *dot_of(sqlite3 *a, sqlite3 *b, const struct dag_opts *o)
+{
+	struct dag graphs[2] = {load(a, o)};
+	const char *titles[] = {"first \"run\"", "second"};
+	struct buf out = {0};
+
+	if (b)
+		graphs[1] = load(b, o);
+	dag_dot(graphs, titles, b ? 2 : 1, o, &out);
+	dag_free(&graphs[0]);
+	if (b)
+		dag_free(&graphs[1]);
+	return buf_take(&out);
+}
+
+static void test_two_runs_side_by_side(void **state)
+{
+	sqlite3 *a = fixture_run(2), *b = fixture_run(2);
+	struct dag_opts o = everything;
+	char *dot;
+
+	(void)state;
+	fixture_exec(b, "UPDATE op_phase_t SET compute_ns = compute_ns * 2");
+	dot = dot_of(a, b, &o);
+	assert_non_null(strstr(dot, "first \\\"run\\\""));
+	assert_non_null(strstr(dot, "+100.0 %"));
+	free(dot);
+	sqlite3_close(a);
+	sqlite3_close(b);
+}
+
+static void test_svg_is_drawn_and_escaped(void **state)
+{
+	sqlite3 *db = fixture_run(2);
+	struct diag *d = diag_new();
+	struct buf svg = {0};
+	char *dot;
+	int err;
+
+	(void)state;
+	fixture_exec(db, "UPDATE tensor_t SET name = 'a<b>&\"c\\n\\' WHERE id = 4");
+	dot = dot_of(db, NULL, &everything);
+	err = dag_svg(dot, &svg, d);
+	if (err == -2) {
+		assert_non_null(strstr(diag_first_error(d), "libgvc6"));
+	} else {
+		assert_int_equal(err, 0);
+		assert_non_null(strstr(buf_str(&svg), "a&lt;b&gt;&amp;&quot;c\\n\\"));
+		assert_null(strstr(buf_str(&svg), "a<b>"));
+		assert_non_null(strstr(buf_str(&svg), "layer 1"));
+	}
+	buf_free(&svg);
+	free(dot);
+	diag_free(d);
+	sqlite3_close(db);
+}
+
+static void expect_error(sqlite3 *db, const struct dag_opts *o, const char *text)
+{
+	struct diag *d = diag_new();
+	struct dag g;
+
+	assert_true(dag_load(db, o, &g, d) < 0);
+	assert_non_null(strstr(diag_first_error(d), text));
+	dag_free(&g);
+	diag_free(d);
+}
+
+static void test_bad_input_is_named(void **state)
+{
+	sqlite3 *db = fixture_run(1), *empty = fixture_empty();
+	struct dag_opts o = everything;
+	struct diag *d = diag_new();
+	unsigned int fold;
+
+	(void)state;
+	expect_error(empty, &o, "holds no tensors");
+	o.phase = "encode";
+	expect_error(db, &o, "'encode'");
+	o.phase = NULL;
+	o.colour_by = "cylces";
+	expect_error(db, &o, "'cylces'");
+	assert_int_equal(dag_parse_fold("views,layers", &fold, d), 0);
+	assert_int_equal(fold, DAG_FOLD_VIEWS | DAG_FOLD_LAYERS);
+	assert_int_equal(dag_parse_fold("layer", &fold, d), -22);
+	diag_free(d);
+	sqlite3_close(db);
+	sqlite3_close(empty);
+}
+
+static void test_graph_without_operators(void **state)
+{
+	sqlite3 *db = fixture_empty();
+	struct dag g;
+
+	(void)state;
+	fixture_tensors(db);
+	g = load(db, &everything);
+	assert_int_equal(visible(&g), FIXTURE_PER_LAYER * FIXTURE_LAYERS);
+	assert_float_equal(g.total_cpu_ns, 0, 0);
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_unfolded_graph_is_that_of_the_run),
+		cmocka_unit_test(test_figures_equal_the_sums),
+		cmocka_unit_test(test_views_and_weights_fold),
+		cmocka_unit_test(test_layers_that_are_alike_fold),
+		cmocka_unit_test(test_a_range_keeps_its_border),
+		cmocka_unit_test(test_two_runs_side_by_side),
+		cmocka_unit_test(test_svg_is_drawn_and_escaped),
+		cmocka_unit_test(test_bad_input_is_named),
+		cmocka_unit_test(test_graph_without_operators),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
