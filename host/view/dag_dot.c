@@ -14,7 +14,7 @@ struct style {
 };
 
 static const struct style class_styles[CLASS_COUNT] = {
-	[CLASS_MATMUL] = {"box", "#1f4e9c"},	     [CLASS_ATTENTION] = {"hexagon", "#6a2c91"},
+	[CLASS_MATMUL] = {"box", "#1f4e9c"},	     [CLASS_ATTENTION] = {"octagon", "#6a2c91"},
 	[CLASS_NORM] = {"ellipse", "#1b7837"},	     [CLASS_ELEMENT] = {"ellipse", "#666666"},
 	[CLASS_MOVE] = {"parallelogram", "#8c510a"}, [CLASS_OTHER] = {"box", "#666666"},
 };
@@ -69,6 +69,18 @@ static void put_colour(struct buf *out, double t)
 						(stops[i + 1][c] - stops[i][c]) * (x - i)));
 }
 
+static void counter_text(const char *name, double v, char out[64])
+{
+	static const char *const units[] = {"", " k", " M", " G", " T"};
+	size_t unit = 0;
+
+	while (v >= 1000 && unit + 1 < ARRAY_LEN(units)) {
+		v /= 1000;
+		unit++;
+	}
+	snprintf(out, 64, "%.3g%s %.40s", v, units[unit], name);
+}
+
 static const char *value_text(const char *by, double v, char out[64])
 {
 	char ns[32];
@@ -82,7 +94,7 @@ static const char *value_text(const char *by, double v, char out[64])
 	else if (!strcmp(by, "experts"))
 		snprintf(out, 64, "hottest %.2f x mean", v);
 	else
-		snprintf(out, 64, "%.4g %s", v, by);
+		counter_text(by, v, out);
 	return out;
 }
 
