@@ -2,7 +2,7 @@
 /*
  * Attaching programs. A struct bpf_links is a set that is attached step by step and detached as
  * one. Detaching never blocks the caller: the kernel needs 25 ms to seconds for it, so descriptors
- * are closed by a helper.
+ * go to a reaper.
  */
 #ifndef LLMPROBE_BPF_LINK_H
 #define LLMPROBE_BPF_LINK_H
@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bpf/reaper.h"
 #include "util/diag.h"
 
 enum link_method {
@@ -33,8 +34,8 @@ struct uprobe_opts {
 	size_t n_sites;
 	bool is_return; /* return probes; never where an exception can pass */
 	bool session;	/* the program is of BPF_KIND_SESSION */
-	/* Only this process; 0: every one. The program must check the process id itself wherever
-	 * links_pid_filter() says so. */
+	/* Only this process; 0: every one. A program should check the process id all the same: see
+	 * uprobe_result.pid_filtered. */
 	pid_t pid;
 	enum link_method method; /* LINK_AUTO outside of tests */
 };
@@ -42,12 +43,14 @@ struct uprobe_opts {
 struct uprobe_result {
 	enum link_method method; /* what was used */
 	bool cookies;		 /* bpf_get_attach_cookie works; else tell probes apart by ip */
-	size_t attached, failed; /* `failed` sites have a warning in the diag each (up to 8) */
+	bool pid_filtered; /* the kernel skips other processes; not so on 6.6 to 6.9 multi links */
+	size_t attached, failed; /* failed sites were warned about, the first 8 by offset */
 };
 
 struct bpf_links;
 
-struct bpf_links *links_new(void);
+/* `r` is borrowed and must live longer. */
+struct bpf_links *links_new(struct reaper *r);
 
 /*
  * Attaches `prog_fd` (BPF_KIND_UPROBE) to all sites of one file. When only some sites fail the rest
@@ -56,10 +59,8 @@ struct bpf_links *links_new(void);
  */
 int links_uprobes(struct bpf_links *l, int prog_fd, const struct uprobe_opts *o,
 		  struct uprobe_result *res, struct diag *d);
-/* True where uprobe_opts.pid cannot be relied on: multi links of 6.6 to 6.9 filter by thread. */
-bool links_pid_filter(void);
 
-/* Returns 0 or -errno with an error in `d`. */
+/* Each attaches one program. Return 0 or -errno with an error in `d`. */
 int links_tracepoint(struct bpf_links *l, int prog_fd, const char *category, const char *event,
 		     struct diag *d);
 int links_raw_tracepoint(struct bpf_links *l, int prog_fd, const char *event, struct diag *d);
@@ -78,24 +79,10 @@ size_t links_count(const struct bpf_links *l);
 size_t links_sites(const struct bpf_links *l);
 
 /*
- * Detaches all and frees the set; returns at once. Programs may still run until links_flush
- * returns 0. NULL is fine.
+ * Detaches all and frees the set; returns at once. Programs may still run until reaper_flush of
+ * its reaper returns 0. Do it before exit too: exit() with attached probes waits for the kernel.
+ * NULL is fine.
  */
 void links_free(struct bpf_links *l);
-/* Waits until everything handed to links_free is gone. Returns 0 or -ETIMEDOUT. */
-int links_flush(unsigned timeout_ms);
-/*
- * To be called once before the process exits: waits up to `timeout_ms` for pending detaches, then
- * leaves the rest to a process of its own, so that exit() does not wait for the kernel.
- */
-void links_exit(unsigned timeout_ms);
-
-/* Removes tracefs events that llmprobe processes left behind when they died. Returns how many. */
-int links_clean_stale(void);
-/* A directory descriptor of tracefs, mounted privately when the system has it nowhere; borrowed,
- * or -errno. Never changes the system's mounts. */
-int links_tracefs(void);
-/* Numeric id of a tracepoint, or -errno. */
-int links_tracepoint_id(const char *category, const char *event);
 
 #endif

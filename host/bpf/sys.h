@@ -5,6 +5,7 @@
 
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -47,6 +48,8 @@ struct prog_spec {
 int sys_prog_load(const struct prog_spec *s);
 /* "return 0" of the given type. Returns the descriptor or -errno. */
 int sys_prog_load_null(uint32_t type, uint32_t attach_type);
+/* Whether BPF_LINK_CREATE knows uprobe multi links. */
+bool sys_has_uprobe_multi(void);
 /* Writes the name in the form that the kernel takes: 15 characters of [A-Za-z0-9_.]. */
 void sys_object_name(char out[16], const char *name);
 

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the tests of host/bpf share: a function to probe, its place in the file, loading a text. */
+#ifndef LLMPROBE_TESTS_BPF_HELPER_H
+#define LLMPROBE_TESTS_BPF_HELPER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "bpf/compile.h"
+#include "bpf/kmap.h"
+#include "bpf/link.h"
+#include "bpf/module.h"
+#include "bpf/sys.h"
+
+/* Its first instruction is one that the kernel emulates. */
+#define PROBE_TARGET(name)                                                                         \
+	__attribute__((noinline, noipa)) void name(long value);                                    \
+	__attribute__((noinline, noipa)) void name(long value)                                     \
+	{                                                                                          \
+		__asm__ volatile("" : : "r"(value) : "rbx", "memory");                             \
+	}
+
+/* The offset of a function of this program in its file. */
+static inline uint64_t file_offset(void (*fn)(long))
+{
+	unsigned long start, end, offset, at = (unsigned long)fn;
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+
+	while (maps && fgets(line, sizeof(line), maps)) {
+		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && at >= start &&
+		    at < end) {
+			fclose(maps);
+			return at - start + offset;
+		}
+	}
+	return 0;
+}
+
+/* Tests that load programs are skipped where nobody may. */
+static inline void need_bpf(void)
+{
+	int fd = sys_prog_load_null(BPF_PROG_TYPE_KPROBE, 0);
+
+	if (fd < 0)
+		skip();
+	close(fd);
+}
+
+static inline struct bpf_code *must_compile(const char *text)
+{
+	struct bpf_compile_opts o = {.text = text, .name = "test"};
+	struct diag *d = diag_new();
+	struct bpf_code *code = bpf_compile(&o, d);
+
+	if (!code)
+		diag_print(d, stderr, DIAG_STYLE_FIELD, false);
+	assert_non_null(code);
+	diag_free(d);
+	return code;
+}
+
+static inline struct bpf_module *must_load(const char *text, const struct bpf_load_opts *o)
+{
+	struct bpf_code *code = must_compile(text);
+	struct diag *d = diag_new();
+	struct bpf_module *m = bpf_module_load(code, o, d);
+
+	if (!m)
+		diag_print(d, stderr, DIAG_STYLE_FIELD, false);
+	assert_non_null(m);
+	diag_free(d);
+	bpf_code_free(code);
+	return m;
+}
+
+#endif
