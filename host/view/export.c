@@ -175,7 +175,7 @@ static void postgres_script(sqlite3 *db, FILE *out)
 	fputs("-- Loads one exported run beside those that are there already:\n"
 	      "--   cd FOLDER && psql -d DATABASE -f load.sql\n"
 	      "-- The tables are llmprobe's public views with the run's name in front.\n"
-	      "\\set ON_ERROR_STOP on\nBEGIN;\n"
+	      "\\set ON_ERROR_STOP on\nSET client_min_messages TO warning;\nBEGIN;\n"
 	      "CREATE SCHEMA IF NOT EXISTS llmprobe;\nSET search_path TO llmprobe;\n",
 	      out);
 	for (const char *const *t = export_tables; *t; t++)
