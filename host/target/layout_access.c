@@ -188,6 +188,9 @@ void infer_accessors(struct infer *in)
 			continue;
 		if (a->field == LAYOUT_TENSOR_FLAGS && infer_has(in, a->field))
 			continue;
+		/* Before there were plans, argument 1 was the graph. */
+		if (a->field == LAYOUT_CPLAN_N_THREADS && !infer_has_symbol(in, "ggml_graph_plan"))
+			continue;
 		infer_put(in, a->field, answer(in, a), LAYOUT_ACCESSOR, "%s", a->function);
 	}
 	infer_ne_width(in);

@@ -244,6 +244,9 @@ void eval_func(const struct elf *e, const struct elf_func *f, size_t max, struct
 
 		m->s.reg[reg] = (struct eval_value){.root = ROOT_ARG, .index = i};
 	}
+	/* A struct that aarch64 returns in memory: its address comes in x8. */
+	if (elf_arch(e) == ELF_AARCH64)
+		m->s.reg[8] = (struct eval_value){.root = ROOT_ARG, .index = EVAL_RESULT_ARG};
 	out->found = insn_walk(e, f, max, step, m, &end) == 0 && end > f->vaddr;
 	free(m->snap);
 	free(m);

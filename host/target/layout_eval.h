@@ -57,7 +57,10 @@ struct eval_const {
 	int64_t value;
 };
 
-enum { EVAL_MAX = 256 };
+enum {
+	EVAL_MAX = 256,
+	EVAL_RESULT_ARG = 8, /* index of the hidden result argument on aarch64; it is 0 on x86-64 */
+};
 
 struct eval {
 	struct eval_access access[EVAL_MAX];

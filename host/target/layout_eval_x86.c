@@ -241,6 +241,10 @@ static void do_other(struct eval_machine *m, const cs_insn *ci)
 {
 	const cs_x86 *x = &ci->detail->x86;
 
+	/* Aligning the stack: slots are only ever reached from the aligned pointer afterwards. */
+	if (ci->id == X86_INS_AND && x->operands[0].type == X86_OP_REG &&
+	    x->operands[0].reg == X86_REG_RSP)
+		return;
 	for (uint8_t i = x->op_count; i-- > 0;) {
 		const cs_x86_op *op = &x->operands[i];
 		struct eval_value v = unknown;

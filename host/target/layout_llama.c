@@ -6,6 +6,9 @@
 
 static void infer_batch(struct infer *in)
 {
+	struct elf_func f;
+	const struct elf *e = infer_find(in, "llama_batch_get_one", &f);
+	int result = e && elf_arch(e) == ELF_AARCH64 ? EVAL_RESULT_ARG : 0;
 	int64_t high = 0;
 
 	if (!infer_has_symbol(in, "llama_decode") && !infer_has_symbol(in, "llama_batch_get_one"))
@@ -13,12 +16,11 @@ static void infer_batch(struct infer *in)
 	infer_put(in, LAYOUT_BATCH_N_TOKENS, 0, LAYOUT_DERIVED, "first field in every version");
 	if (!infer_eval(in, "llama_batch_get_one", 60))
 		return;
-	/* The struct is returned through a hidden first argument on both architectures, but only
-	 * x86-64 passes that address as argument 0; aarch64 has it in x8. */
+	/* The struct is returned through a hidden argument. */
 	for (size_t i = 0; i < in->eval->n_access; i++) {
 		const struct eval_access *a = &in->eval->access[i];
 
-		if (a->is_write && a->to.root == ROOT_ARG && a->to.index == 0 &&
+		if (a->is_write && a->to.root == ROOT_ARG && a->to.index == result &&
 		    a->to.off + a->size > high)
 			high = a->to.off + a->size;
 	}

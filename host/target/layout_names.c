@@ -6,7 +6,7 @@
 #include "target/layout_impl.h"
 #include "util/alloc.h"
 
-enum { ANCHORS = 64 };
+enum { ANCHORS = 64, TABLE_LEAST = 8 };
 
 /* What a name of one kind of table looks like. */
 static bool is_upper_name(const char *s)
@@ -26,16 +26,22 @@ static const char *cell_string(const struct elf *e, uint64_t cell)
 	return elf_pointer(e, cell, &at) && at ? elf_string(e, at, 48) : NULL;
 }
 
+/* Names up to the end of the table. Another table of names may follow directly: the gated unary
+ * operators stand behind the unary ones, and no table names the same thing twice. */
 static size_t count_names(const struct elf *e, uint64_t table)
 {
+	const char *first = NULL;
 	size_t n = 0;
 
-	while (n < NAMES_MAX) {
+	for (; n < NAMES_MAX; n++) {
 		const char *s = cell_string(e, table + 8 * n);
 
-		if (!s || !is_upper_name(s))
+		if (!s || !is_upper_name(s) || (first && !strcmp(s, first)))
 			break;
-		n++;
+		if (!n)
+			first = s;
+		else if (!strcmp(s, "REGLU") && strcmp(first, "NONE"))
+			break;
 	}
 	return n;
 }
@@ -61,8 +67,8 @@ static bool find_run(const struct elf *e, const char *const run[3], uint64_t *ta
 	return false;
 }
 
-/* A table of at least `least` upper-case names that the function takes the address of. */
-static const struct elf *table_of(struct infer *in, const char *function, size_t least,
+/* A table of names that starts with `first` and whose address the function takes. */
+static const struct elf *table_of(struct infer *in, const char *function, const char *first,
 				  uint64_t *table)
 {
 	struct elf_func f;
@@ -72,8 +78,9 @@ static const struct elf *table_of(struct infer *in, const char *function, size_t
 		return NULL;
 	for (size_t i = 0; i < in->eval->n_address; i++) {
 		uint64_t at = in->eval->address[i];
+		const char *name = cell_string(e, at);
 
-		if (count_names(e, at) >= least) {
+		if (name && !strcmp(name, first) && count_names(e, at) >= TABLE_LEAST) {
 			*table = at;
 			return e;
 		}
@@ -94,7 +101,7 @@ static void infer_name_table(struct infer *in, const char *function, const char 
 			     char **out, size_t *n)
 {
 	uint64_t table = 0, found;
-	const struct elf *e = table_of(in, function, 8, &table);
+	const struct elf *e = table_of(in, function, run[0], &table);
 
 	for (size_t i = 0; i < in->src->count; i++) {
 		const struct elf *file = in->src->files[i];
@@ -282,7 +289,9 @@ void infer_names(struct infer *in)
 	struct layout *l = in->l;
 
 	infer_name_table(in, "ggml_op_name", ops, l->ops, &l->n_ops);
-	infer_name_table(in, "ggml_unary_op_name", unary, l->unary, &l->n_unary);
+	/* The oldest builds number unary functions among the operators. */
+	if (layout_op_number(l, "ABS") < 0)
+		infer_name_table(in, "ggml_unary_op_name", unary, l->unary, &l->n_unary);
 	infer_types(in);
 	infer_string(in, "ggml_version", l->version, sizeof(l->version));
 	infer_string(in, "ggml_commit", l->commit, sizeof(l->commit));

@@ -36,9 +36,9 @@ static const struct row rows[] = {
 	{ERA_6, "2023-10 to 2023-11", 8, 8, 24, 56, 88, 92, 124, 136, 6, 208, 224, 232, 64, 296,
 	 320, 0, 0},
 	{ERA_7, "2023-11 to 2023-12", 8, 8, 24, 56, 88, 92, 156, 168, 6, 240, 256, 264, 64, 328,
-	 352, 0, 71},
+	 352, 0, 73},
 	{ERA_8, "December 2023", 8, 8, 24, 56, 88, 92, 156, 168, 10, 272, 288, 296, 64, 360, 384,
-	 72, 0},
+	 72, 72},
 	{ERA_9, "2023-12 to 2024-06", 8, 8, 16, 48, 80, 84, 148, 160, 10, 264, 280, 288, 64, 352,
 	 368, 0, 77},
 	{ERA_10, "2024-06 to 2024-11", 8, 8, 16, 48, 80, 84, 148, 160, 10, 240, 256, 264, 64, 328,
@@ -52,11 +52,19 @@ static bool agrees(const struct infer *in, enum layout_field f, int value)
 	return !infer_has(in, f) || layout_get(in->l, f) == value;
 }
 
+/* Files with symbols show by them whether tensors have names yet. */
+static bool name_agrees(const struct infer *in, const struct row *r)
+{
+	if (!infer_has_symbol(in, "ggml_nelements"))
+		return true;
+	return (r->name >= 0) == infer_has_symbol(in, "ggml_get_name");
+}
+
 static bool fits(const struct infer *in, const struct row *r)
 {
 	int ops = (int)in->l->n_ops;
 
-	return agrees(in, LAYOUT_TENSOR_NE_WIDTH, r->ne_width) &&
+	return name_agrees(in, r) && agrees(in, LAYOUT_TENSOR_NE_WIDTH, r->ne_width) &&
 	       agrees(in, LAYOUT_TENSOR_NE, r->ne) && agrees(in, LAYOUT_TENSOR_NB, r->nb) &&
 	       agrees(in, LAYOUT_TENSOR_OP, r->op) && agrees(in, LAYOUT_TENSOR_SRC, r->src) &&
 	       agrees(in, LAYOUT_TENSOR_DATA, r->data) && agrees(in, LAYOUT_TENSOR_NAME, r->name) &&
@@ -83,7 +91,13 @@ static const struct row *find_row(const struct infer *in, int *others)
 	return found;
 }
 
-static void put_row(struct infer *in, const struct row *r)
+/* What tells eras apart is only taken from a row when no other era fits. */
+static bool is_distinctive(enum layout_field f)
+{
+	return f == LAYOUT_TENSOR_NE || f == LAYOUT_TENSOR_OP || f == LAYOUT_TENSOR_SRC;
+}
+
+static void put_row(struct infer *in, const struct row *r, bool only)
 {
 	const struct {
 		enum layout_field field;
@@ -105,17 +119,20 @@ static void put_row(struct infer *in, const struct row *r)
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++)
-		infer_put(in, fields[i].field, fields[i].value, LAYOUT_TABLE, "layout of %s",
-			  r->dates);
+		if (only || !is_distinctive(fields[i].field))
+			infer_put(in, fields[i].field, fields[i].value, LAYOUT_TABLE,
+				  "layout of %s", r->dates);
 }
 
 /* The length of names is a build option; what lies behind them moves with it. */
 static void put_name_end(struct infer *in, const struct row *r)
 {
-	int name = layout_get(in->l, LAYOUT_TENSOR_NAME), len, extra;
+	int name = layout_get(in->l, LAYOUT_TENSOR_NAME), len, extra, size = r->size;
 
-	if (r->name < 0)
+	if (r->name < 0) {
+		infer_put(in, LAYOUT_TENSOR_SIZE, size, LAYOUT_TABLE, "layout of %s", r->dates);
 		return;
+	}
 	if (!infer_has(in, LAYOUT_TENSOR_NAME_LEN))
 		infer_put(in, LAYOUT_TENSOR_NAME_LEN, r->name_len, LAYOUT_TABLE, "layout of %s",
 			  r->dates);
@@ -123,9 +140,12 @@ static void put_name_end(struct infer *in, const struct row *r)
 	extra = (name + len + 7) & ~7;
 	if (r->extra >= 0)
 		infer_put(in, LAYOUT_TENSOR_EXTRA, extra, LAYOUT_DERIVED, "behind the name");
-	if (r->extra >= 0 && !infer_has(in, LAYOUT_TENSOR_SIZE))
-		infer_put(in, LAYOUT_TENSOR_SIZE, r->size - r->extra + extra, LAYOUT_TABLE,
-			  "layout of %s", r->dates);
+	if (r->extra >= 0)
+		size += extra - r->extra;
+	/* In 2023 ggml_tensor_overhead counted 16 bytes of alignment as well. */
+	if (r->era <= ERA_3 && layout_get(in->l, LAYOUT_TENSOR_SIZE) == size + 16)
+		in->l->value[LAYOUT_TENSOR_SIZE].how = LAYOUT_UNKNOWN;
+	infer_put(in, LAYOUT_TENSOR_SIZE, size, LAYOUT_TABLE, "layout of %s", r->dates);
 }
 
 /* Rules that held in every version, for builds that the table does not know. */
@@ -217,10 +237,11 @@ void infer_table(struct infer *in)
 		return;
 	if (others)
 		diag_add(in->d, DIAG_WARNING,
-			 "more than one known layout of struct ggml_tensor fits; taking that of %s",
+			 "the file does not tell all of struct ggml_tensor and more than one known "
+			 "layout fits; taking the rest from the newest of them (%s)",
 			 r->dates);
 	if (r) {
-		put_row(in, r);
+		put_row(in, r, !others);
 		put_name_end(in, r);
 	} else {
 		diag_add(in->d, DIAG_WARNING,
