@@ -107,7 +107,7 @@ static int run_command(const struct cmd_context *ctx, unsigned flags, int argc, 
 	if (config_parse_args(c, ctx->cmd->id, flags, argc, argv, ctx->diag) < 0)
 		return EXIT_USAGE;
 	if (c->help) {
-		cmd_print_help(ctx->cmd, stdout);
+		cmd_print_help(ctx->cmd->name, stdout);
 		return EXIT_OK;
 	}
 	if (c->version)
@@ -119,18 +119,9 @@ static int run_command(const struct cmd_context *ctx, unsigned flags, int argc, 
 	return ctx->cmd->run(ctx);
 }
 
-static const char *next_name(const void *state, size_t i)
-{
-	(void)state;
-	for (const struct cmd *c = cmd_table; c->run; c++)
-		if (c->name && i-- == 0)
-			return c->name;
-	return NULL;
-}
-
 static void unknown_command(const char *word, struct diag *d)
 {
-	const char *near = text_nearest(word, next_name, NULL);
+	const char *near = text_nearest(word, cmd_next_name, NULL);
 
 	if (text_ends(word, ".yaml") || text_ends(word, ".yml"))
 		diag_add(d, DIAG_ERROR, "'%s' is no command; a configuration is given with -c %s",

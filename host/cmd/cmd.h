@@ -40,9 +40,12 @@ int cmd_main(int argc, char **argv);
 void cmd_flush(const struct cmd_context *ctx);
 const struct cmd *cmd_by_name(const char *name);
 const struct cmd *cmd_by_id(enum command_id id);
-/* Usage, description and options of one command; what there is altogether. */
-void cmd_print_help(const struct cmd *cmd, FILE *out);
+/* Usage, description and options of a command or view (NULL: the REPL); false: there is none. */
+bool cmd_print_help(const char *name, FILE *out);
+/* What there is altogether. */
 void cmd_print_overview(FILE *out);
+/* Name number i of the commands and views, for text_nearest. */
+const char *cmd_next_name(const void *state, size_t i);
 /* Prints words wrapped at 80 columns, each line after `indent` blanks; the cursor stands there. */
 void cmd_print_wrapped(const char *text, int indent, FILE *out);
 /* The sections of the man page that follow from the tables. */

@@ -2,12 +2,7 @@
 /* completion: scripts for bash and zsh, written from the tables of commands and options. */
 #include <string.h>
 
-#include "cmd/cmd.h"
-
-static bool takes(const struct cmd *c, const struct option *o)
-{
-	return ((o->commands >> c->id) & 1) && (o->flag || o->letter);
-}
+#include "cmd/entry.h"
 
 /* Words for a value, separated by `sep`; nothing when the shell must look itself. */
 static void put_words(const struct option *o, const char *sep, FILE *out)
@@ -42,12 +37,10 @@ static const char *bash_kind(enum completion kind)
 	}
 }
 
-static void bash_value(const struct cmd *c, const struct option *o, FILE *out)
+static void bash_value(const struct option *o, FILE *out)
 {
-	bool letter = o->letter && option_by_letter(o->letter, c->id) == o;
-
 	fputs("\t\t", out);
-	if (letter)
+	if (o->letter)
 		fprintf(out, "-%c%s", o->letter, o->flag ? "|" : "");
 	if (o->flag)
 		fprintf(out, "--%s", o->flag);
@@ -57,41 +50,50 @@ static void bash_value(const struct cmd *c, const struct option *o, FILE *out)
 }
 
 /* Words that positional arguments can be. */
-static void bash_positional(const struct cmd *c, FILE *out)
+static void put_names(FILE *out)
 {
-	if (c->complete == COMPLETE_COMMAND) {
-		for (const struct cmd *other = cmd_table; other->run; other++)
-			fprintf(out, "%s ", other->name ? other->name : "repl");
-	} else if (c->complete == COMPLETE_TOPIC) {
+	const char *name;
+
+	for (size_t i = 0; (name = cmd_next_name(NULL, i)); i++)
+		fprintf(out, "%s ", name);
+}
+
+static void bash_positional(const struct cmd_entry *e, FILE *out)
+{
+	if (e->complete == COMPLETE_COMMAND) {
+		put_names(out);
+	} else if (e->complete == COMPLETE_TOPIC) {
 		for (const struct list_topic *t = list_topics; t->name; t++)
 			fprintf(out, "%s ", t->name);
-	} else if (c->complete == COMPLETE_SHELL) {
+	} else if (e->complete == COMPLETE_SHELL) {
 		fputs("bash zsh", out);
 	}
 }
 
-static void bash_command(const struct cmd *c, FILE *out)
+static void bash_command(const struct cmd_entry *e, FILE *out)
 {
-	fprintf(out, "\t%s)\n\t\tflags=\"", c->name ? c->name : "-*");
-	for (size_t i = 0; i < option_count(); i++) {
-		const struct option *o = &option_table[i];
+	struct option o;
 
-		if (takes(c, o) && o->flag)
-			fprintf(out, "--%s ", o->flag);
-		else if (takes(c, o))
-			fprintf(out, "-%c ", o->letter);
+	fprintf(out, "\t%s)\n\t\tflags=\"", e->name ? e->name : "-*");
+	for (size_t i = 0; cmd_entry_option(e, i, &o); i++) {
+		if (o.flag)
+			fprintf(out, "--%s ", o.flag);
+		else
+			fprintf(out, "-%c ", o.letter);
 	}
 	fputs("\"\n\t\targs=\"", out);
-	bash_positional(c, out);
+	bash_positional(e, out);
 	fputs("\"\n\t\tcase \"$prev\" in\n", out);
-	for (size_t i = 0; i < option_count(); i++)
-		if (takes(c, &option_table[i]) && !option_is_switch(&option_table[i]))
-			bash_value(c, &option_table[i], out);
+	for (size_t i = 0; cmd_entry_option(e, i, &o); i++)
+		if (!option_is_switch(&o))
+			bash_value(&o, out);
 	fputs("\t\tesac ;;\n", out);
 }
 
 static void print_bash(FILE *out)
 {
+	struct cmd_entry e;
+
 	fputs("# bash completion for llmprobe\n"
 	      "_llmprobe() {\n"
 	      "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
@@ -106,15 +108,14 @@ static void print_bash(FILE *out)
 	      "\tif ((COMP_CWORD == 1)) && [[ $cur != -* ]]; then\n"
 	      "\t\tCOMPREPLY=($(compgen -W \"",
 	      out);
-	for (const struct cmd *c = cmd_table; c->run; c++)
-		fprintf(out, "%s ", c->name ? c->name : "");
+	put_names(out);
 	fputs("\" -- \"$cur\") $(compgen -f -X '!*.bt' -- \"$cur\"))\n"
 	      "\t\treturn\n"
 	      "\tfi\n"
 	      "\tcase \"$command\" in\n",
 	      out);
-	for (const struct cmd *c = cmd_table; c->run; c++)
-		bash_command(c, out);
+	for (size_t i = 0; cmd_entry_at(i, &e); i++)
+		bash_command(&e, out);
 	fputs("\tesac\n"
 	      "\tcase \"$kind\" in\n"
 	      "\tdir) COMPREPLY=($(compgen -d -- \"$cur\")) ;;\n"
@@ -185,49 +186,50 @@ static void zsh_spec(const struct option *o, const char *dashes, const char *nam
 	fputc('\'', out);
 }
 
-static void zsh_positional(const struct cmd *c, FILE *out)
+static void zsh_positional(const struct cmd_entry *e, FILE *out)
 {
 	fputs(" \\\n\t\t\t'*:argument:", out);
-	if (c->complete == COMPLETE_NONE || c->complete == COMPLETE_FILE ||
-	    c->complete == COMPLETE_RUN || c->complete == COMPLETE_PROGRAM) {
+	if (e->complete != COMPLETE_COMMAND && e->complete != COMPLETE_TOPIC &&
+	    e->complete != COMPLETE_SHELL) {
 		fputs("_files'\n", out);
 		return;
 	}
 	fputc('(', out);
-	bash_positional(c, out);
+	bash_positional(e, out);
 	fputs(")'\n", out);
 }
 
-static void zsh_command(const struct cmd *c, FILE *out)
+static void zsh_command(const struct cmd_entry *e, FILE *out)
 {
-	fprintf(out, "\t%s)\n\t\t_arguments -s", c->name ? c->name : "-*");
-	for (size_t i = 0; i < option_count(); i++) {
-		const struct option *o = &option_table[i];
-		const char letter[] = {o->letter, '\0'};
+	struct option o;
 
-		if (!takes(c, o))
-			continue;
-		if (o->letter && option_by_letter(o->letter, c->id) == o)
-			zsh_spec(o, "-", letter, out);
-		if (o->flag)
-			zsh_spec(o, "--", o->flag, out);
+	fprintf(out, "\t%s)\n\t\t_arguments -s", e->name ? e->name : "-*");
+	for (size_t i = 0; cmd_entry_option(e, i, &o); i++) {
+		const char letter[] = {o.letter, '\0'};
+
+		if (o.letter)
+			zsh_spec(&o, "-", letter, out);
+		if (o.flag)
+			zsh_spec(&o, "--", o.flag, out);
 	}
-	zsh_positional(c, out);
+	zsh_positional(e, out);
 	fputs("\t\t;;\n", out);
 }
 
 static void print_zsh(FILE *out)
 {
+	struct cmd_entry e;
+
 	fputs("#compdef llmprobe\n"
 	      "_llmprobe() {\n"
 	      "\tlocal -a commands\n"
 	      "\tcommands=(",
 	      out);
-	for (const struct cmd *c = cmd_table; c->run; c++) {
-		if (!c->name)
+	for (size_t i = 0; cmd_entry_at(i, &e); i++) {
+		if (!e.name)
 			continue;
-		fprintf(out, "\n\t\t'%s:", c->name);
-		zsh_text(c->help, out);
+		fprintf(out, "\n\t\t'%s:", e.name);
+		zsh_text(e.help, out);
 		fputc('\'', out);
 	}
 	fputs(")\n"
@@ -240,8 +242,8 @@ static void print_zsh(FILE *out)
 	      "\tif [[ $command != -* ]]; then shift words; (( CURRENT-- )); fi\n"
 	      "\tcase $command in\n",
 	      out);
-	for (const struct cmd *c = cmd_table; c->run; c++)
-		zsh_command(c, out);
+	for (size_t i = 0; cmd_entry_at(i, &e); i++)
+		zsh_command(&e, out);
 	fputs("\tesac\n"
 	      "}\n"
 	      "_llmprobe \"$@\"\n",

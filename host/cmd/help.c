@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd/cmd.h"
+#include "cmd/entry.h"
 #include "util/text.h"
 
 enum { WIDTH = 80, OPTION_COLUMN = 26 };
@@ -32,12 +32,10 @@ void cmd_print_wrapped(const char *text, int indent, FILE *out)
 	fputc('\n', out);
 }
 
-/* "-o, --output FILE", without a letter that means something else in this command. */
-static void option_title(const struct option *o, enum command_id id, struct buf *out)
+/* "-o, --output FILE" */
+static void option_title(const struct option *o, struct buf *out)
 {
-	bool letter = o->letter && option_by_letter(o->letter, id) == o;
-
-	if (letter)
+	if (o->letter)
 		buf_printf(out, "-%c%s", o->letter, o->flag ? ", " : "");
 	else
 		buf_puts(out, "    ");
@@ -47,11 +45,11 @@ static void option_title(const struct option *o, enum command_id id, struct buf 
 		buf_printf(out, " %s", o->arg);
 }
 
-static void print_option(const struct option *o, enum command_id id, FILE *out)
+static void print_option(const struct option *o, FILE *out)
 {
 	struct buf title = {0}, text = {0};
 
-	option_title(o, id, &title);
+	option_title(o, &title);
 	buf_puts(&text, o->help);
 	for (size_t i = 0; o->choices && o->choices[i]; i++)
 		buf_printf(&text, "%s%s", i == 0 ? " One of " : ", ", o->choices[i]);
@@ -69,58 +67,61 @@ static void print_option(const struct option *o, enum command_id id, FILE *out)
 	buf_free(&text);
 }
 
-void cmd_print_help(const struct cmd *cmd, FILE *out)
+static void print_entry_help(const struct cmd_entry *e, FILE *out)
 {
-	fprintf(out, "usage: llmprobe%s%s%s%s\n\n", cmd->name ? " " : "",
-		cmd->name ? cmd->name : "", *cmd->usage ? " " : "", cmd->usage);
-	if (cmd->about)
-		cmd_print_wrapped(cmd->about, 0, out);
-	else
-		fprintf(out, "%s\n", cmd->help);
-	fputs("\nOptions:\n", out);
-	for (size_t i = 0; i < option_count(); i++) {
-		const struct option *o = &option_table[i];
+	struct option o;
 
-		if ((o->commands & (1u << cmd->id)) && (o->flag || o->letter))
-			print_option(o, cmd->id, out);
-	}
+	fprintf(out, "usage: llmprobe%s%s%s%s\n\n", e->name ? " " : "", e->name ? e->name : "",
+		*e->usage ? " " : "", e->usage);
+	cmd_print_wrapped(e->about ? e->about : e->help, 0, out);
+	fputs("\nOptions:\n", out);
+	for (size_t i = 0; cmd_entry_option(e, i, &o); i++)
+		print_option(&o, out);
+}
+
+bool cmd_print_help(const char *name, FILE *out)
+{
+	struct cmd_entry e;
+
+	if (!cmd_entry_find(name ? name : "repl", &e))
+		return false;
+	print_entry_help(&e, out);
+	return true;
 }
 
 void cmd_print_overview(FILE *out)
 {
+	enum { HELP_COLUMN = 44 };
+	struct cmd_entry e;
+
 	fputs("llmprobe watches LLM inference engines from outside: tokens, graphs, operators,\n"
 	      "threads. The engine needs no change and no debug build.\n\nusage:\n",
 	      out);
-	for (const struct cmd *c = cmd_table; c->run; c++) {
-		int used =
-			fprintf(out, "  llmprobe%s%s", c->name ? " " : "", c->name ? c->name : "");
+	for (size_t i = 0; cmd_entry_at(i, &e); i++) {
+		int used = fprintf(out, "  llmprobe%s%s%s%s", e.name ? " " : "",
+				   e.name ? e.name : "", *e.usage ? " " : "", e.usage);
 
-		used += fprintf(out, "%s%s", *c->usage ? " " : "", c->usage);
-		fprintf(out, "%*s", used < 44 ? 46 - used : 2, "");
-		fprintf(out, "%s%s\n",
-			used < 44 ? "" : "\n                                              ",
-			c->help);
+		if (used + 2 > HELP_COLUMN)
+			used = fprintf(out, "\n") - 1;
+		fprintf(out, "%*s", HELP_COLUMN - used, "");
+		cmd_print_wrapped(e.help, HELP_COLUMN, out);
 	}
 	fputs("\nllmprobe help COMMAND explains a command and its options.\n"
 	      "Exit status: 0 done, 1 failed, 2 wrong usage or configuration.\n",
 	      out);
 }
 
-static const char *next_topic(const void *state, size_t i)
+const char *cmd_next_name(const void *state, size_t i)
 {
-	const struct cmd *c = cmd_table;
+	struct cmd_entry e;
 
 	(void)state;
-	for (; c->run; c++)
-		if (c->name && i-- == 0)
-			return c->name;
-	return NULL;
+	return cmd_entry_at(i, &e) ? (e.name ? e.name : "repl") : NULL;
 }
 
 int cmd_help(const struct cmd_context *ctx)
 {
 	const struct string_list *args = &ctx->config->args;
-	const struct cmd *cmd;
 	const char *near;
 
 	if (ctx->config->help_man)
@@ -133,13 +134,9 @@ int cmd_help(const struct cmd_context *ctx)
 		cmd_print_overview(stdout);
 		return EXIT_OK;
 	}
-	cmd = strcmp(args->items[0], "repl") == 0 ? cmd_by_id(COMMAND_REPL)
-						  : cmd_by_name(args->items[0]);
-	if (cmd) {
-		cmd_print_help(cmd, stdout);
+	if (cmd_print_help(args->items[0], stdout))
 		return EXIT_OK;
-	}
-	near = text_nearest(args->items[0], next_topic, NULL);
+	near = text_nearest(args->items[0], cmd_next_name, NULL);
 	diag_add(ctx->diag, DIAG_ERROR, "there is no command '%s'%s%s%s", args->items[0],
 		 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 	return EXIT_USAGE;

@@ -24,7 +24,7 @@ static int list_levels(const struct cmd_context *ctx)
 /* Keys with their present values, so that -c FILE shows what a file amounts to. */
 static int list_options(const struct cmd_context *ctx)
 {
-	cJSON *json = ctx->config->view.json ? cJSON_CreateObject() : NULL;
+	cJSON *json = ctx->config->json ? cJSON_CreateObject() : NULL;
 
 	for (size_t i = 0; i < option_count(); i++) {
 		const struct option *o = &option_table[i];

@@ -2,7 +2,7 @@
 /* The sections COMMANDS, OPTIONS and CONFIGURATION of the manual page, in man(7) macros. */
 #include <string.h>
 
-#include "cmd/cmd.h"
+#include "cmd/entry.h"
 #include "util/text.h"
 
 /* roff text: backslashes and dashes escaped, and no line may begin with a control character. */
@@ -34,17 +34,18 @@ static void put_default(const struct option *o, FILE *out)
 
 static void put_commands(FILE *out)
 {
+	struct cmd_entry e;
+
 	fputs(".SH COMMANDS\n", out);
-	for (const struct cmd *c = cmd_table; c->run; c++) {
-		fprintf(out, ".TP\n\\fBllmprobe%s%s\\fR ", c->name ? " " : "",
-			c->name ? c->name : "");
-		put_text(c->usage, out);
+	for (size_t i = 0; cmd_entry_at(i, &e); i++) {
+		fprintf(out, ".TP\n\\fBllmprobe%s%s\\fR ", e.name ? " " : "", e.name ? e.name : "");
+		put_text(e.usage, out);
 		fputc('\n', out);
-		put_text(c->help, out);
+		put_text(e.help, out);
 		fputs(".\n", out);
-		if (!c->about)
+		if (!e.about)
 			continue;
-		put_text(c->about, out);
+		put_text(e.about, out);
 		fputc('\n', out);
 	}
 }
@@ -76,6 +77,20 @@ static bool is_taken(const struct option *o)
 	return false;
 }
 
+static void put_title(const struct option *o, FILE *out)
+{
+	fputs(".TP\n", out);
+	if (o->letter)
+		fprintf(out, "\\fB\\-%c\\fR%s", o->letter, o->flag ? ", " : "");
+	if (o->flag) {
+		fputs("\\fB", out);
+		put_text("--", out);
+		put_text(o->flag, out);
+		fputs("\\fR", out);
+	}
+	fprintf(out, "%s\\fI%s\\fR", o->arg ? " " : "", o->arg ? o->arg : "");
+}
+
 static void put_options(FILE *out)
 {
 	fputs(".SH OPTIONS\nIn brackets the commands that take an option; all take those without "
@@ -86,21 +101,35 @@ static void put_options(FILE *out)
 
 		if (!is_taken(o))
 			continue;
-		fputs(".TP\n", out);
-		if (o->letter)
-			fprintf(out, "\\fB\\-%c\\fR%s", o->letter, o->flag ? ", " : "");
-		if (o->flag) {
-			fputs("\\fB", out);
-			put_text("--", out);
-			put_text(o->flag, out);
-			fputs("\\fR", out);
-		}
-		fprintf(out, "%s\\fI%s\\fR", o->arg ? " " : "", o->arg ? o->arg : "");
+		put_title(o, out);
 		put_takers(o, out);
 		fputc('\n', out);
 		put_text(o->help, out);
 		put_default(o, out);
 		fputc('\n', out);
+	}
+}
+
+static void put_view_options(FILE *out)
+{
+	fputs(".SH VIEW OPTIONS\nOf the views of recorded runs; in brackets the views that take "
+	      "one.\n",
+	      out);
+	for (const struct view_option *vo = view_options; vo->name; vo++) {
+		const char *separator = " (";
+		struct option o;
+
+		cmd_view_option(vo, &o);
+		put_title(&o, out);
+		for (const struct view *const *v = views; *v; v++) {
+			if (!view_takes(*v, vo))
+				continue;
+			fprintf(out, "%s%s", separator, (*v)->name);
+			separator = ", ";
+		}
+		fputs(strcmp(separator, " (") == 0 ? " (none yet)\n" : ")\n", out);
+		put_text(o.help, out);
+		fputs(".\n", out);
 	}
 }
 
@@ -134,5 +163,6 @@ void cmd_print_man_options(FILE *out)
 {
 	put_commands(out);
 	put_options(out);
+	put_view_options(out);
 	put_config(out);
 }

@@ -152,11 +152,13 @@ static int check_levels(struct config *c, enum command_id command, struct diag *
 	own = config_origin(c, option_by_key("levels.counters"))->layer;
 	if (own == LAYER_DEFAULT || own < config_origin(c, option_by_key("trace_pmc"))->layer) {
 		c->level[LEVEL_COUNTERS] |= c->pmc;
+		c->pmc |= c->level[LEVEL_COUNTERS];
 		return 0;
 	}
 	if (c->level[LEVEL_COUNTERS] && !c->pmc && config_given(c, "trace_pmc"))
 		return conflict(c, "levels.counters", "trace_pmc", d,
 				"the one switches counters on, the other off");
+	c->pmc |= c->level[LEVEL_COUNTERS];
 	return 0;
 }
 
@@ -321,15 +323,4 @@ bool config_use_colour(const struct config *c, FILE *f)
 	if (c->colour != CONFIG_COLOUR_AUTO)
 		return c->colour == CONFIG_COLOUR_ALWAYS;
 	return isatty(fileno(f)) && !(no_color && *no_color);
-}
-
-char *config_cache_dir(const struct config *c)
-{
-	const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-	if (c->cache_dir)
-		return xstrdup(c->cache_dir);
-	if (base && *base == '/')
-		return xasprintf("%s/llmprobe", base);
-	return home && *home == '/' ? xasprintf("%s/.cache/llmprobe", home) : NULL;
 }

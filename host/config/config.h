@@ -18,17 +18,11 @@
 #include "util/buf.h"
 #include "util/diag.h"
 
-/* Subcommands, as far as options tell them apart. cmd/cmd.c maps names to these. */
+/* Subcommands with options of the table. cmd/cmd.c maps names to these; views of recorded runs
+ * have options of their own (view/view.h). */
 enum command_id {
 	COMMAND_REPL, /* no subcommand: llmprobe -c CONFIG */
 	COMMAND_RECORD,
-	COMMAND_REPORT,
-	COMMAND_STAT,
-	COMMAND_DAG,
-	COMMAND_TIMELINE,
-	COMMAND_DIFF,
-	COMMAND_HTML,
-	COMMAND_EXPORT,
 	COMMAND_DOCTOR,
 	COMMAND_OVERHEAD,
 	COMMAND_LIST,
@@ -85,15 +79,12 @@ struct config {
 	uint64_t duration_ns; /* of a recording; 0: until the target ends or ^C */
 
 	char *data_dir;	 /* overrides embedded probes/ and yaml/; NULL: none */
-	char *cache_dir; /* compiled programs; NULL: the user's cache directory */
+	char *cache_dir; /* compiled programs; NULL: bpf_cache_dir() */
 	char *log;	 /* file for the tool's own messages; NULL: stderr */
 	bool verbose;
 	enum config_colour colour;
+	bool json; /* doctor, overhead, list */
 
-	struct {
-		bool json;
-		char *format; /* of timeline, dag, export; NULL: the view's own default */
-	} view;
 	struct {
 		char *program; /* -e; NULL: args.items[0] is the file */
 		char *command; /* -c, split by the script module as a shell would not: by spaces */
@@ -159,9 +150,5 @@ bool config_given(const struct config *c, const char *key);
 void config_write(const struct config *c, struct buf *out);
 /* Colours on `f`: what --color says, else a terminal without NO_COLOR. */
 bool config_use_colour(const struct config *c, FILE *f);
-
-/* Where compiled programs are kept: cache_dir, else the user's cache directory. A new string, or
- * NULL when there is no such place and caching is off. */
-char *config_cache_dir(const struct config *c);
 
 #endif

@@ -20,8 +20,6 @@ enum {
 	TARGET = TRACE | BIT(COMMAND_DOCTOR),
 	/* Commands that store a run. */
 	STORE = BIT(COMMAND_REPL) | BIT(COMMAND_RECORD),
-	VIEW = BIT(COMMAND_REPORT) | BIT(COMMAND_STAT) | BIT(COMMAND_DAG) | BIT(COMMAND_TIMELINE) |
-	       BIT(COMMAND_DIFF) | BIT(COMMAND_HTML) | BIT(COMMAND_EXPORT),
 	SCRIPT = BIT(COMMAND_SCRIPT),
 	EVERY = BIT(COMMAND_COUNT) - 1,
 };
@@ -343,7 +341,7 @@ const struct option option_table[] = {
 		.offset = FIELD(drain_interval_ns),
 		.min = 1e6,
 		.max = 10e9,
-		.def = "50ms",
+		.def = "10ms",
 		.arg = "TIME",
 		.help = "Time between two drains of the buffers; a buffer that fills up is drained "
 			"earlier.",
@@ -366,19 +364,19 @@ const struct option option_table[] = {
 		.flag = "output",
 		.letter = 'o',
 		.type = OPTION_PATH,
-		.commands = STORE | VIEW | SCRIPT | BIT(COMMAND_OVERHEAD),
+		.commands = STORE | SCRIPT | BIT(COMMAND_OVERHEAD),
 		.effect = CONFIG_AT_START,
 		.offset = FIELD(output),
 		.arg = "FILE",
 		.complete = COMPLETE_FILE,
-		.help = "Write to FILE: the run (record; default run.llmp), the picture or table "
-			"(views; default standard output), or what a script prints.",
+		.help = "Write to FILE: the run (record; default run.llmp), or what a script "
+			"prints.",
 	},
 	{
 		.key = "force",
 		.flag = "force",
 		.type = OPTION_BOOL,
-		.commands = STORE | VIEW,
+		.commands = STORE,
 		.effect = CONFIG_AT_START,
 		.offset = FIELD(force),
 		.def = "false",
@@ -463,19 +461,10 @@ const struct option option_table[] = {
 	{
 		.flag = "json",
 		.type = OPTION_BOOL,
-		.commands = VIEW | BIT(COMMAND_DOCTOR) | BIT(COMMAND_OVERHEAD) | BIT(COMMAND_LIST),
-		.offset = FIELD(view.json),
+		.commands = BIT(COMMAND_DOCTOR) | BIT(COMMAND_OVERHEAD) | BIT(COMMAND_LIST),
+		.offset = FIELD(json),
 		.def = "false",
 		.help = "Print JSON instead of text.",
-	},
-	{
-		.flag = "format",
-		.type = OPTION_STRING,
-		.commands = BIT(COMMAND_STAT) | BIT(COMMAND_DAG) | BIT(COMMAND_TIMELINE) |
-			    BIT(COMMAND_EXPORT),
-		.offset = FIELD(view.format),
-		.arg = "FORMAT",
-		.help = "Output format; each view's own help says which it knows.",
 	},
 	{
 		.letter = 'e',
