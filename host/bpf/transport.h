@@ -9,6 +9,7 @@
 #ifndef LLMPROBE_BPF_TRANSPORT_H
 #define LLMPROBE_BPF_TRANSPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ struct transport;
  * names the next valid size or the limit that stood in the way.
  */
 struct transport *transport_new(enum transport_kind kind, uint64_t bytes, struct diag *d);
+/*
+ * Reads a map that somebody else made: a plugin's or script's BPF_RINGBUF_OUTPUT or
+ * BPF_PERF_OUTPUT. `bytes` per CPU for the latter. Both kinds are handed out as SPOOL_RECORDS, so
+ * that records of any size can be told apart with transport_next. The descriptor is borrowed.
+ */
+struct transport *transport_wrap(int map_fd, uint64_t bytes, struct diag *d);
 void transport_free(struct transport *t); /* NULL is fine */
 
 enum transport_kind transport_kind(const struct transport *t);
@@ -57,10 +64,17 @@ typedef int (*transport_fn)(void *ctx, enum spool_block_kind kind, unsigned cpu,
 			    size_t len);
 int transport_drain(struct transport *t, transport_fn fn, void *ctx);
 
+/*
+ * Steps through a SPOOL_RECORDS block: `*at` starts at 0, returns false at the end or where the
+ * block is damaged. Discarded records are passed over.
+ */
+bool transport_next(const void *data, size_t len, size_t *at, const void **rec, size_t *rec_len);
+
 /* Sums since the start. `lost` is what the kernel reported (perf only; a ring's losses are counted
  * by the program that could not reserve). */
 struct transport_stats {
 	uint64_t bytes, drains, lost;
+	uint64_t bad; /* perf: samples shorter than the size in their head, dropped */
 };
 void transport_stats(const struct transport *t, struct transport_stats *out);
 
