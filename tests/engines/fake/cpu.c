@@ -186,6 +186,13 @@ static void *worker_main(void *arg)
 	}
 }
 
+struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph *g, int n_threads,
+				  struct ggml_threadpool *tp)
+{
+	(void)g;
+	return (struct ggml_cplan){.n_threads = n_threads, .threadpool = tp};
+}
+
 NOINLINE int ggml_graph_compute(struct ggml_cgraph *g, struct ggml_cplan *plan)
 {
 	struct ggml_threadpool *tp = plan->threadpool;

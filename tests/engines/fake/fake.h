@@ -114,6 +114,8 @@ struct ggml_cplan {
 	uint8_t *work_data;
 	int n_threads;
 	struct ggml_threadpool *threadpool;
+	bool (*abort_callback)(void *data);
+	void *abort_callback_data;
 };
 
 struct ggml_backend;
@@ -214,6 +216,8 @@ struct ggml_backend *ggml_backend_sched_get_backend(struct ggml_backend_sched *s
 int ggml_backend_sched_graph_compute_async(struct ggml_backend_sched *s, struct ggml_cgraph *g);
 
 /* cpu.c: what operator probes sit on. */
+struct ggml_cplan ggml_graph_plan(const struct ggml_cgraph *g, int n_threads,
+				  struct ggml_threadpool *tp);
 int ggml_graph_compute(struct ggml_cgraph *g, struct ggml_cplan *plan);
 #ifndef FAKE_OLD
 bool ggml_cpu_extra_compute_forward(struct ggml_compute_params *p, struct ggml_tensor *t);

@@ -38,7 +38,7 @@ static const char *cpu_name(struct ggml_backend *b)
 static int cpu_graph_compute(struct ggml_backend *b, struct ggml_cgraph *g)
 {
 	struct llama_context *ctx = b->context;
-	struct ggml_cplan plan = {.n_threads = ctx->o.threads, .threadpool = ctx->pool};
+	struct ggml_cplan plan = ggml_graph_plan(g, ctx->o.threads, ctx->pool);
 
 	return ggml_graph_compute(g, &plan);
 }
