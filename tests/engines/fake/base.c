@@ -7,17 +7,8 @@
 
 #include "fake.h"
 
-static const char *const op_names[OP_COUNT] = {
-	"NONE",	      "DUP",	   "ADD",	 "ADD_ID",
-	"ACC",	      "SUB",	   "MUL",	 "DIV",
-	"SQR",	      "SUM",	   "MEAN",	 "CONCAT",
-	"NORM",	      "RMS_NORM",  "GROUP_NORM", "MUL_MAT",
-	"MUL_MAT_ID", "OUT_PROD",  "SCALE",	 "SET",
-	"CPY",	      "CONT",	   "RESHAPE",	 "VIEW",
-	"PERMUTE",    "TRANSPOSE", "GET_ROWS",	 "SET_ROWS",
-	"SOFT_MAX",   "ROPE",	   "ARGSORT",	 "FLASH_ATTN_EXT",
-	"UNARY",      "GLU",
-};
+#define OP_NAME(name) #name,
+static const char *const op_names[OP_COUNT] = {FAKE_OPS(OP_NAME)};
 
 static const char *const unary_names[] = {"ABS",  "SGN",     "NEG",  "STEP",	   "TANH", "ELU",
 					  "RELU", "SIGMOID", "GELU", "GELU_QUICK", "SILU"};
@@ -68,10 +59,12 @@ bool ggml_is_transposed(const struct ggml_tensor *t)
 	return t->nb[0] > t->nb[1];
 }
 
+#ifndef FAKE_OLD
 bool ggml_is_view(const struct ggml_tensor *t)
 {
 	return t->view_src != NULL;
 }
+#endif
 
 size_t ggml_type_size(enum ggml_type type)
 {
@@ -215,12 +208,14 @@ struct ggml_tensor *ggml_get_rows(struct ggml_context *ctx, struct ggml_tensor *
 	return result;
 }
 
+#ifndef FAKE_OLD
 void ggml_flash_attn_ext_add_sinks(struct ggml_tensor *a, struct ggml_tensor *sinks)
 {
 	if (a->op != OP_FLASH_ATTN_EXT)
 		abort();
 	a->src[4] = sinks;
 }
+#endif
 
 int ggml_graph_n_nodes(struct ggml_cgraph *g)
 {
@@ -241,6 +236,7 @@ struct ggml_tensor **ggml_graph_nodes(struct ggml_cgraph *g)
 	return g->nodes;
 }
 
+#ifndef FAKE_OLD
 const char *ggml_version(void)
 {
 	return "0.99.0-fake";
@@ -250,6 +246,7 @@ const char *ggml_commit(void)
 {
 	return "fake";
 }
+#endif
 
 const char *ggml_backend_name(struct ggml_backend *b)
 {
