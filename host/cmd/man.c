@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd/entry.h"
+#include "repl/repl.h"
 #include "util/text.h"
 
 /* roff text: backslashes and dashes escaped, and no line may begin with a control character. */
@@ -120,14 +121,18 @@ static void put_view_options(FILE *out)
 		struct option o;
 
 		cmd_view_option(vo, &o);
-		put_title(&o, out);
 		for (const struct view *const *v = views; *v; v++) {
 			if (!view_takes(*v, vo))
 				continue;
+			if (strcmp(separator, " (") == 0)
+				put_title(&o, out);
 			fprintf(out, "%s%s", separator, (*v)->name);
 			separator = ", ";
 		}
-		fputs(strcmp(separator, " (") == 0 ? " (none yet)\n" : ")\n", out);
+		/* No view of this build takes it. */
+		if (strcmp(separator, " (") == 0)
+			continue;
+		fputs(")\n", out);
 		put_text(o.help, out);
 		fputs(".\n", out);
 	}
@@ -159,10 +164,25 @@ static void put_config(FILE *out)
 	}
 }
 
+static void put_prompt_commands(FILE *out)
+{
+	const char *name, *usage, *help;
+
+	fputs(".SH PROMPT COMMANDS\n", out);
+	for (size_t i = 0; repl_command_at(i, &name, &usage, &help); i++) {
+		fprintf(out, ".TP\n\\fB%s\\fR ", name);
+		put_text(usage, out);
+		fputc('\n', out);
+		put_text(help, out);
+		fputs(".\n", out);
+	}
+}
+
 void cmd_print_man_options(FILE *out)
 {
 	put_commands(out);
 	put_options(out);
 	put_view_options(out);
+	put_prompt_commands(out);
 	put_config(out);
 }

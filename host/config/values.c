@@ -421,7 +421,7 @@ static void print_exact(double v, const struct unit *units, size_t n, struct buf
 	for (size_t i = 0; i < n; i++) {
 		double count = v / units[i].factor;
 
-		if (i + 1 == n || (v > 0 && count == (double)(uint64_t)count)) {
+		if (i + 1 == n || count == (double)(uint64_t)count) {
 			buf_printf(out, "%.0f%s", count, units[i].name);
 			return;
 		}
@@ -435,7 +435,9 @@ static void print_number(const struct option *o, double v, struct buf *out)
 	static const struct unit times[] = {{"h", 3600e9}, {"m", 60e9}, {"s", 1e9},
 					    {"ms", 1e6},   {"us", 1e3}, {"ns", 1}};
 
-	if (o->type == OPTION_SIZE)
+	if (v == 0)
+		buf_putc(out, '0');
+	else if (o->type == OPTION_SIZE)
 		print_exact(v, sizes, ARRAY_LEN(sizes), out);
 	else if (o->type == OPTION_DURATION)
 		print_exact(v, times, ARRAY_LEN(times), out);

@@ -262,6 +262,16 @@ const struct repl_command repl_commands[] = {
 	{0},
 };
 
+bool repl_command_at(size_t i, const char **name, const char **usage, const char **help)
+{
+	const struct repl_command *c = &repl_commands[i];
+
+	*name = c->name;
+	*usage = c->usage;
+	*help = c->help;
+	return c->name != NULL;
+}
+
 static const char *next_command(const void *state, size_t i)
 {
 	(void)state;

@@ -87,6 +87,8 @@ void repl_show(struct repl *r);
 bool repl_done(const struct repl *r);
 /* 1 when input was no terminal and a command failed, else 0. */
 int repl_status(const struct repl *r);
+/* Command i of the table, for the manual; false after the last. */
+bool repl_command_at(size_t i, const char **name, const char **usage, const char **help);
 /* $XDG_STATE_HOME/llmprobe/history or ~/.local/state/llmprobe/history; a new string or NULL. */
 char *repl_history_path(void);
 

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "config/options.h"
+#include "util/file.h"
 
 /* A config and the messages about it, both made anew by each test. */
 struct fixture {
@@ -97,8 +98,7 @@ static void test_every_default_is_parsed_and_printed_back(void **state)
 			continue;
 		assert_int_equal(option_parse(o, f->c, o->def, &why), 0);
 		option_print(o, f->c, &now);
-		if (strcmp(o->def, "0") != 0)
-			assert_string_equal(buf_str(&now), o->def);
+		assert_string_equal(buf_str(&now), o->def);
 		buf_free(&now);
 		buf_free(&why);
 	}
@@ -490,6 +490,33 @@ static void test_written_config_loads(void **state)
 	config_free(again);
 }
 
+/* yaml/llmprobe.yaml says the defaults, and forgets no key. */
+static void test_the_commented_configuration(void **state)
+{
+	struct fixture *f = *state;
+	struct buf written = {0};
+	char *text = data_file_read("yaml/llmprobe.yaml");
+
+	assert_non_null(text);
+	assert_int_equal(load(f, text), 0);
+	config_write(f->c, &written);
+	assert_string_equal(buf_str(&written), "");
+	for (size_t i = 0; i < option_count(); i++) {
+		const char *key = option_table[i].key;
+		const char *dot = key ? strrchr(key, '.') : NULL;
+		char *line;
+
+		if (!key || (option_table[i].flags & OPTION_ALIAS))
+			continue;
+		line = xasprintf("%s:", dot ? dot + 1 : key);
+		if (!strstr(text, line))
+			fail_msg("%s is not in yaml/llmprobe.yaml", key);
+		free(line);
+	}
+	buf_free(&written);
+	free(text);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -514,6 +541,7 @@ int main(void)
 		T(test_script_short_form),
 		T(test_set),
 		T(test_written_config_loads),
+		T(test_the_commented_configuration),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
