@@ -276,7 +276,7 @@ static void read_arg(struct reader *r, yaml_node_t *n, struct engine_arg *arg)
 		return;
 	}
 	parse_arg_text(r, n, arg, ELF_X86_64);
-	if (arg->text[ELF_X86_64])
+	if (arg->expr[ELF_X86_64])
 		parse_arg_text(r, n, arg, ELF_AARCH64);
 }
 
