@@ -45,6 +45,7 @@ struct engine_function {
 			*/
 	char *string;  /* a string constant that this function alone uses, for stripped files */
 	char *library; /* glob over file names; NULL: any file of the engine */
+	char **unless; /* left out when the copy's files define one of these; NULL-ended */
 	bool optional; /* the alternative is usable without it */
 	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
 	bool all;      /* every function that `symbol` matches, not only one */

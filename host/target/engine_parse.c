@@ -376,6 +376,7 @@ static const struct key function_keys[] = {
 	{"symbol", read_string, offsetof(struct engine_function, symbol)},
 	{"string", read_string, offsetof(struct engine_function, string)},
 	{"library", read_string, offsetof(struct engine_function, library)},
+	{"unless", read_strings, offsetof(struct engine_function, unless)},
 	{"optional", read_bool, offsetof(struct engine_function, optional)},
 	{"nothrow", read_bool, offsetof(struct engine_function, nothrow)},
 	{"all", read_bool, offsetof(struct engine_function, all)},
@@ -563,6 +564,7 @@ static void free_alternative(struct engine_alternative *a)
 		free(f->symbol);
 		free(f->string);
 		free(f->library);
+		free_strings(f->unless);
 		free(f->kind);
 		free(f->backend);
 		free_probe(&f->entry);

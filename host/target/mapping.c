@@ -236,8 +236,12 @@ int mapping_open(pid_t pid, const struct mapping *m, struct mapped_file *out, st
 	err = fd;
 	if (fd < 0)
 		fd = open_by_name(root, m, &out->exact);
-	if (fd == -EACCES || fd == -EPERM)
-		fd = open_by_name("", m, &out->exact);
+	/* The kernel prints the path from our root where it can (chroot), else from the target's. */
+	if (fd < 0) {
+		int plain = open_by_name("", m, &out->exact);
+
+		fd = plain >= 0 || fd == -ENOENT ? plain : fd;
+	}
 	if (fd < 0) {
 		out->fd = -1;
 		out->open_path = NULL;

@@ -50,6 +50,7 @@ static void free_arrays(struct plan *p)
 	free(p->choices);
 	free(p->done);
 	free(p->reason);
+	buf_free(&p->notes);
 	engine_free(p->iface);
 	free(p);
 }
@@ -112,6 +113,11 @@ const struct plan_copy *plan_copy(const struct plan *p, size_t i)
 const struct plan_layout *plan_layout(const struct plan *p, size_t i)
 {
 	return i < p->n_layouts ? p->layouts[i] : NULL;
+}
+
+const char *plan_notes(const struct plan *p)
+{
+	return buf_str(&p->notes);
 }
 
 bool plan_has_level(const struct plan *p, enum rec_level level)

@@ -126,6 +126,8 @@ bool plan_has_level(const struct plan *p, enum rec_level level);
  * several lines; "" when it has one. Owned by the plan, valid until it is extended.
  */
 const char *plan_level_reason(struct plan *p, enum rec_level level);
+/* Functions that were found but could not be used, one per line; "" when there are none. */
+const char *plan_notes(const struct plan *p);
 /* "CPU", "CUDA", ... for the 16 bytes of a backend's GUID; "" when unknown. */
 const char *plan_backend_of_guid(const uint8_t guid[16]);
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -290,26 +291,46 @@ static int open_path(const char *path, struct plan_file *pub)
 	return 0;
 }
 
-static void take_needed(struct plan *p, const struct file_state *f, struct diag *d);
+/* Where the search for a file's dependencies starts. */
+struct origin {
+	const struct elf *elf;
+	const char *shown;
+	int depth;
+};
 
-/* Takes a dependency in unless it is there or no engine's; true when there is such a file. */
-static bool take_dependency(struct plan *p, const char *path, struct diag *d)
+enum { DEPENDENCY_DEPTH_MAX = 8, NEEDED_MAX = 256 };
+
+static void take_needed(struct plan *p, const struct origin *from, struct diag *d);
+
+/* Takes the file in if it is an engine's; what it needs is looked into in any case. */
+static void take_unseen(struct plan *p, struct plan_file *pub, int depth, struct diag *d)
 {
 	struct diag *quiet = diag_new();
-	struct plan_file pub;
-	long index = NO_FILE;
-	bool exists = !open_path(path, &pub);
+	struct elf *elf = elf_open_fd(pub->fd, pub->shown, quiet);
 
-	if (exists && was_seen(p, pub.dev, pub.ino)) {
-		drop_opened(&pub);
-	} else if (exists) {
-		*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){pub.dev, pub.ino};
-		index = take_opened(p, &pub, false, quiet);
-	}
 	diag_free(quiet);
-	if (index >= 0)
-		take_needed(p, p->files[index], d);
-	return exists;
+	if (elf)
+		take_needed(p, &(struct origin){elf, pub->shown, depth}, d);
+	elf_close(elf);
+	quiet = diag_new();
+	take_opened(p, pub, false, quiet);
+	diag_free(quiet);
+}
+
+/* True when there is such a file. */
+static bool take_dependency(struct plan *p, const char *path, int depth, struct diag *d)
+{
+	struct plan_file pub;
+
+	if (open_path(path, &pub))
+		return false;
+	if (was_seen(p, pub.dev, pub.ino)) {
+		drop_opened(&pub);
+		return true;
+	}
+	*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){pub.dev, pub.ino};
+	take_unseen(p, &pub, depth, d);
+	return true;
 }
 
 /* "$ORIGIN" of a run path is the folder of the file that has it. */
@@ -326,37 +347,45 @@ static char *expand_origin(const char *entry, size_t len, const char *folder)
 	return xstrndup(entry, len);
 }
 
-static bool take_from_folder(struct plan *p, const char *folder, const char *name, struct diag *d)
+static bool take_from_folder(struct plan *p, const char *folder, const char *name, int depth,
+			     struct diag *d)
 {
-	char *path = xasprintf("%s/%s", *folder ? folder : "/", name);
-	bool found = take_dependency(p, path, d);
+	char *path = xasprintf("%s/%s", folder, name);
+	bool found = take_dependency(p, path, depth, d);
 
 	free(path);
 	return found;
 }
 
-static bool take_by_runpath(struct plan *p, const struct file_state *f, const char *folder,
+static bool take_by_runpath(struct plan *p, const struct origin *from, const char *folder,
 			    const char *name, struct diag *d)
 {
-	const char *at = elf_runpath(f->elf);
+	const char *at = elf_runpath(from->elf);
 	bool found = false;
 
 	while (*at && !found) {
 		size_t len = strcspn(at, ":");
 		char *dir = expand_origin(at, len, folder);
 
-		found = len && take_from_folder(p, dir, name, d);
+		found = len && take_from_folder(p, dir, name, from->depth + 1, d);
 		free(dir);
 		at += len + (at[len] == ':');
 	}
 	return found;
 }
 
+static char *folder_of(const char *path)
+{
+	size_t len = folder_length(path);
+
+	return len ? xstrndup(path, len > 1 ? len - 1 : 1) : xstrdup(".");
+}
+
 /*
- * Where the loader would look, apart from its cache: also relative to the file, so that a tree that
- * is unpacked beside the system finds its own libraries first.
+ * Where the loader would look, apart from its cache: first relative to the file, so that a tree
+ * that is unpacked beside the system finds its own libraries.
  */
-static void take_by_name(struct plan *p, const struct file_state *f, const char *name,
+static void take_by_name(struct plan *p, const struct origin *from, const char *name,
 			 struct diag *d)
 {
 	static const char *const relative[] = {"", "/../lib", "/../lib/x86_64-linux-gnu",
@@ -367,28 +396,69 @@ static void take_by_name(struct plan *p, const struct file_state *f, const char 
 					       "/usr/lib64",
 					       "/usr/lib/x86_64-linux-gnu",
 					       "/usr/lib/aarch64-linux-gnu"};
-	size_t len = folder_length(f->pub.shown);
-	char *folder = len ? xstrndup(f->pub.shown, len > 1 ? len - 1 : 1) : xstrdup(".");
-	bool found = take_by_runpath(p, f, folder, name, d);
+	char *folder = folder_of(from->shown);
+	bool found = take_by_runpath(p, from, folder, name, d);
 
 	for (size_t i = 0; !found && i < ARRAY_LEN(relative); i++) {
 		char *dir = xasprintf("%s%s", folder, relative[i]);
 
-		found = take_from_folder(p, dir, name, d);
+		found = take_from_folder(p, dir, name, from->depth + 1, d);
 		free(dir);
 	}
 	for (size_t i = 0; !found && i < ARRAY_LEN(absolute); i++)
-		found = take_from_folder(p, absolute[i], name, d);
+		found = take_from_folder(p, absolute[i], name, from->depth + 1, d);
 	free(folder);
 }
 
-static void take_needed(struct plan *p, const struct file_state *f, struct diag *d)
+static void take_needed(struct plan *p, const struct origin *from, struct diag *d)
 {
 	const char *name;
 
-	for (size_t i = 0; (name = elf_needed(f->elf, i)) && i < 256; i++)
+	if (from->depth >= DEPENDENCY_DEPTH_MAX)
+		return;
+	for (size_t i = 0; i < NEEDED_MAX && (name = elf_needed(from->elf, i)); i++)
 		if (!strchr(name, '/') && !is_system_library(name))
-			take_by_name(p, f, name, d);
+			take_by_name(p, from, name, d);
+}
+
+/* The variants of ggml's CPU backend, of which a process loads the one that suits its machine. */
+static bool is_cpu_variant(const char *path)
+{
+	return text_starts(base_name(path), "libggml-cpu");
+}
+
+/* Backends that ggml loads by itself lie beside it or in a folder of their own. */
+static void take_backends(struct plan *p, const char *library, struct diag *d)
+{
+	static const char *const patterns[] = {"/libggml-*.so", "/ggml/*/libggml-*.so",
+					       "/ggml/libggml-*.so"};
+	char *folder = folder_of(library);
+	bool have_cpu = false;
+	glob_t found;
+
+	for (size_t i = 0; i < ARRAY_LEN(patterns); i++) {
+		char *pattern = xasprintf("%s%s", folder, patterns[i]);
+
+		if (!glob(pattern, 0, NULL, &found)) {
+			for (size_t k = 0; k < found.gl_pathc; k++) {
+				if (is_cpu_variant(found.gl_pathv[k]) && have_cpu)
+					continue;
+				have_cpu |= is_cpu_variant(found.gl_pathv[k]);
+				take_dependency(p, found.gl_pathv[k], 0, d);
+			}
+			globfree(&found);
+		}
+		free(pattern);
+	}
+	free(folder);
+}
+
+static void take_all_backends(struct plan *p, struct diag *d)
+{
+	for (size_t i = 0, n = p->n_files; i < n; i++)
+		if (text_starts(base_name(p->files[i]->pub.shown), "libggml.so") ||
+		    text_starts(base_name(p->files[i]->pub.shown), "libggml-base.so"))
+			take_backends(p, p->files[i]->pub.shown, d);
 }
 
 int plan_take_path(struct plan *p, const char *path, struct diag *d)
@@ -409,7 +479,8 @@ int plan_take_path(struct plan *p, const char *path, struct diag *d)
 	index = take_opened(p, &pub, true, d);
 	if (index < 0)
 		return -ENOEXEC;
-	take_needed(p, p->files[index], d);
+	take_needed(p, &(struct origin){p->files[index]->elf, p->files[index]->pub.shown, 0}, d);
+	take_all_backends(p, d);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 
 #include "target/mapping.h"
 #include "target/plan.h"
+#include "util/buf.h"
 
 enum { NO_FILE = -1, NO_ALTERNATIVE = -1 };
 
@@ -63,7 +64,8 @@ struct plan {
 	size_t n_done, cap_done;
 	/* For functions that were found at run time; made on first use. */
 	struct engine *iface;
-	char *reason; /* plan_level_reason's last answer */
+	char *reason;	   /* plan_level_reason's last answer */
+	struct buf notes; /* what optional functions lack */
 };
 
 /* A function of the target that an engine function names. */

@@ -151,29 +151,51 @@ static bool find_entry(const struct context *c, struct site *out, char *why, siz
 	return !err;
 }
 
+/* True when the alternative has a function of that name whose end is seen as well. */
+static bool end_is_seen(const struct context *c, const char *name)
+{
+	for (size_t i = 0; i < c->alt->n_functions; i++) {
+		const struct engine_function *fn = &c->alt->functions[i];
+
+		if (fn->symbol && fn->exit.event == c->fn->exit.event && !strcmp(fn->symbol, name))
+			return true;
+	}
+	return false;
+}
+
+/* True for a jump to another function whose end nothing would see. */
+static bool leaves_unseen(const struct context *c, const struct insn *in)
+{
+	const struct elf_func *f = &c->at->func;
+	const char *name;
+	struct elf_symbol sym;
+	struct elf_func to;
+
+	if (!in->is_jump || in->is_conditional || !in->has_target ||
+	    in->target - f->vaddr < f->size)
+		return false;
+	name = elf_plt_symbol(c->elf, in->target);
+	if (!name && elf_symbol_at(c->elf, in->target, &sym) && sym.vaddr == in->target)
+		name = sym.name;
+	if (name)
+		return !strstr(name, ".cold") && !end_is_seen(c, name);
+	return !elf_func_at(c->elf, in->target, &to) || !to.is_part;
+}
+
 /*
  * True when the function ends by jumping to another one: its exits are then where the other
- * begins, and say nothing about the end of the call.
+ * begins, and say nothing about the end of the call. A jump to a function that is probed itself
+ * makes two calls of one, each with a right time.
  */
 static bool ends_in_call(const struct context *c)
 {
-	const struct elf_func *f = &c->at->func;
 	struct insn_list insns;
-	struct elf_symbol sym;
 	bool found = false;
 
-	if (insn_decode(c->elf, f, 0, &insns))
+	if (insn_decode(c->elf, &c->at->func, 0, &insns))
 		return true;
-	for (size_t i = 0; i < insns.count && !found; i++) {
-		const struct insn *in = &insns.at[i];
-
-		if (!in->is_jump || in->is_conditional || !in->has_target)
-			continue;
-		if (in->target >= f->vaddr && in->target < f->vaddr + f->size)
-			continue;
-		found = elf_plt_symbol(c->elf, in->target) ||
-			!elf_symbol_at(c->elf, in->target, &sym) || !strstr(sym.name, ".cold");
-	}
+	for (size_t i = 0; i < insns.count && !found; i++)
+		found = leaves_unseen(c, &insns.at[i]);
 	insn_list_free(&insns);
 	return found;
 }
@@ -357,9 +379,22 @@ static void find_in_file(struct match *m, const struct engine_function *fn)
 	}
 }
 
+static bool family_defines(const struct plan *p, size_t family, const char *symbol)
+{
+	struct elf_symbol sym;
+
+	for (size_t i = 0; i < p->n_files; i++)
+		if (p->files[i]->family == family && elf_find(p->files[i]->elf, symbol, &sym))
+			return true;
+	return false;
+}
+
 static void find_function(struct plan *p, size_t family, size_t engine,
 			  const struct engine_function *fn, struct found_list *out)
 {
+	for (char **s = fn->unless; s && *s; s++)
+		if (family_defines(p, family, *s))
+			return;
 	for (size_t i = 0; i < p->n_files; i++) {
 		const struct file_state *f = p->files[i];
 		struct match m = {.p = p, .file = i, .out = out};
@@ -377,16 +412,6 @@ static void free_found(struct found_list *l)
 		free(l->at[i].symbol);
 	free(l->at);
 	memset(l, 0, sizeof(*l));
-}
-
-static bool family_defines(const struct plan *p, size_t family, const char *symbol)
-{
-	struct elf_symbol sym;
-
-	for (size_t i = 0; i < p->n_files; i++)
-		if (p->files[i]->family == family && elf_find(p->files[i]->elf, symbol, &sym))
-			return true;
-	return false;
 }
 
 /* Alternatives. */
@@ -459,6 +484,11 @@ size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
 	return p->n_copies - 1;
 }
 
+static void add_why(struct buf *why, const char *text)
+{
+	buf_printf(why, "%s%s", why->len ? "\n" : "", text);
+}
+
 /* Adds what the alternative has; false when a needed function cannot be probed. */
 static bool add_alternative(struct plan *p, const struct choice *ch,
 			    const struct engine_alternative *a, struct buf *why)
@@ -478,7 +508,7 @@ static bool add_alternative(struct plan *p, const struct choice *ch,
 					      sizeof(text)))
 				usable++;
 			else
-				buf_printf(why, "%s%s", why->len ? "; " : "", text);
+				add_why(why, text);
 		}
 		free_found(&found);
 		added += usable;
@@ -528,8 +558,11 @@ static bool try_alternative(struct plan *p, const struct choice *ch,
 	if (!conditions_hold(p, ch->family, a, why) ||
 	    !functions_exist(p, ch->family, ch->engine, a, why) || !layout_is_there(p, ch, why))
 		return false;
-	if (add_alternative(p, ch, a, why))
+	if (add_alternative(p, ch, a, why)) {
+		if (why->len)
+			buf_printf(&p->notes, "%s\n", buf_str(why));
 		return true;
+	}
 	undo(p, &before, n_done);
 	return false;
 }
