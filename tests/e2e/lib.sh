@@ -167,7 +167,15 @@ model() {
 	fi
 }
 
-# tokens_per_second TEST < output of llama-bench -o csv or its table
-bench_rate() { # TEST ("pp8", "tg32"), table on standard input
+# whisper_model: sets MODEL and MODEL_IN to one of whisper.cpp's format.
+whisper_model() {
+	MODEL=$MODELS/whisper.bin
+	MODEL_IN=/models/whisper.bin
+	mkdir -p "$MODELS"
+	[ -e "$MODEL" ] || "$BUILD/tests/whisper_make" "$MODEL" || fail whisper_make
+}
+
+# Tokens per second in llama-bench's table, which is on standard input.
+bench_rate() { # TEST ("pp8", "tg32")
 	awk -F'|' -v t="$1" '$0 ~ t {split($(NF - 1), v, " "); print v[1]}'
 }

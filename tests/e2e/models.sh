@@ -18,6 +18,11 @@ for type in f32 f16 q4_0 q8_0; do
 	assert_ge "tiny $type: tokens/s" "$(bench_rate tg2 <<<"$out")" 1
 done
 
+debian_engine --whisper
+whisper_model
+out=$(in_root /usr/bin/whisper-bench -m "$MODEL_IN" -t 2 2>&1) || fail "whisper-bench: $out"
+assert_match "whisper" "$out" "encode time = .* 1 runs"
+
 make=$BUILD/tests/gguf_make
 "$make" tiny -o "$TMP/a" && "$make" tiny -o "$TMP/b" && "$make" tiny -s 2 -o "$TMP/c" || fail gguf_make
 cmp "$TMP/a" "$TMP/b" || fail "the same seed gave other bytes"
