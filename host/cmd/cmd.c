@@ -134,21 +134,21 @@ static void unknown_command(const char *word, struct diag *d)
 			 word);
 }
 
-/* A file to run as a script: named so, or with the #! line of one. */
+/* A file to run as a script: named so, or with a #! line that says so. */
 static bool is_script_file(const char *path)
 {
-	char head[2] = "";
+	char line[256] = "";
 	FILE *f;
 
 	if (text_ends(path, ".bt"))
 		return true;
 	f = strchr(path, '/') ? fopen(path, "re") : NULL;
-	if (f) {
-		if (fread(head, 1, 2, f) != 2)
-			head[0] = '\0';
-		fclose(f);
-	}
-	return head[0] == '#' && head[1] == '!';
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return text_starts(line, "#!") && (strstr(line, "llmprobe") || strstr(line, "bpftrace"));
 }
 
 /* True when the option's value is the next argument. */
