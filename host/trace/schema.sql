@@ -10,9 +10,10 @@ CREATE TABLE run_t(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE token_t(id INTEGER PRIMARY KEY, begin_ns INT, end_ns INT, pid INT, tid INT,
 	context INT, phase TEXT, n_tokens INT, ret INT, first_op INT, last_op INT);
 CREATE TABLE graph_t(id INTEGER PRIMARY KEY, token_id INT, begin_ns INT, end_ns INT, pid INT,
-	tid INT, backend TEXT, n_nodes INT, generation INT, depth INT, first_op INT, last_op INT);
+	tid INT, backend TEXT, n_nodes INT, depth INT, first_op INT, last_op INT);
 -- One row per distinct tensor (name, op, type, shape, sources), however often it was computed.
--- kind: activation, weight, kv, input or view. flops and bytes are models made from shape and type
+-- kind: activation, weight, kv, input, view or fused (stands for a fused pair: the pair's own rows
+-- exist too, without op rows, and the pair has their edges to the outside). flops and bytes are models made from shape and type
 -- (for MUL_MAT_ID with the mean number of distinct experts where experts were recorded);
 -- bytes = weight_bytes + kv_bytes + activations.
 CREATE TABLE tensor_t(id INTEGER PRIMARY KEY, name TEXT, layer INT, op TEXT, type TEXT,

@@ -8,6 +8,9 @@
 
 #include "util/diag.h"
 
+/* In the SQLite header: tells a run from other databases, and which schema it has. */
+enum { STORE_APPLICATION_ID = 0x4c4c4d50, STORE_VERSION = 1 };
+
 struct store_convert_opts {
 	bool force;    /* replace an existing run file */
 	bool progress; /* bar on stderr */

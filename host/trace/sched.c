@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "trace/sched.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "trace/window.h"
+#include "util/alloc.h"
+
+enum state { UNKNOWN, RUNNING, RUNNABLE, SLEEPING, BLOCKED, STOPPED, DEAD };
+
+static const char *const state_names[] = {NULL,	     "running", "runnable", "sleeping",
+					  "blocked", "stopped", "dead"};
+
+/* Bits of the kernel's task state. */
+enum {
+	TASK_INTERRUPTIBLE = 1,
+	TASK_UNINTERRUPTIBLE = 2,
+	TASK_STOPPED = 4,
+	TASK_TRACED = 8,
+	TASK_EXITED = 0x10 | 0x20 | 0x80
+};
+
+struct thread {
+	uint32_t tid;
+	enum state state;
+	int64_t since;
+	int64_t cpu; /* WRITER_NULL: unknown */
+	uint32_t by;
+	char by_comm[16];
+	char proc_state; /* what /proc said, for a thread that never switches */
+	UT_hash_handle hh;
+};
+
+struct event {
+	int64_t ts;
+	enum { SWITCH, WAKEUP, LEVEL } kind;
+	bool on;
+	uint32_t prev, next, cpu, prev_state; /* wake-up: next is the wakee, cpu its target */
+	bool preempt;
+	char prev_comm[16], next_comm[16];
+};
+
+struct sched {
+	struct writer *w;
+	struct thread *threads;
+	struct window *window;
+	bool seen; /* any event at all: without one the level was off */
+	bool off;
+};
+
+/* As much as the buffers of many CPUs can hold back in one drain interval. */
+enum { WINDOW = 1 << 15 };
+
+static void emit(void *ctx, void *item);
+
+struct sched *sched_new(struct writer *w)
+{
+	struct sched *s = xcalloc(1, sizeof(*s));
+
+	s->w = w;
+	s->window = window_new(WINDOW, sizeof(struct event), emit, s);
+	return s;
+}
+
+void sched_free(struct sched *s)
+{
+	struct thread *t, *tmp;
+
+	if (!s)
+		return;
+	HASH_ITER (hh, s->threads, t, tmp) {
+		HASH_DEL(s->threads, t);
+		free(t);
+	}
+	window_free(s->window);
+	free(s);
+}
+
+static struct thread *find(struct sched *s, uint32_t tid)
+{
+	struct thread *t;
+
+	HASH_FIND(hh, s->threads, &tid, sizeof(tid), t);
+	return t;
+}
+
+void sched_thread(struct sched *s, uint32_t tid, int64_t at, char state, int cpu)
+{
+	struct thread *t = find(s, tid);
+
+	if (!t) {
+		t = xcalloc(1, sizeof(*t));
+		t->tid = tid;
+		t->since = at;
+		t->cpu = cpu < 0 ? WRITER_NULL : cpu;
+		HASH_ADD(hh, s->threads, tid, sizeof(t->tid), t);
+	}
+	if (at < t->since)
+		t->since = at;
+	if (!t->proc_state)
+		t->proc_state = state;
+}
+
+/* Ends the present interval at `ts`, as `was` when the state was not known, and starts the next. */
+static void go(struct sched *s, struct thread *t, int64_t ts, enum state was, enum state next)
+{
+	enum state state = t->state == UNKNOWN ? was : t->state;
+
+	if (state != UNKNOWN && ts > t->since)
+		writer_add(s->w, W_SCHED, "iIiisIs", (int64_t)t->tid,
+			   state == RUNNING || state == RUNNABLE ? t->cpu : WRITER_NULL, t->since,
+			   ts, state_names[state], t->by ? (int64_t)t->by : WRITER_NULL,
+			   t->by_comm[0] ? t->by_comm : NULL);
+	t->state = next;
+	t->since = ts;
+	t->by = 0;
+	t->by_comm[0] = '\0';
+}
+
+static void set_by(struct thread *t, uint32_t tid, const char comm[16])
+{
+	t->by = tid;
+	snprintf(t->by_comm, sizeof(t->by_comm), "%.15s", tid ? comm : "idle");
+}
+
+static enum state left_as(const struct event *e)
+{
+	if (e->preempt || e->prev_state == 0)
+		return RUNNABLE;
+	if (e->prev_state & TASK_INTERRUPTIBLE)
+		return SLEEPING;
+	if (e->prev_state & TASK_UNINTERRUPTIBLE)
+		return BLOCKED;
+	if (e->prev_state & (TASK_STOPPED | TASK_TRACED))
+		return STOPPED;
+	if (e->prev_state & TASK_EXITED)
+		return DEAD;
+	/* Only the preemption mark is left. */
+	return RUNNABLE;
+}
+
+static void switched(struct sched *s, const struct event *e)
+{
+	struct thread *out = find(s, e->prev), *in = find(s, e->next);
+
+	if (out) {
+		out->cpu = e->cpu;
+		go(s, out, e->ts, RUNNING, left_as(e));
+		if (out->state == RUNNABLE)
+			set_by(out, e->next, e->next_comm);
+	}
+	if (in) {
+		if (in->state == UNKNOWN || in->state == RUNNABLE)
+			in->cpu = e->cpu;
+		/* Woken, and the CPU was another's until now. */
+		if (in->state == RUNNABLE && !in->by && e->prev)
+			set_by(in, e->prev, e->prev_comm);
+		go(s, in, e->ts, RUNNABLE, RUNNING);
+		in->cpu = e->cpu;
+	}
+}
+
+static void woken(struct sched *s, const struct event *e)
+{
+	struct thread *t = find(s, e->next);
+
+	/* A wake-up of a thread that is not asleep changes nothing. */
+	if (!t || t->state == RUNNING || t->state == RUNNABLE)
+		return;
+	go(s, t, e->ts, SLEEPING, RUNNABLE);
+	t->cpu = e->cpu;
+}
+
+static void level(struct sched *s, const struct event *e)
+{
+	if (s->off == !e->on)
+		return;
+	s->off = !e->on;
+	for (struct thread *t = s->threads; t; t = t->hh.next) {
+		if (!e->on)
+			go(s, t, e->ts, UNKNOWN, UNKNOWN);
+		else if (t->since < e->ts)
+			t->since = e->ts;
+	}
+}
+
+static void emit(void *ctx, void *item)
+{
+	const struct event *e = item;
+
+	switch (e->kind) {
+	case SWITCH:
+		switched(ctx, e);
+		break;
+	case WAKEUP:
+		woken(ctx, e);
+		break;
+	case LEVEL:
+		level(ctx, e);
+	}
+}
+
+void sched_level(struct sched *s, int64_t at, bool on)
+{
+	struct event *e = window_add(s->window, at);
+
+	*e = (struct event){.ts = at, .kind = LEVEL, .on = on};
+	s->seen |= on;
+}
+
+void sched_switch(struct sched *s, const struct rec_switch *r)
+{
+	struct event *e = window_add(s->window, (int64_t)r->head.ts_ns);
+
+	*e = (struct event){.ts = (int64_t)r->head.ts_ns,
+			    .kind = SWITCH,
+			    .prev = r->head.tid,
+			    .next = r->next_tid,
+			    .cpu = r->head.cpu,
+			    .prev_state = r->prev_state,
+			    .preempt = r->preempt};
+	memcpy(e->prev_comm, r->prev_comm, sizeof(e->prev_comm));
+	memcpy(e->next_comm, r->next_comm, sizeof(e->next_comm));
+	s->seen = true;
+}
+
+void sched_wakeup(struct sched *s, const struct rec_wakeup *r)
+{
+	struct event *e = window_add(s->window, (int64_t)r->head.ts_ns);
+
+	*e = (struct event){.ts = (int64_t)r->head.ts_ns,
+			    .kind = WAKEUP,
+			    .next = r->wakee_tid,
+			    .cpu = r->target_cpu};
+	s->seen = true;
+}
+
+void sched_finish(struct sched *s, int64_t end)
+{
+	window_flush(s->window);
+	if (!s->seen || s->off)
+		return;
+	for (struct thread *t = s->threads; t; t = t->hh.next) {
+		enum state was = t->proc_state == 'R'	? RUNNING
+				 : t->proc_state == 'D' ? BLOCKED
+				 : t->proc_state	? SLEEPING
+							: UNKNOWN;
+
+		if (t->state != DEAD)
+			go(s, t, end, was, UNKNOWN);
+	}
+}
