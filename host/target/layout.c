@@ -129,11 +129,15 @@ struct layout *layout_infer(const struct layout_sources *src, struct diag *d)
 	for (int f = 0; f < LAYOUT_FIELD_COUNT; f++)
 		l->value[f].value = -1;
 	in.eval = xmalloc(sizeof(*in.eval));
+	if (!src->no_dwarf)
+		infer_dwarf(&in);
 	infer_names(&in);
 	infer_accessors(&in);
 	infer_constructors(&in);
 	infer_llama(&in);
 	infer_table(&in);
+	for (size_t i = 0; i < in.n_dwarf_ops; i++)
+		free(in.dwarf_ops[i]);
 	free(in.eval);
 	if (is_usable(&in))
 		return l;

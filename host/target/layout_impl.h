@@ -24,7 +24,9 @@ struct infer {
 	struct layout *l;
 	const struct layout_sources *src;
 	struct diag *d;
-	struct eval *eval; /* scratch */
+	struct eval *eval;	    /* scratch */
+	char *dwarf_ops[NAMES_MAX]; /* names of enum ggml_op in DWARF, "" for a gap */
+	size_t n_dwarf_ops;
 };
 
 /*
@@ -41,6 +43,7 @@ bool infer_has_symbol(const struct infer *in, const char *name);
 bool infer_eval(struct infer *in, const char *name, size_t max);
 
 /* The steps, in the order in which their answers are believed. */
+void infer_dwarf(struct infer *in);
 void infer_names(struct infer *in); /* operator, unary and type tables, versions */
 void infer_accessors(struct infer *in);
 void infer_llama(struct infer *in);

@@ -58,7 +58,8 @@ static bool find_run(const struct elf *e, const char *const run[3], uint64_t *ta
 			const char *before = cell_string(e, cell[k] - 8);
 			const char *after = cell_string(e, cell[k] + 8);
 
-			if (before && after && !strcmp(before, run[0]) && !strcmp(after, run[2])) {
+			if (before && after && !strcmp(before, run[0]) && !strcmp(after, run[2]) &&
+			    count_names(e, cell[k] - 8) >= TABLE_LEAST) {
 				*table = cell[k] - 8;
 				return true;
 			}
@@ -282,6 +283,27 @@ static void infer_string(struct infer *in, const char *function, char *out, size
 		snprintf(out, size, "%s", s);
 }
 
+/* Names of enumerators in DWARF: a check of the table, or its substitute. */
+static void merge_dwarf_ops(struct infer *in)
+{
+	struct layout *l = in->l;
+
+	if (!l->n_ops) {
+		for (size_t i = 0; i < in->n_dwarf_ops; i++)
+			l->ops[i] = xstrdup(in->dwarf_ops[i]);
+		l->n_ops = in->n_dwarf_ops;
+		return;
+	}
+	for (size_t i = 0; i < in->n_dwarf_ops && i < l->n_ops; i++)
+		if (in->dwarf_ops[i][0] && strcmp(in->dwarf_ops[i], l->ops[i])) {
+			diag_add(in->d, DIAG_WARNING,
+				 "operator %zu is %s in the table of names, but %s in DWARF; using "
+				 "the table",
+				 i, l->ops[i], in->dwarf_ops[i]);
+			return;
+		}
+}
+
 void infer_names(struct infer *in)
 {
 	static const char *const ops[3] = {"NONE", "DUP", "ADD"};
@@ -289,6 +311,7 @@ void infer_names(struct infer *in)
 	struct layout *l = in->l;
 
 	infer_name_table(in, "ggml_op_name", ops, l->ops, &l->n_ops);
+	merge_dwarf_ops(in);
 	/* The oldest builds number unary functions among the operators. */
 	if (layout_op_number(l, "ABS") < 0)
 		infer_name_table(in, "ggml_unary_op_name", unary, l->unary, &l->n_unary);

@@ -62,24 +62,29 @@ static bool name_agrees(const struct infer *in, const struct row *r)
 
 static bool fits(const struct infer *in, const struct row *r)
 {
-	int ops = (int)in->l->n_ops;
-
 	return name_agrees(in, r) && agrees(in, LAYOUT_TENSOR_NE_WIDTH, r->ne_width) &&
 	       agrees(in, LAYOUT_TENSOR_NE, r->ne) && agrees(in, LAYOUT_TENSOR_NB, r->nb) &&
 	       agrees(in, LAYOUT_TENSOR_OP, r->op) && agrees(in, LAYOUT_TENSOR_SRC, r->src) &&
 	       agrees(in, LAYOUT_TENSOR_DATA, r->data) && agrees(in, LAYOUT_TENSOR_NAME, r->name) &&
-	       agrees(in, LAYOUT_TENSOR_VIEW_SRC, r->view_src) &&
-	       (!r->ops_min || ops >= r->ops_min) && (!r->ops_max || ops <= r->ops_max);
+	       agrees(in, LAYOUT_TENSOR_VIEW_SRC, r->view_src);
+}
+
+/* Number of operators: a fork may add some, so it only decides between eras that fit. */
+static bool ops_agree(const struct infer *in, const struct row *r)
+{
+	int ops = (int)in->l->n_ops;
+
+	return (!r->ops_min || ops >= r->ops_min) && (!r->ops_max || ops <= r->ops_max);
 }
 
 /* The newest row that fits; `*others` counts the older eras that fit as well. */
-static const struct row *find_row(const struct infer *in, int *others)
+static const struct row *find_fitting(const struct infer *in, bool check_ops, int *others)
 {
 	const struct row *found = NULL;
 
 	*others = 0;
 	for (size_t i = ARRAY_LEN(rows); i-- > 0;) {
-		if (!fits(in, &rows[i]))
+		if (!fits(in, &rows[i]) || (check_ops && !ops_agree(in, &rows[i])))
 			continue;
 		if (!found)
 			found = &rows[i];
@@ -89,6 +94,13 @@ static const struct row *find_row(const struct infer *in, int *others)
 			found = &rows[i];
 	}
 	return found;
+}
+
+static const struct row *find_row(const struct infer *in, int *others)
+{
+	const struct row *r = find_fitting(in, true, others);
+
+	return r ? r : find_fitting(in, false, others);
 }
 
 /* What tells eras apart is only taken from a row when no other era fits. */
