@@ -85,24 +85,29 @@ int sys_prog_load_null(uint32_t type, uint32_t attach_type)
 	return sys_prog_load(&s);
 }
 
-bool sys_has_uprobe_multi(void)
+int sys_try_uprobe_multi(uint32_t attach_type)
 {
 	const uint64_t offset = 0;
 	struct uprobe_multi_attr attr = {
-		.attach_type = ATTACH_UPROBE_MULTI,
+		.attach_type = attach_type,
 		.path = (uintptr_t) "/",
 		.offsets = (uintptr_t)&offset,
 		.cnt = 1,
 	};
-	int prog = sys_prog_load_null(BPF_PROG_TYPE_KPROBE, ATTACH_UPROBE_MULTI), err;
+	int prog = sys_prog_load_null(BPF_PROG_TYPE_KPROBE, attach_type), err;
 
 	if (prog < 0)
-		return false;
-	/* A folder is no file to probe: EBADF from kernels that got as far as looking. */
+		return prog;
 	attr.prog_fd = (uint32_t)prog;
 	err = sys_bpf(BPF_LINK_CREATE, &attr, sizeof(attr));
 	if (err >= 0)
 		close(err);
 	close(prog);
-	return err == -EBADF;
+	/* A folder is no file to probe: EBADF from kernels that got as far as looking. */
+	return err == -EBADF ? 0 : err < 0 ? err : -EINVAL;
+}
+
+bool sys_has_uprobe_multi(void)
+{
+	return !sys_try_uprobe_multi(ATTACH_UPROBE_MULTI);
 }

@@ -50,6 +50,8 @@ int sys_prog_load(const struct prog_spec *s);
 int sys_prog_load_null(uint32_t type, uint32_t attach_type);
 /* Whether BPF_LINK_CREATE knows uprobe multi links. */
 bool sys_has_uprobe_multi(void);
+/* Same for ATTACH_UPROBE_MULTI or ATTACH_UPROBE_SESSION: 0, or the kernel's -errno. */
+int sys_try_uprobe_multi(uint32_t attach_type);
 /* Writes the name in the form that the kernel takes: 15 characters of [A-Za-z0-9_.]. */
 void sys_object_name(char out[16], const char *name);
 
