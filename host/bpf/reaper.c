@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -15,7 +17,7 @@
 #include "util/alloc.h"
 
 struct reaper {
-	pid_t *pids;
+	int *done; /* per job the read end of a pipe that ends when the job has */
 	size_t n, cap;
 };
 
@@ -26,9 +28,13 @@ struct reaper *reaper_new(void)
 
 void reaper_free(struct reaper *r)
 {
+	size_t i;
+
 	if (!r)
 		return;
-	free(r->pids);
+	for (i = 0; i < r->n; i++)
+		close(r->done[i]);
+	free(r->done);
 	free(r);
 }
 
@@ -64,15 +70,17 @@ static void close_between(unsigned first, unsigned last)
 struct job {
 	const int *close_fds;
 	size_t n_close;
-	const int *keep_fds; /* the above, the pipe and the text's descriptor */
+	const int *keep_fds; /* the above, the pipes and the text's descriptor */
 	size_t n_keep;
-	int parent_done; /* read end: at its end when the parent has let go */
+	int go;	  /* read end: at its end when the parent has let go */
+	int done; /* write end: closed when all is closed */
 	const char *text;
 	int text_fd;
 };
 
 /*
- * The child: made by a bare clone, so only system calls. It first lets go of everything that is not
+ * The child's child, so that nobody has to wait for it and no zombie stays; made by a bare clone,
+ * so only system calls. It first lets go of everything that is not
  * its job, or a pipe of ours would stay open for as long as the kernel takes. Then it waits until
  * it is the last that holds the descriptors, because only the last close is slow.
  */
@@ -80,8 +88,12 @@ static void child(const struct job *job)
 {
 	unsigned next = 0;
 	size_t i;
+	long pid;
 	char c;
 
+	pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+	if (pid)
+		_exit(pid < 0);
 	setsid();
 	for (i = 0; i < job->n_keep; i++) {
 		unsigned keep = job->keep_fds[i];
@@ -91,7 +103,7 @@ static void child(const struct job *job)
 		next = keep + 1;
 	}
 	close_between(next, UINT_MAX);
-	while (read(job->parent_done, &c, 1) < 0 && errno == EINTR)
+	while (read(job->go, &c, 1) < 0 && errno == EINTR)
 		;
 	for (i = 0; i < job->n_close; i++)
 		close(job->close_fds[i]);
@@ -100,18 +112,24 @@ static void child(const struct job *job)
 	_exit(0);
 }
 
-static void collect(struct reaper *r)
+/* Forgets finished jobs; waits up to `timeout_ms` for one to finish. */
+static void collect(struct reaper *r, int timeout_ms)
 {
-	size_t i;
+	struct pollfd *fds = xcalloc(r->n + 1, sizeof(*fds));
+	size_t i, left = 0;
 
-	for (i = 0; i < r->n;) {
-		pid_t got = waitpid(r->pids[i], NULL, WNOHANG | __WALL);
-
-		if (got == 0 || (got < 0 && errno == EINTR))
-			i++;
+	for (i = 0; i < r->n; i++)
+		fds[i].fd = r->done[i];
+	if (r->n)
+		poll(fds, r->n, timeout_ms);
+	for (i = 0; i < r->n; i++) {
+		if (fds[i].revents)
+			close(r->done[i]);
 		else
-			r->pids[i] = r->pids[--r->n];
+			r->done[left++] = r->done[i];
 	}
+	r->n = left;
+	free(fds);
 }
 
 static void close_here(const struct job *job)
@@ -122,65 +140,79 @@ static void close_here(const struct job *job)
 		close(job->close_fds[i]);
 }
 
-/* Returns false when there is no child to do the work. */
-static bool hand_over(struct reaper *r, struct job *job)
+/* Starts the child and notes its job. Returns false when that cannot be. */
+static bool start(struct reaper *r, struct job *job, int go)
 {
+	int *keep = xcalloc(job->n_close + 3, sizeof(*keep)), done[2];
 	size_t n = job->n_close;
-	int *keep = xcalloc(n + 2, sizeof(*keep)), sync[2] = {-1, -1};
+	int status = 1;
 	long pid = -1;
 
-	if (!pipe2(sync, O_CLOEXEC)) {
+	if (!pipe2(done, O_CLOEXEC)) {
 		memcpy(keep, job->close_fds, n * sizeof(*keep));
-		keep[n++] = job->parent_done = sync[0];
+		keep[n++] = job->go = go;
+		keep[n++] = job->done = done[1];
 		if (job->text)
 			keep[n++] = job->text_fd;
 		qsort(keep, n, sizeof(*keep), by_number);
 		job->keep_fds = keep;
 		job->n_keep = n;
-		/* No exit signal: the program's own waits and SIGCHLD never see this child. */
+		/* No exit signal: SIGCHLD handlers and waits elsewhere never see this child. */
 		pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 		if (!pid)
 			child(job);
+		close(done[1]);
+		if (pid > 0)
+			*VEC_PUSH(r->done, r->n, r->cap) = done[0];
+		else
+			close(done[0]);
 	}
-	if (pid > 0) {
-		*VEC_PUSH(r->pids, r->n, r->cap) = (pid_t)pid;
-		close_here(job);
-	}
-	if (sync[0] >= 0) {
-		close(sync[0]);
-		close(sync[1]);
-	}
+	if (pid > 0)
+		waitpid((pid_t)pid, &status, __WALL);
 	free(keep);
-	return pid > 0;
+	return !status;
 }
 
 void reaper_close(struct reaper *r, const int *fds, size_t n, const char *text, int text_fd)
 {
-	int *sorted = xcalloc(n ? n : 1, sizeof(*sorted));
+	int *sorted = xcalloc(n ? n : 1, sizeof(*sorted)), go[2];
 	struct job job = {.close_fds = sorted, .n_close = n, .text = text, .text_fd = text_fd};
+	bool piped, started;
 
 	if (n)
 		memcpy(sorted, fds, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), by_number);
-	collect(r);
-	if (!hand_over(r, &job)) {
-		close_here(&job);
+	collect(r, 0);
+	piped = !pipe2(go, O_CLOEXEC);
+	started = piped && start(r, &job, go[0]);
+	close_here(&job);
+	if (!started)
 		write_lines(text, text_fd);
+	if (piped) {
+		close(go[0]);
+		close(go[1]);
 	}
 	free(sorted);
 }
 
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+}
+
 int reaper_flush(struct reaper *r, unsigned timeout_ms)
 {
-	const struct timespec step = {0, 1000000};
-	unsigned waited;
+	uint64_t deadline = now_ms() + timeout_ms, now;
 
-	for (waited = 0;; waited++) {
-		collect(r);
+	for (;;) {
+		now = now_ms();
+		collect(r, now < deadline ? (int)(deadline - now) : 0);
 		if (!r->n)
 			return 0;
-		if (waited >= timeout_ms)
+		if (now >= deadline)
 			return -ETIMEDOUT;
-		nanosleep(&step, NULL);
 	}
 }
