@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,16 @@ static int older(const void *pa, const void *pb)
 	return a->used.tv_nsec < b->used.tv_nsec ? -1 : a->used.tv_nsec > b->used.tv_nsec;
 }
 
-/* Removes what was used longest ago until the rest fits. Only our own entries count. */
+/* KIND-32 hexadecimal digits; whatever else lies here is somebody else's. */
+static bool is_entry(const char *name)
+{
+	const char *dash = strrchr(name, '-');
+
+	return dash && dash > name && strlen(dash + 1) == 32 &&
+	       strspn(dash + 1, "0123456789abcdef") == 32;
+}
+
+/* Removes what was used longest ago until the rest fits. */
 static void trim(const char *dir, off_t limit)
 {
 	struct aged *list = NULL;
@@ -166,8 +176,8 @@ static void trim(const char *dir, off_t limit)
 	if (!d)
 		return;
 	while ((e = readdir(d))) {
-		if (e->d_name[0] == '.' || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) ||
-		    !S_ISREG(st.st_mode))
+		if (!is_entry(e->d_name) ||
+		    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode))
 			continue;
 		*VEC_PUSH(list, n, cap) = (struct aged){xstrdup(e->d_name), st.st_mtim, st.st_size};
 		total += st.st_size;
