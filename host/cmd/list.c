@@ -5,7 +5,18 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/list.h"
 #include "util/text.h"
+
+int list_json(cJSON *json)
+{
+	char *text = cJSON_Print(json);
+
+	puts(text);
+	free(text);
+	cJSON_Delete(json);
+	return EXIT_OK;
+}
 
 static int list_levels(const struct cmd_context *ctx)
 {
@@ -40,21 +51,18 @@ static int list_options(const struct cmd_context *ctx)
 			       option_expects(o));
 		buf_free(&value);
 	}
-	if (json) {
-		char *text = cJSON_Print(json);
-
-		puts(text);
-		free(text);
-		cJSON_Delete(json);
-	}
-	return EXIT_OK;
+	return json ? list_json(json) : EXIT_OK;
 }
 
-/* Adding a topic: a function and a row; completion and help follow. */
+/* Adding a topic: a function (cmd/list_*.c) and a row; completion and help follow. */
 const struct list_topic list_topics[] = {
 	{"levels", "the trace levels and what their rows mean", list_levels},
 	{"options", "every configuration key with its value (of -c FILE, else the default)",
 	 list_options},
+	{"engines", "the engine files and the levels they serve", list_engines},
+	{"points", "the functions that each engine file probes, best alternative first",
+	 list_points},
+	{"counters", "events for trace_pmc, and whether they count here", list_counters},
 	{0},
 };
 
