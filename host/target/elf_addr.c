@@ -271,6 +271,12 @@ static size_t add_unique(uint64_t *out, size_t n, size_t max, uint64_t v)
 	return n;
 }
 
+/* Relocation tables hold the pointers as addends: those are no cells. */
+static bool in_reloc_table(const struct elf *e, uint64_t offset)
+{
+	return offset - e->rela.offset < e->rela.size || offset - e->jmprel.offset < e->jmprel.size;
+}
+
 size_t elf_find_pointers(const struct elf *e, uint64_t target, uint64_t *out, size_t max)
 {
 	size_t n = 0;
@@ -285,7 +291,7 @@ size_t elf_find_pointers(const struct elf *e, uint64_t target, uint64_t *out, si
 		const uint8_t *p = s->flags & PF_X ? NULL : elf_segment_bytes(e, s);
 
 		for (uint64_t at = -s->vaddr & 7; p && at + 8 <= s->filesz && n < max; at += 8)
-			if (!memcmp(p + at, &target, 8))
+			if (!memcmp(p + at, &target, 8) && !in_reloc_table(e, s->offset + at))
 				n = add_unique(out, n, max, s->vaddr + at);
 	}
 	return n;

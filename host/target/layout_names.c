@@ -26,22 +26,31 @@ static const char *cell_string(const struct elf *e, uint64_t cell)
 	return elf_pointer(e, cell, &at) && at ? elf_string(e, at, 48) : NULL;
 }
 
-/* Names up to the end of the table. Another table of names may follow directly: the gated unary
- * operators stand behind the unary ones, and no table names the same thing twice. */
+/* Another table of names may follow directly: the gated unary functions stand behind the unary
+ * ones, and those may stand behind the operators, which name them themselves only before UNARY
+ * existed. */
+static bool starts_next_table(const char *first, const char *s, bool has_unary)
+{
+	if (!strcmp(first, "NONE"))
+		return !strcmp(s, "NONE") || (has_unary && !strcmp(s, "ABS"));
+	return !strcmp(s, first) || !strcmp(s, "REGLU") || !strcmp(s, "NONE");
+}
+
+/* Names up to the end of the table. */
 static size_t count_names(const struct elf *e, uint64_t table)
 {
 	const char *first = NULL;
+	bool has_unary = false;
 	size_t n = 0;
 
 	for (; n < NAMES_MAX; n++) {
 		const char *s = cell_string(e, table + 8 * n);
 
-		if (!s || !is_upper_name(s) || (first && !strcmp(s, first)))
+		if (!s || !is_upper_name(s) || (first && starts_next_table(first, s, has_unary)))
 			break;
-		if (!n)
+		has_unary |= !strcmp(s, "UNARY");
+		if (!first)
 			first = s;
-		else if (!strcmp(s, "REGLU") && strcmp(first, "NONE"))
-			break;
 	}
 	return n;
 }

@@ -236,7 +236,8 @@ int mapping_open(pid_t pid, const struct mapping *m, struct mapped_file *out, st
 	err = fd;
 	if (fd < 0)
 		fd = open_by_name(root, m, &out->exact);
-	/* The kernel prints the path from our root where it can (chroot), else from the target's. */
+	/* The kernel prints the path from our root where it can (chroot), else from the target's.
+	 */
 	if (fd < 0) {
 		int plain = open_by_name("", m, &out->exact);
 

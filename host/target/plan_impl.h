@@ -64,7 +64,7 @@ struct plan {
 	size_t n_done, cap_done;
 	/* For functions that were found at run time; made on first use. */
 	struct engine *iface;
-	char *reason;	   /* plan_level_reason's last answer */
+	char *reason;	  /* plan_level_reason's last answer */
 	struct buf notes; /* what optional functions lack */
 };
 

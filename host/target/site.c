@@ -168,18 +168,17 @@ int site_entry(const struct elf *e, const struct elf_func *f, uint32_t arg_mask,
 	return err;
 }
 
-/* Instructions behind which the return address is still where the call left it. */
+/* Instructions behind which the return address is still where the call left it. Not among them: the
+ * aarch64 hints that sign the return address. */
 static bool is_landing_pad(const struct insn *in)
 {
-	return !strncmp(in->text, "endbr64", 7) || !strncmp(in->text, "bti", 3) ||
-	       !strncmp(in->text, "nop", 3) || !strncmp(in->text, "hint #0x2", 9) ||
-	       !strncmp(in->text, "hint #0x3", 9);
-}
+	static const char *const pads[] = {"endbr64",	 "bti",	       "nop",	    "hint #0x20",
+					   "hint #0x22", "hint #0x24", "hint #0x26"};
 
-/* hint numbers 32, 34, 36, 38 are bti; other hints sign the return address. */
-static bool is_signing(const struct insn *in)
-{
-	return !strncmp(in->text, "hint #0x3", 9) || !strncmp(in->text, "paci", 4);
+	for (size_t i = 0; i < ARRAY_LEN(pads); i++)
+		if (!strncmp(in->text, pads[i], strlen(pads[i])))
+			return true;
+	return false;
 }
 
 int site_return(const struct elf *e, const struct elf_func *f, struct site *out)
@@ -198,8 +197,7 @@ int site_return(const struct elf *e, const struct elf_func *f, struct site *out)
 	for (size_t i = 0; i < list.count; i++) {
 		const struct insn *in = &list.at[i];
 
-		if (i && (!is_landing_pad(&list.at[i - 1]) || is_signing(&list.at[i - 1]) ||
-			  targets_has(&targets, in->vaddr)))
+		if (i && (!is_landing_pad(&list.at[i - 1]) || targets_has(&targets, in->vaddr)))
 			break;
 		if (insn_class_cost(in->class) >= best)
 			continue;

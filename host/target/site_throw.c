@@ -121,20 +121,15 @@ static void visit_insn(struct search *s, const struct elf_func *f, const struct 
 		follow(s, in->target);
 }
 
-static void visit_func(struct search *s, uint64_t vaddr)
+static void visit_func(struct search *s, const struct elf_func *f)
 {
-	struct elf_func f;
 	struct insn_list list;
 
-	if (!elf_func_at(s->e, vaddr, &f)) {
-		conclude(s, SITE_THROW_MAYBE, "it calls code of unknown extent", "");
-		return;
-	}
-	if (insn_decode(s->e, &f, 0, &list) || !list.complete)
+	if (insn_decode(s->e, f, 0, &list) || !list.complete)
 		conclude(s, SITE_THROW_MAYBE, "it calls code that cannot be decoded", "");
 	s->insns += list.count;
 	for (size_t i = 0; i < list.count && s->verdict != SITE_THROW_YES; i++)
-		visit_insn(s, &f, &list.at[i]);
+		visit_insn(s, f, &list.at[i]);
 	insn_list_free(&list);
 	if (s->insns > INSNS_MAX)
 		conclude(s, SITE_THROW_MAYBE, "it calls too much code to follow", "");
@@ -143,6 +138,7 @@ static void visit_func(struct search *s, uint64_t vaddr)
 enum site_throw site_may_throw(const struct elf *e, const struct elf_func *f, char *why, size_t n)
 {
 	struct search *s = xcalloc(1, sizeof(*s));
+	struct elf_func callee;
 	enum site_throw verdict;
 
 	s->e = e;
@@ -151,8 +147,15 @@ enum site_throw site_may_throw(const struct elf *e, const struct elf_func *f, ch
 	if (why && n)
 		snprintf(why, n, "every call it makes was followed");
 	follow(s, f->vaddr);
-	while (s->done < s->n_seen && s->verdict != SITE_THROW_YES && s->insns <= INSNS_MAX)
-		visit_func(s, s->seen[s->done++]);
+	visit_func(s, f);
+	for (s->done = 1; s->done < s->n_seen && s->verdict != SITE_THROW_YES; s->done++) {
+		if (s->insns > INSNS_MAX)
+			break;
+		if (elf_func_at(e, s->seen[s->done], &callee))
+			visit_func(s, &callee);
+		else
+			conclude(s, SITE_THROW_MAYBE, "it calls code of unknown extent", "");
+	}
 	verdict = s->verdict;
 	free(s);
 	return verdict;

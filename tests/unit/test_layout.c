@@ -245,6 +245,38 @@ static void test_unoptimized_build(void **state)
 	end(&c);
 }
 
+/* The same engine, compiled by clang for aarch64. */
+static void test_aarch64(void **state)
+{
+	struct case_ c = {.d = diag_new()};
+	struct layout_sources src = {.files = &c.elf, .count = 1, .no_dwarf = true};
+
+	(void)state;
+	c.elf = elf_open("tests/fuzz/corpus/fuzz_elf/fake_engine_arm.so", c.d);
+	assert_non_null(c.elf);
+	assert_string_equal(elf_arch_name(c.elf), "aarch64");
+	for (int stripped = 0; stripped < 2; stripped++) {
+		src.no_symbols = stripped;
+		c.l = layout_infer(&src, c.d);
+		assert_non_null(c.l);
+		expect(&c, LAYOUT_TENSOR_OP, 80, stripped ? LAYOUT_STRING : LAYOUT_ACCESSOR);
+		expect(&c, LAYOUT_TENSOR_SRC, 152, stripped ? LAYOUT_STRING : LAYOUT_CONSTRUCTOR);
+		expect(&c, LAYOUT_TENSOR_DATA, 248, stripped ? LAYOUT_TABLE : LAYOUT_ACCESSOR);
+		assert_int_equal(layout_op_count(c.l), 12);
+		assert_int_equal(layout_type_count(c.l), 10);
+		if (!stripped) {
+			expect(&c, LAYOUT_TENSOR_NAME_LEN, 64, LAYOUT_ACCESSOR);
+			expect(&c, LAYOUT_SCHED_BACKENDS, 8, LAYOUT_ACCESSOR);
+			expect(&c, LAYOUT_BACKEND_GRAPH_COMPUTE, 88, LAYOUT_ACCESSOR);
+			expect(&c, LAYOUT_BATCH_SIZE, 56, LAYOUT_ACCESSOR);
+			assert_string_equal(layout_version(c.l), "9.8.7");
+		}
+		layout_free(c.l);
+	}
+	c.l = NULL;
+	end(&c);
+}
+
 static void test_no_engine_is_an_error(void **state)
 {
 	struct diag *d = diag_new();
@@ -329,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_longer_names_move_what_follows),
 		cmocka_unit_test(test_without_symbols),
 		cmocka_unit_test(test_unoptimized_build),
+		cmocka_unit_test(test_aarch64),
 		cmocka_unit_test(test_no_engine_is_an_error),
 		cmocka_unit_test(test_live_tensor_check),
 		cmocka_unit_test(test_json_note),
