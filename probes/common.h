@@ -2,7 +2,7 @@
 /*
  * What every level's BPF text stands on: helpers, the argument words of engine files, thread state
  * and the way a record leaves. The host writes the defines in front:
- *   TRANSPORT_RING + RING_BYTES, or TRANSPORT_PERF      the buffer
+ *   TRANSPORT_RING + TRANSPORT_WAKE_BYTES, or TRANSPORT_PERF  the buffer
  *   HAVE_TASK_STORAGE                                    thread slots without a hash look-up
  *   FILTER_TGID                                          probes are not limited to the targets
  *
@@ -61,10 +61,18 @@ INLINE u64 rd(u64 address, u32 len)
 
 INLINE void count_loss(u32 level, u64 n)
 {
-	u64 *lost = map_lookup(EXTERN_MAP(MAP_LOSS), &level);
+	struct level_count *c = map_lookup(EXTERN_MAP(MAP_LEVEL), &level);
 
-	if (lost)
-		*lost += n;
+	if (c)
+		c->lost += n;
+}
+
+INLINE void count_hit(u32 level)
+{
+	struct level_count *c = map_lookup(EXTERN_MAP(MAP_LEVEL), &level);
+
+	if (c)
+		c->hits++;
 }
 
 #ifdef TRANSPORT_RING
@@ -75,7 +83,7 @@ enum { RB_NO_WAKEUP = 1, RB_FORCE_WAKEUP = 2, RB_AVAIL_DATA = 0 };
 INLINE long emit_raw(void *ctx, void *rec, u32 len)
 {
 	u64 used = ring_query(EXTERN_MAP(MAP_EVENTS), RB_AVAIL_DATA);
-	u64 flags = used > RING_BYTES / 4 ? RB_FORCE_WAKEUP : RB_NO_WAKEUP;
+	u64 flags = used > TRANSPORT_WAKE_BYTES ? RB_FORCE_WAKEUP : RB_NO_WAKEUP;
 
 	return ring_output(EXTERN_MAP(MAP_EVENTS), rec, len, flags);
 }

@@ -47,6 +47,7 @@ INLINE int graph_begin(struct pt_regs *ctx, u32 point, u64 graph, u64 backend)
 
 	if (!t)
 		return 0;
+	count_hit(LEVEL_GRAPH);
 	depth = t->depth;
 	t->depth = depth + 1;
 	if (depth >= GRAPH_DEPTH) {
@@ -71,6 +72,7 @@ INLINE int graph_end(struct pt_regs *ctx)
 	/* Depth 0: the computation began before the level was switched on. */
 	if (!t || !t->depth)
 		return 0;
+	count_hit(LEVEL_GRAPH);
 	depth = t->depth - 1;
 	t->depth = depth;
 	if (depth < GRAPH_DEPTH)

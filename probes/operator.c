@@ -136,6 +136,7 @@ INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 
 		count_loss(LEVEL_OPERATOR, 1);
 		return 0;
 	}
+	t->op_hits++;
 	op_close(ctx, t, now, 0);
 	if (!control_get(CONTROL_WALKS))
 		return 0;
@@ -159,7 +160,10 @@ INLINE int op_barrier(struct pt_regs *ctx)
 {
 	struct thread_state *t = skip_process() ? 0 : thread_state();
 
-	if (!t || !t->op.tensor)
+	if (!t)
+		return 0;
+	t->barrier_hits++;
+	if (!t->op.tensor)
 		return 0;
 	t->op.barrier_ns = now_ns();
 	t->op.barrier_cpu = this_cpu();

@@ -3,7 +3,7 @@
  * Scheduler level: context switches in which a thread of a target takes part, and its wake-ups.
  * Everybody else's switches are dismissed after two bit tests.
  *
- * Defines: TASK_PID, TASK_TGID, TASK_COMM, TASK_RUN_DELAY (offsets from the kernel's BTF);
+ * Defines: TASK_OFF_PID, TASK_OFF_TGID, TASK_OFF_COMM, TASK_OFF_RUN_DELAY (offsets from the kernel's BTF);
  * SCHED_TYPED when the programs are typed (direct loads), else raw tracepoints (probe reads).
  */
 #ifdef SCHED_TYPED
@@ -25,23 +25,24 @@ INLINE u64 read_task(void *task, u32 offset, u32 len)
 int sched_switch(u64 *ctx)
 {
 	void *prev = (void *)ctx[1], *next = (void *)ctx[2];
-	u32 prev_pid = TASK_U32(prev, TASK_TGID), next_pid = TASK_U32(next, TASK_TGID);
+	u32 prev_pid = TASK_U32(prev, TASK_OFF_TGID), next_pid = TASK_U32(next, TASK_OFF_TGID);
 	struct rec_switch rec = {};
 
 	if (!is_target(prev_pid) && !is_target(next_pid))
 		return 0;
+	count_hit(LEVEL_SCHEDULER);
 	fill_head(&rec.head, sizeof(rec), REC_SCHED_SWITCH, LEVEL_SCHEDULER, 0);
-	rec.head.tid = TASK_U32(prev, TASK_PID);
+	rec.head.tid = TASK_U32(prev, TASK_OFF_PID);
 	rec.head.pid = prev_pid;
-	rec.next_tid = TASK_U32(next, TASK_PID);
+	rec.next_tid = TASK_U32(next, TASK_OFF_PID);
 	rec.next_pid = next_pid;
 	rec.preempt = (u8)ctx[0];
-	rec.prev_state = TASK_U32(prev, TASK_STATE);
-	read_kernel(rec.prev_comm, sizeof(rec.prev_comm), (char *)prev + TASK_COMM);
-	read_kernel(rec.next_comm, sizeof(rec.next_comm), (char *)next + TASK_COMM);
-#ifdef TASK_RUN_DELAY
-	rec.prev_run_delay_ns = TASK_U64(prev, TASK_RUN_DELAY);
-	rec.next_run_delay_ns = TASK_U64(next, TASK_RUN_DELAY);
+	rec.prev_state = TASK_U32(prev, TASK_OFF_STATE);
+	read_kernel(rec.prev_comm, sizeof(rec.prev_comm), (char *)prev + TASK_OFF_COMM);
+	read_kernel(rec.next_comm, sizeof(rec.next_comm), (char *)next + TASK_OFF_COMM);
+#ifdef TASK_OFF_RUN_DELAY
+	rec.prev_run_delay_ns = TASK_U64(prev, TASK_OFF_RUN_DELAY);
+	rec.next_run_delay_ns = TASK_U64(next, TASK_OFF_RUN_DELAY);
 #endif
 	emit(ctx, LEVEL_SCHEDULER, &rec, sizeof(rec), 1);
 	return 0;
@@ -50,15 +51,16 @@ int sched_switch(u64 *ctx)
 int sched_wakeup(u64 *ctx)
 {
 	void *task = (void *)ctx[0];
-	u32 pid = TASK_U32(task, TASK_TGID);
+	u32 pid = TASK_U32(task, TASK_OFF_TGID);
 	struct rec_wakeup rec = {};
 
 	if (!is_target(pid))
 		return 0;
+	count_hit(LEVEL_SCHEDULER);
 	fill_head(&rec.head, sizeof(rec), REC_SCHED_WAKEUP, LEVEL_SCHEDULER, 0);
-	rec.wakee_tid = TASK_U32(task, TASK_PID);
+	rec.wakee_tid = TASK_U32(task, TASK_OFF_PID);
 	rec.wakee_pid = pid;
-	rec.target_cpu = TASK_U32(task, TASK_WAKE_CPU);
+	rec.target_cpu = TASK_U32(task, TASK_OFF_WAKE_CPU);
 	get_comm(rec.waker_comm, sizeof(rec.waker_comm));
 	emit(ctx, LEVEL_SCHEDULER, &rec, sizeof(rec), 1);
 	return 0;

@@ -9,7 +9,7 @@
 /* Numbers of the host-made maps; the text names them as EXTERN_MAP(n). */
 enum extern_map {
 	MAP_EVENTS,	 /* the transport: ring buffer or perf event array */
-	MAP_LOSS,	 /* per-CPU array [enum rec_level] -> u64 records lost */
+	MAP_LEVEL,	 /* per-CPU array [enum rec_level] -> struct level_count */
 	MAP_THREAD_SLOT, /* task storage (or hash by tid) -> u32 slot + 1 */
 	MAP_FREE_SLOT,	 /* queue of free slots */
 	MAP_THREAD,	 /* mmapable array [slot] -> struct thread_state */
@@ -41,6 +41,12 @@ enum {
 	GRAPH_DEPTH = 4,
 	SCRATCH_BYTES = 640,
 	MAX_COUNTERS = 8,
+};
+
+/* Per CPU, summed by the host. */
+struct level_count {
+	u64 lost; /* events that found no room */
+	u64 hits; /* program runs (operator level: see struct thread_state) */
 };
 
 struct graph_frame {
@@ -90,7 +96,7 @@ struct thread_state {
 	u32 first;   /* running number of the first slot in `batch` */
 	u32 depth;   /* enclosing graph computations */
 	u32 pad;
-	u64 token_begin_ns;
+	u64 op_hits, barrier_hits; /* program runs of the operator level */
 	struct op_pending op;
 	struct walk_state walk;
 	struct expert_state expert;

@@ -9,6 +9,7 @@ INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s
 
 	if (skip_process())
 		return 0;
+	count_hit(LEVEL_TOKEN);
 	fill_head(&rec.head, sizeof(rec), kind, LEVEL_TOKEN, point);
 	rec.context = context;
 	rec.n_tokens = n_tokens;
