@@ -165,6 +165,7 @@ INLINE struct thread_state *thread_state(void)
 		*slot = index + 1;
 		t = map_lookup(EXTERN_MAP(MAP_THREAD), &index);
 		if (t) {
+			t->slot = index;
 			t->tid = (u32)id;
 			t->pid = id >> 32;
 		}

@@ -15,15 +15,6 @@ INLINE void read_guid(u8 *guid, u64 backend)
 #endif
 }
 
-INLINE u64 graph_uid(u64 graph)
-{
-#ifdef LAYOUT_CGRAPH_UID
-	return RD_U64(graph + LAYOUT_CGRAPH_UID);
-#else
-	return 0;
-#endif
-}
-
 INLINE void emit_graph(struct pt_regs *ctx, u32 kind, const struct graph_frame *f, u32 depth)
 {
 	struct rec_graph rec = {};

@@ -21,7 +21,7 @@ enum extern_map {
 	MAP_TARGET,	 /* hash u32 tgid -> u32 */
 	MAP_TARGET_BITS, /* array [64] -> u64: which tgid & 4095 may be targets */
 	MAP_SUMMARY,	 /* hash struct summary_key -> struct op_summary */
-	MAP_COUNTER,	 /* perf event arrays, one map: [counter * CPUs + cpu] */
+	MAP_COUNTER,	 /* perf event array [thread slot * counters + counter] */
 	MAP_COUNT
 };
 
@@ -82,7 +82,7 @@ struct op_pending {
 	u64 begin_ns;
 	u64 barrier_ns; /* last barrier entry since begin_ns, 0: none */
 	u16 cpu, ith, flags, barrier_cpu;
-	u64 counter[MAX_COUNTERS];
+	u64 counter[MAX_COUNTERS], counter_end[MAX_COUNTERS];
 	u64 enabled_ns, running_ns;
 };
 
@@ -95,8 +95,9 @@ struct thread_state {
 	u32 n_ops;   /* slots filled in `batch` */
 	u32 first;   /* running number of the first slot in `batch` */
 	u32 depth;   /* enclosing graph computations */
-	u32 pad;
+	u32 slot;    /* index of itself */
 	u64 op_hits, barrier_hits; /* program runs of the operator level */
+	u64 read_enabled_ns, read_running_ns; /* of the counters, at the last reading */
 	struct op_pending op;
 	struct walk_state walk;
 	struct expert_state expert;

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "level/level.h"
+
+static const char *const files[] = {"probes/graph_uid.h", "probes/graph.c", NULL};
+
+static const struct level_event events[] = {
+	{.event = "graph_begin", .macro = "graph_begin", .args = {"graph", "backend"}},
+	{.event = "graph_end", .macro = "graph_end"},
+	{.event = NULL},
+};
+
+static int defines(struct buf *out, const struct level_input *in, struct diag *d)
+{
+	level_define_field(out, in->layout, LAYOUT_CGRAPH_UID, "LAYOUT_CGRAPH_UID");
+	level_define_field(out, in->layout, LAYOUT_BACKEND_GUID, "LAYOUT_BACKEND_GUID");
+	return level_require_field(out, in->layout, LAYOUT_CGRAPH_N_NODES, "LAYOUT_CGRAPH_N_NODES",
+				   d);
+}
+
+const struct level level_graph = {
+	.id = LEVEL_GRAPH,
+	.help = "one row per graph computation of a backend: which one, how many nodes",
+	.files = files,
+	.events = events,
+	.needs_layout = true,
+	.defines = defines,
+};

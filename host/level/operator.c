@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "level/level.h"
+
+/* In the order of use: an operator's begin may send experts, a graph's begin closes operators. */
+static const char *const files[] = {"probes/graph_uid.h", "probes/counter.c", "probes/expert.c",
+				    "probes/operator.c",  "probes/walk.c",    NULL};
+
+static const struct level_event events[] = {
+	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}},
+	{.event = "op_fused", .macro = "op_fused", .args = {"params", "tensor"}},
+	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true},
+	{.event = "graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
+	{.event = "graph_end", .macro = "op_graph_end"},
+	{.event = NULL},
+};
+
+static const struct level_program programs[] = {
+	{.name = "graph_walk", .jump = 0},
+	{.name = "expert_rows", .jump = 1},
+	{.name = NULL},
+};
+
+static const struct {
+	enum layout_field field;
+	const char *name;
+} required[] = {
+	{LAYOUT_TENSOR_SIZE, "LAYOUT_TENSOR_SIZE"},
+	{LAYOUT_TENSOR_OP, "LAYOUT_TENSOR_OP"},
+	{LAYOUT_TENSOR_NE, "LAYOUT_TENSOR_NE"},
+	{LAYOUT_TENSOR_SRC, "LAYOUT_TENSOR_SRC"},
+	{LAYOUT_CGRAPH_N_NODES, "LAYOUT_CGRAPH_N_NODES"},
+	{LAYOUT_CGRAPH_NODES, "LAYOUT_CGRAPH_NODES"},
+	{LAYOUT_PARAMS_ITH, "LAYOUT_PARAMS_ITH"},
+};
+
+/* Experts are read where the engine has the operator and its tensors' data can be found. */
+static void expert_defines(struct buf *out, const struct layout *l)
+{
+	int op = layout_op_number(l, "MUL_MAT_ID");
+
+	if (op < 0 || layout_get(l, LAYOUT_TENSOR_NB) < 0 || layout_get(l, LAYOUT_TENSOR_DATA) < 0)
+		return;
+	buf_printf(out, "#define LAYOUT_OP_MUL_MAT_ID %d\n", op);
+	level_define_field(out, l, LAYOUT_TENSOR_NB, "LAYOUT_TENSOR_NB");
+	level_define_field(out, l, LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA");
+}
+
+static void counter_defines(struct buf *out, const struct level_input *in)
+{
+	for (unsigned i = 0; i < in->n_counters; i++)
+		buf_printf(out, "#define COUNTER_%u %s\n", i, in->counters[i]);
+	if (in->n_counters && in->task)
+		btf_task_defines(in->task, out);
+}
+
+static int defines(struct buf *out, const struct level_input *in, struct diag *d)
+{
+	const struct layout *l = in->layout;
+	int err = 0;
+
+	buf_printf(out, "#define LAYOUT_ID %u\n", in->layout_id);
+	level_define_field(out, l, LAYOUT_CGRAPH_UID, "LAYOUT_CGRAPH_UID");
+	level_define_field(out, l, LAYOUT_TENSOR_NAME, "LAYOUT_TENSOR_NAME");
+	level_define_field(out, l, LAYOUT_PARAMS_TYPE, "LAYOUT_PARAMS_TYPE");
+	if (layout_get(l, LAYOUT_CGRAPH_NODES_INLINE) == 1)
+		buf_puts(out, "#define LAYOUT_CGRAPH_NODES_INLINE 1\n");
+	expert_defines(out, l);
+	counter_defines(out, in);
+	for (size_t i = 0; !err && i < ARRAY_LEN(required); i++)
+		err = level_require_field(out, l, required[i].field, required[i].name, d);
+	return err;
+}
+
+const struct level level_operator = {
+	.id = LEVEL_OPERATOR,
+	.help = "one row per operator and worker thread: tensor, op, shape, compute, barrier wait",
+	.files = files,
+	.events = events,
+	.programs = programs,
+	.needs_layout = true,
+	.defines = defines,
+};
