@@ -50,7 +50,7 @@ int expert_rows(struct pt_regs *ctx)
 			return 0;
 		expert_pack(ctx, t);
 	}
-	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_EXPERT);
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_EXPERT);
 	return 0;
 }
 
@@ -72,5 +72,5 @@ INLINE void experts_begin(struct pt_regs *ctx, struct thread_state *t, u32 point
 	t->expert.n_tokens = m->n_tokens;
 	t->expert.i = 0;
 	t->expert.point = point;
-	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_EXPERT);
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_EXPERT);
 }

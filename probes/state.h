@@ -25,6 +25,7 @@ enum extern_map {
 	MAP_COUNT
 };
 
+/* Programs in MAP_JUMP, counted from JUMP_COUNT * LAYOUT_ID: they belong to a layout. */
 enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
 
 enum control {

@@ -140,7 +140,7 @@ int graph_walk(struct pt_regs *ctx)
 		walk_node(ctx, t, RD_U64(t->walk.nodes + (u64)i * 8), i);
 		t->walk.i = i + 1;
 	}
-	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_WALK);
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_WALK);
 	return 0;
 }
 
@@ -183,6 +183,6 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 #else
 	t->walk.nodes = RD_U64(graph + LAYOUT_CGRAPH_NODES);
 #endif
-	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_WALK);
+	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_WALK);
 	return 0;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "level/level.h"
 
+#include "probes/state.h"
+
 /* In the order of use: an operator's begin may send experts, a graph's begin closes operators. */
 static const char *const files[] = {"probes/graph_uid.h", "probes/counter.c", "probes/expert.c",
 				    "probes/operator.c",  "probes/walk.c",    NULL};
@@ -15,8 +17,8 @@ static const struct level_event events[] = {
 };
 
 static const struct level_program programs[] = {
-	{.name = "graph_walk", .jump = 0},
-	{.name = "expert_rows", .jump = 1},
+	{.name = "graph_walk", .jump = JUMP_WALK},
+	{.name = "expert_rows", .jump = JUMP_EXPERT},
 	{.name = NULL},
 };
 
@@ -58,7 +60,8 @@ static int defines(struct buf *out, const struct level_input *in, struct diag *d
 	const struct layout *l = in->layout;
 	int err = 0;
 
-	buf_printf(out, "#define LAYOUT_ID %u\n", in->layout_id);
+	buf_printf(out, "#define LAYOUT_ID %u\n#define JUMP_BASE %u\n", in->layout_id,
+		   JUMP_COUNT * in->layout_id);
 	level_define_field(out, l, LAYOUT_CGRAPH_UID, "LAYOUT_CGRAPH_UID");
 	level_define_field(out, l, LAYOUT_TENSOR_NAME, "LAYOUT_TENSOR_NAME");
 	level_define_field(out, l, LAYOUT_PARAMS_TYPE, "LAYOUT_PARAMS_TYPE");

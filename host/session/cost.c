@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What tracing takes from the targets: hits are counted exactly, their price is an estimate from
+ * the calibration of this machine (bpf/calibrate.h) plus the program's own time.
+ */
+#include "session/internal.h"
+
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf/kmap.h"
+
+/* Time inside one program run, ns; measured with the kernel's run statistics, see tests/bench. */
+static const double program_ns[LEVEL_COUNT] = {
+	[LEVEL_TOKEN] = 300,
+	[LEVEL_GRAPH] = 300,
+	[LEVEL_OPERATOR] = 150,
+	[LEVEL_SCHEDULER] = 200,
+};
+
+static void add_operator_hits(const struct session *s, struct level_count *out)
+{
+	out->hits += s->dead_op_hits + s->dead_barrier_hits;
+	for (size_t i = 0; i < THREAD_SLOTS; i++)
+		if (s->threads[i].tid)
+			out->hits += s->threads[i].op_hits + s->threads[i].barrier_hits;
+}
+
+void session_level_count(struct session *s, enum rec_level level, struct level_count *out)
+{
+	uint32_t key = level;
+
+	*out = (struct level_count){0};
+	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 0, &out->lost);
+	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 1, &out->hits);
+	if (level == LEVEL_OPERATOR)
+		add_operator_hits(s, out);
+}
+
+static uint64_t process_cpu_ns(pid_t pid)
+{
+	unsigned long utime = 0, stime = 0;
+	char path[32], line[1024], *p;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	/* The name in parentheses may hold anything, so the fields are counted from its end. */
+	if (fgets(line, sizeof(line), f) && (p = strrchr(line, ')')) &&
+	    sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &utime, &stime) !=
+		    2)
+		utime = stime = 0;
+	fclose(f);
+	return (uint64_t)(utime + stime) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+uint64_t session_target_cpu_ns(struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive)
+			sum += process_cpu_ns(s->processes[i].process.pid);
+	return sum;
+}
+
+void session_cost_mark(struct session *s, enum rec_level id)
+{
+	struct session_level *l = &s->level[id];
+	struct level_count c;
+
+	session_level_count(s, id, &c);
+	l->hits_before = l->noted_hits = c.hits;
+	l->noted_ns = l->enabled_ns;
+	l->target_cpu_before = session_target_cpu_ns(s);
+}
+
+static double class_ns(const struct session *s, const struct plan_site *site)
+{
+	static const enum hit_class classes[] = {
+		[INSN_EMULATED] = HIT_EMULATED, [INSN_NOP] = HIT_EMULATED,
+		[INSN_NOP5] = HIT_NOP5,		[INSN_STEPPED] = HIT_STEPPED,
+		[INSN_REFUSED] = HIT_STEPPED,
+	};
+	double ns = s->hit_cost.ns[site->is_return ? HIT_RETURN : classes[site->class]];
+
+	return isnan(ns) ? site->cost_ns : ns;
+}
+
+/* Mean price of a trap over the level's attached sites. */
+static double trap_ns(const struct session *s, enum rec_level id)
+{
+	const struct session_level *l = &s->level[id];
+	double sum = 0;
+
+	for (size_t i = 0; i < l->n_probes; i++)
+		sum += class_ns(s, plan_site(s->plan, l->probes[i].site));
+	return l->n_probes ? sum / (double)l->n_probes : 0;
+}
+
+double session_cost_ns(struct session *s, enum rec_level id, uint64_t hits)
+{
+	return (double)hits * (trap_ns(s, id) + program_ns[id]);
+}
+
+void session_level_stats(struct session *s, enum rec_level id, struct session_level_stats *out)
+{
+	struct session_level *l = &s->level[id];
+	struct level_count c;
+	double cpu;
+
+	session_level_count(s, id, &c);
+	*out = (struct session_level_stats){.on = l->on, .hits = c.hits, .lost = c.lost};
+	if (!l->on)
+		return;
+	out->sites = id == LEVEL_SCHEDULER ? links_count(l->links) : l->n_probes;
+	out->cost_ns = session_cost_ns(s, id, c.hits - l->hits_before);
+	cpu = (double)(session_target_cpu_ns(s) - l->target_cpu_before);
+	out->share = cpu > 0 ? out->cost_ns / cpu : 0;
+}
+
+uint64_t session_lost(struct session *s)
+{
+	uint64_t sum = 0;
+
+	for (int i = 0; i < LEVEL_COUNT; i++) {
+		struct level_count c;
+
+		session_level_count(s, i, &c);
+		sum += c.lost;
+	}
+	return sum;
+}
+
+static void note_cost(struct session *s, enum rec_level id)
+{
+	struct session_level *l = &s->level[id];
+	struct level_count c;
+	uint64_t now = session_now_ns(), hits;
+	cJSON *n;
+
+	session_level_count(s, id, &c);
+	hits = c.hits - l->noted_hits;
+	n = cJSON_CreateObject();
+	cJSON_AddStringToObject(n, "k", "cost");
+	cJSON_AddStringToObject(n, "level", level_name(id));
+	cJSON_AddNumberToObject(n, "begin", (double)l->noted_ns);
+	cJSON_AddNumberToObject(n, "end", (double)now);
+	cJSON_AddNumberToObject(n, "hits", (double)hits);
+	cJSON_AddNumberToObject(n, "run_ns", (double)hits * program_ns[id]);
+	cJSON_AddNumberToObject(n, "estimate_ns", session_cost_ns(s, id, hits));
+	spool_note(s->spool, n);
+	l->noted_ns = now;
+	l->noted_hits = c.hits;
+}
+
+void session_note_costs(struct session *s)
+{
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		if (s->level[i].on && level_get(i))
+			note_cost(s, i);
+}

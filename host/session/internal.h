@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of a session, shared by the files of this folder only. */
+#ifndef LLMPROBE_SESSION_INTERNAL_H
+#define LLMPROBE_SESSION_INTERNAL_H
+
+#include "bpf/btf.h"
+#include "bpf/calibrate.h"
+#include "bpf/feature.h"
+#include "bpf/link.h"
+#include "bpf/module.h"
+#include "level/level.h"
+#include "probes/record.h"
+#include "probes/state.h"
+#include "session/session.h"
+#include "target/plan.h"
+#include "target/process.h"
+#include "target/watch.h"
+#include "trace/spool.h"
+
+struct cJSON;
+
+/* Compiled and loaded text; several attachments may use it. */
+struct session_module {
+	enum rec_level level;
+	char *text;
+	struct bpf_module *bpf;
+};
+
+/* One site of the plan, attached for one process and one level. */
+struct session_probe {
+	pid_t pid;
+	uint32_t site;
+	bool is_barrier;
+};
+
+struct session_level {
+	bool on;
+	struct bpf_links *links;
+	struct bpf_links *barrier_links; /* operator level: taken off and on by sampling */
+	struct session_probe *probes;
+	size_t n_probes, cap_probes;
+	uint64_t enabled_ns;  /* when it was switched on */
+	uint64_t hits_before; /* hits and time when it was switched on last */
+	uint64_t target_cpu_before;
+	uint64_t noted_ns, noted_hits; /* up to where the cost notes reach */
+	char *reason;		       /* why it has no probe; NULL: it has */
+};
+
+struct session_process {
+	struct process process;
+	bool alive;
+};
+
+struct session {
+	struct session_opts opts;
+	struct features *features;
+	struct task_offsets task;
+	bool have_task;
+	struct hit_cost hit_cost;
+
+	struct transport *transport;
+	int map[MAP_COUNT];
+	struct thread_state *threads;		  /* MAP_THREAD, mapped */
+	uint64_t dead_op_hits, dead_barrier_hits; /* of threads that have gone */
+
+	struct engine_set *engines;
+	struct plan *plan;
+	struct session_process *processes;
+	size_t n_processes, cap_processes;
+	struct watch *watch;
+	struct spawn *spawn;
+	bool launched;
+	char *command, *exe; /* of the started command; NULL: not known */
+	int exit_status;     /* -1: none yet */
+
+	struct session_level level[LEVEL_COUNT];
+	struct session_module *modules;
+	size_t n_modules, cap_modules;
+	bool flush_pending; /* operator programs were detached, their batches not yet collected */
+
+	const char **counters; /* BPF text per counter */
+	size_t n_counters;
+
+	struct spool *spool;
+	uint64_t lost_before[LEVEL_COUNT];  /* when the recording began */
+	size_t noted_points, noted_layouts; /* up to where the plan was noted in the spool */
+	struct session_thread *seen_threads;
+	size_t n_seen, cap_seen;
+
+	int epoll_fd, timer_fd;
+	uint64_t last_slow_ns; /* last run of the once-in-a-while work */
+};
+
+struct session_thread {
+	pid_t tid, pid;
+	char comm[16];
+};
+
+uint64_t session_now_ns(void);
+
+/* maps.c */
+int session_maps_make(struct session *s, struct diag *d);
+void session_maps_free(struct session *s);
+int session_map_target(struct session *s, pid_t pid, bool add);
+/* Forgets which tensors were sent, so that the next graph is walked anew. */
+void session_forget_tensors(struct session *s);
+/* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
+ * or the threads gone (`only_dead`). */
+void session_collect_threads(struct session *s, bool only_dead);
+
+/* targets.c */
+int session_add_process(struct session *s, pid_t pid, struct diag *d);
+void session_watch_ready(struct session *s, struct diag *d);
+void session_reap(struct session *s, struct diag *d);
+
+/* levels.c */
+/* Attaches what the enabled levels lack for all living processes. */
+int session_attach_missing(struct session *s, struct diag *d);
+void session_level_off(struct session *s, struct session_level *l);
+
+/* modules.c */
+struct bpf_module *session_module(struct session *s, enum rec_level level,
+				  const struct level_instance *instances, size_t n, int layout,
+				  struct diag *d);
+
+/* recording.c */
+void session_note_plan(struct session *s);
+void session_note_level(struct session *s, enum rec_level level, bool on);
+void session_note_text(struct session *s, const char *kind, const char *text);
+void session_note_threads(struct session *s, bool all);
+void session_note_sums(struct session *s);
+int session_drain(struct session *s, struct diag *d);
+
+/* cost.c */
+void session_level_count(struct session *s, enum rec_level level, struct level_count *out);
+/* CPU time that the targets have used so far, ns, to 10 ms. */
+uint64_t session_target_cpu_ns(struct session *s);
+/* Remembers hits and time of now as the level's start. */
+void session_cost_mark(struct session *s, enum rec_level level);
+/* Estimated ns that `hits` of the level took from the targets. */
+double session_cost_ns(struct session *s, enum rec_level level, uint64_t hits);
+void session_note_costs(struct session *s);
+
+#endif

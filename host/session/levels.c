@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Switching levels. For each process and level the sites that are not yet attached are grouped by
+ * layout; each group is one module, each (program, file) of it one link.
+ */
+#include "session/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "target/mapping.h"
+
+/* A site together with the event that the level makes of its point. */
+struct wanted {
+	uint32_t site;
+	const struct plan_site *at;
+	const struct plan_point *point;
+	const struct level_event *event;
+};
+
+struct wanted_list {
+	struct wanted *at;
+	size_t count, cap;
+};
+
+static const struct level_event *event_of(const struct level *l, const struct plan_point *p)
+{
+	for (const struct level_event *e = l->events; e->event; e++)
+		if (strcmp(e->event, p->event) == 0)
+			return e;
+	return NULL;
+}
+
+static bool attached(const struct session_level *sl, pid_t pid, uint32_t site)
+{
+	for (size_t i = 0; i < sl->n_probes; i++)
+		if (sl->probes[i].pid == pid && sl->probes[i].site == site)
+			return true;
+	return false;
+}
+
+static bool maps_file(const struct mapping_list *maps, const struct plan_file *f)
+{
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->at[i].ino == f->ino && maps->at[i].dev == f->dev)
+			return true;
+	return false;
+}
+
+static void collect(struct session *s, const struct level *l, pid_t pid,
+		    const struct mapping_list *maps, struct wanted_list *out)
+{
+	struct plan_mark n = plan_mark(s->plan);
+
+	for (uint32_t i = 0; i < n.sites; i++) {
+		const struct plan_site *site = plan_site(s->plan, i);
+		const struct plan_point *p = plan_point(s->plan, site->point);
+		const struct level_event *e = event_of(l, p);
+
+		if (!e || (e->is_barrier && !s->opts.barrier_every) ||
+		    attached(&s->level[l->id], pid, i) ||
+		    !maps_file(maps, plan_file(s->plan, site->file)))
+			continue;
+		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){i, site, p, e};
+	}
+}
+
+static void fill_instance(struct level_instance *in, const struct wanted *w)
+{
+	*in = (struct level_instance){.macro = w->event->macro, .point = w->point->id};
+	snprintf(in->name, sizeof(in->name), "p%u_%s", w->point->id, w->event->macro);
+	for (size_t a = 0; a < LEVEL_ARGS_MAX && w->event->args[a]; a++) {
+		in->args[a] = "0";
+		for (size_t k = 0; k < w->point->n_args; k++)
+			if (strcmp(w->point->args[k].name, w->event->args[a]) == 0)
+				in->args[a] = w->point->args[k].expr;
+	}
+}
+
+/* One instance per point of the group: several sites can share a point. */
+static size_t make_instances(const struct wanted_list *list, int layout, struct level_instance *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->count; i++) {
+		bool known = list->at[i].point->layout != layout;
+
+		for (size_t k = 0; k < n && !known; k++)
+			known = out[k].point == list->at[i].point->id;
+		if (!known)
+			fill_instance(&out[n++], &list->at[i]);
+	}
+	return n;
+}
+
+struct link_job {
+	struct session *s;
+	struct session_level *sl;
+	pid_t pid;
+	struct bpf_module *module;
+	const struct wanted_list *list;
+	bool *done; /* per element of the list */
+};
+
+static const char *site_path(const struct plan_file *f, char *buf, size_t n)
+{
+	if (f->fd < 0)
+		return f->open_path;
+	snprintf(buf, n, "/proc/self/fd/%d", f->fd);
+	return buf;
+}
+
+static bool same_link(const struct wanted *a, const struct wanted *b)
+{
+	return a->point == b->point && a->at->file == b->at->file &&
+	       a->at->is_return == b->at->is_return;
+}
+
+static void remember(struct link_job *j, const struct wanted *w)
+{
+	struct session_level *sl = j->sl;
+
+	*VEC_PUSH(sl->probes, sl->n_probes, sl->cap_probes) =
+		(struct session_probe){j->pid, w->site, w->event->is_barrier};
+}
+
+/* Attaches element `first` and all that can share its link. */
+static int link_one(struct link_job *j, size_t first, struct diag *d)
+{
+	const struct wanted *w = &j->list->at[first];
+	struct uprobe_site *sites = xcalloc(j->list->count, sizeof(*sites));
+	char path[64];
+	struct uprobe_opts o = {.sites = sites,
+				.is_return = w->at->is_return,
+				.pid = links_pid_filter() ? 0 : j->pid};
+	struct level_instance in;
+	int err;
+
+	fill_instance(&in, w);
+	o.path = site_path(plan_file(j->s->plan, w->at->file), path, sizeof(path));
+	for (size_t i = first; i < j->list->count; i++)
+		if (!j->done[i] && same_link(w, &j->list->at[i])) {
+			j->done[i] = true;
+			sites[o.n_sites++].offset = j->list->at[i].at->offset;
+			remember(j, &j->list->at[i]);
+		}
+	err = links_uprobes(w->event->is_barrier ? j->sl->barrier_links : j->sl->links,
+			    bpf_module_prog_fd(j->module, in.name), &o, NULL, d);
+	free(sites);
+	return err;
+}
+
+static int attach_group(struct session *s, const struct level *l, pid_t pid,
+			const struct wanted_list *list, int layout, struct diag *d)
+{
+	struct level_instance *instances = xcalloc(list->count, sizeof(*instances));
+	size_t n = make_instances(list, layout, instances);
+	struct link_job j = {.s = s,
+			     .sl = &s->level[l->id],
+			     .pid = pid,
+			     .list = list,
+			     .done = xcalloc(list->count, sizeof(bool))};
+	int err = 0;
+
+	j.module = session_module(s, l->id, instances, n, l->needs_layout ? layout : -1, d);
+	if (!j.module)
+		err = -EINVAL;
+	for (size_t i = 0; i < list->count; i++)
+		if (list->at[i].point->layout != layout)
+			j.done[i] = true;
+	for (size_t i = 0; !err && i < list->count; i++)
+		if (!j.done[i])
+			err = link_one(&j, i, d);
+	free(j.done);
+	free(instances);
+	return err;
+}
+
+/* The groups are the distinct layouts of the list's points. */
+static int attach_list(struct session *s, const struct level *l, pid_t pid,
+		       const struct wanted_list *list, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < list->count; i++) {
+		int layout = list->at[i].point->layout;
+		bool first = true;
+
+		for (size_t k = 0; k < i && first; k++)
+			first = list->at[k].point->layout != layout;
+		if (first)
+			err = attach_group(s, l, pid, list, layout, d);
+	}
+	return err;
+}
+
+static int attach_process(struct session *s, const struct level *l, pid_t pid, struct diag *d)
+{
+	struct mapping_list maps = {0};
+	struct wanted_list list = {0};
+	int err = mapping_list_read(pid, &maps, d);
+
+	if (!err) {
+		collect(s, l, pid, &maps, &list);
+		err = attach_list(s, l, pid, &list, d);
+	}
+	free(list.at);
+	mapping_list_free(&maps);
+	return err;
+}
+
+static int attach_tracepoints(struct session *s, const struct level *l, struct diag *d)
+{
+	struct session_level *sl = &s->level[l->id];
+	bool typed = feature_ok(s->features, FEATURE_TP_BTF);
+	struct bpf_module *m;
+	int err = 0;
+
+	if (!l->programs || links_count(sl->links) || l->needs_layout)
+		return 0;
+	m = session_module(s, l->id, NULL, 0, -1, d);
+	if (!m)
+		return -EINVAL;
+	for (const struct level_program *p = l->programs; !err && p->name; p++) {
+		int fd = bpf_module_prog_fd(m, p->name);
+
+		err = typed ? links_tracing(sl->links, fd, d)
+			    : links_raw_tracepoint(sl->links, fd, p->tracepoint, d);
+	}
+	return err;
+}
+
+static int attach_level(struct session *s, enum rec_level id, struct diag *d)
+{
+	const struct level *l = level_get(id);
+	int err = attach_tracepoints(s, l, d);
+
+	for (size_t i = 0; !err && i < s->n_processes; i++)
+		if (s->processes[i].alive)
+			err = attach_process(s, l, s->processes[i].process.pid, d);
+	return err;
+}
+
+int session_attach_missing(struct session *s, struct diag *d)
+{
+	for (int id = 0; id < LEVEL_COUNT; id++) {
+		int err = s->level[id].on && level_get(id) ? attach_level(s, id, d) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Batches of an earlier stretch must not be continued: what lies between is not known. */
+static void settle_operators(struct session *s)
+{
+	if (s->flush_pending && links_flush(200) == 0) {
+		session_collect_threads(s, false);
+		s->flush_pending = false;
+	}
+	session_forget_tensors(s);
+}
+
+int session_enable(struct session *s, enum rec_level id, struct diag *d)
+{
+	struct session_level *sl = &s->level[id];
+	int err;
+
+	if (!level_get(id))
+		return diag_fail(d, -EINVAL, "%s is no level that is switched by itself",
+				 level_name(id));
+	if (sl->on)
+		return 0;
+	if (id == LEVEL_OPERATOR)
+		settle_operators(s);
+	sl->on = true;
+	sl->links = links_new();
+	sl->barrier_links = links_new();
+	sl->enabled_ns = session_now_ns();
+	session_cost_mark(s, id);
+	err = attach_level(s, id, d);
+	if (err) {
+		session_level_off(s, sl);
+		return err;
+	}
+	session_note_level(s, id, true);
+	return 0;
+}
+
+void session_level_off(struct session *s, struct session_level *sl)
+{
+	if (!sl->on)
+		return;
+	links_free(sl->links);
+	links_free(sl->barrier_links);
+	sl->links = sl->barrier_links = NULL;
+	free(sl->probes);
+	sl->probes = NULL;
+	sl->n_probes = sl->cap_probes = 0;
+	sl->on = false;
+	if (sl == &s->level[LEVEL_OPERATOR])
+		s->flush_pending = true;
+}
+
+int session_disable(struct session *s, enum rec_level id, struct diag *d)
+{
+	if (!level_get(id))
+		return diag_fail(d, -EINVAL, "%s is no level that is switched by itself",
+				 level_name(id));
+	if (!s->level[id].on)
+		return 0;
+	session_level_off(s, &s->level[id]);
+	session_note_level(s, id, false);
+	return 0;
+}
+
+bool session_level_on(const struct session *s, enum rec_level id)
+{
+	return s->level[id].on;
+}
+
+const char *session_level_reason(struct session *s, enum rec_level id)
+{
+	const struct session_level *sl = &s->level[id];
+
+	if (!sl->on || sl->n_probes || id == LEVEL_SCHEDULER)
+		return "";
+	return plan_level_reason(s->plan, id);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The maps that the levels share, and the collection of what threads hold in them. */
+#include "session/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "bpf/kmap.h"
+
+enum {
+	GRAPHS_MAX = 1024,
+	TENSORS_MAX = 65536,
+	MOE_MAX = 4096,
+	TARGETS_MAX = 1024,
+	SUMMARIES_MAX = 65536,
+	JUMPS_MAX = 64,
+	TARGET_WORDS = 64,
+};
+
+static const struct kmap_spec specs[MAP_COUNT] = {
+	[MAP_LEVEL] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct level_count), LEVEL_COUNT, 0,
+		       "lp_level"},
+	[MAP_FREE_SLOT] = {BPF_MAP_TYPE_QUEUE, 0, 4, THREAD_SLOTS, 0, "lp_free_slot"},
+	[MAP_THREAD] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct thread_state), THREAD_SLOTS,
+			BPF_F_MMAPABLE, "lp_thread"},
+	[MAP_GRAPH] = {BPF_MAP_TYPE_LRU_HASH, sizeof(struct graph_key), sizeof(struct graph_info),
+		       GRAPHS_MAX, 0, "lp_graph"},
+	[MAP_SEEN] = {BPF_MAP_TYPE_LRU_HASH, sizeof(struct tensor_key), 8, TENSORS_MAX, 0,
+		      "lp_seen"},
+	[MAP_JUMP] = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, JUMPS_MAX, 0, "lp_jump"},
+	[MAP_CONTROL] = {BPF_MAP_TYPE_ARRAY, 4, 8, CONTROL_COUNT, 0, "lp_control"},
+	[MAP_MOE] = {BPF_MAP_TYPE_LRU_HASH, sizeof(struct tensor_key), sizeof(struct moe_ids),
+		     MOE_MAX, 0, "lp_moe"},
+	[MAP_TARGET] = {BPF_MAP_TYPE_HASH, 4, 4, TARGETS_MAX, 0, "lp_target"},
+	[MAP_TARGET_BITS] = {BPF_MAP_TYPE_ARRAY, 4, 8, TARGET_WORDS, 0, "lp_target_bits"},
+	[MAP_SUMMARY] = {BPF_MAP_TYPE_HASH, sizeof(struct summary_key), sizeof(struct op_summary),
+			 SUMMARIES_MAX, BPF_F_NO_PREALLOC, "lp_summary"},
+};
+
+/* Task storage holds a slot number per thread where uprobe programs may use it; a hash elsewhere.
+ */
+static int make_slot_map(struct session *s, struct diag *d)
+{
+	struct kmap_spec spec = {BPF_MAP_TYPE_HASH, 4, 4, 4 * THREAD_SLOTS, 0, "lp_slot"};
+
+	if (feature_ok(s->features, FEATURE_TASK_STORAGE))
+		spec = (struct kmap_spec){BPF_MAP_TYPE_TASK_STORAGE, 4, 4, 0, 0, "lp_slot"};
+	return kmap_create(&spec, d);
+}
+
+static int fill_free_slots(struct session *s, struct diag *d)
+{
+	for (uint32_t i = 0; i < THREAD_SLOTS; i++) {
+		int err = kmap_update(s->map[MAP_FREE_SLOT], NULL, &i, 0);
+
+		if (err)
+			return diag_fail(d, err, "cannot fill a BPF queue: %s", strerror(-err));
+	}
+	return 0;
+}
+
+static int map_threads(struct session *s, struct diag *d)
+{
+	size_t bytes = THREAD_SLOTS * sizeof(struct thread_state);
+
+	s->threads = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, s->map[MAP_THREAD], 0);
+	if (s->threads != MAP_FAILED)
+		return 0;
+	s->threads = NULL;
+	return diag_fail(d, -errno, "cannot map a BPF array: %s (kernels before 5.5 lack this)",
+			 strerror(errno));
+}
+
+int session_maps_make(struct session *s, struct diag *d)
+{
+	for (int i = 0; i < MAP_COUNT; i++) {
+		if (!specs[i].name)
+			continue;
+		s->map[i] = kmap_create(&specs[i], d);
+		if (s->map[i] < 0)
+			return s->map[i];
+	}
+	s->map[MAP_THREAD_SLOT] = make_slot_map(s, d);
+	if (s->map[MAP_THREAD_SLOT] < 0)
+		return s->map[MAP_THREAD_SLOT];
+	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
+	if (fill_free_slots(s, d))
+		return -EIO;
+	return map_threads(s, d);
+}
+
+void session_maps_free(struct session *s)
+{
+	if (s->threads)
+		munmap(s->threads, THREAD_SLOTS * sizeof(struct thread_state));
+	for (int i = 0; i < MAP_COUNT; i++)
+		if (s->map[i] >= 0)
+			close(s->map[i]);
+}
+
+/* The bit test in front of the hash spares everybody else's switches a look-up. */
+static int update_target_bits(struct session *s)
+{
+	uint64_t words[TARGET_WORDS] = {0};
+
+	for (size_t i = 0; i < s->n_processes; i++) {
+		uint32_t pid = (uint32_t)s->processes[i].process.pid;
+
+		if (s->processes[i].alive)
+			words[(pid >> 6) % TARGET_WORDS] |= 1ULL << (pid & 63);
+	}
+	for (uint32_t i = 0; i < TARGET_WORDS; i++) {
+		int err = kmap_update(s->map[MAP_TARGET_BITS], &i, &words[i], 0);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+int session_map_target(struct session *s, pid_t pid, bool add)
+{
+	uint32_t key = (uint32_t)pid, one = 1;
+	int err = add ? kmap_update(s->map[MAP_TARGET], &key, &one, 0)
+		      : kmap_delete(s->map[MAP_TARGET], &key);
+
+	return err && add ? err : update_target_bits(s);
+}
+
+void session_forget_tensors(struct session *s)
+{
+	uint32_t walks = CONTROL_WALKS, moe = CONTROL_MOE;
+	uint64_t zero = 0;
+
+	kmap_clear(s->map[MAP_GRAPH]);
+	kmap_clear(s->map[MAP_SEEN]);
+	kmap_clear(s->map[MAP_MOE]);
+	kmap_update(s->map[MAP_CONTROL], &walks, &zero, 0);
+	kmap_update(s->map[MAP_CONTROL], &moe, &zero, 0);
+}
+
+static size_t slot_bytes(size_t n_counters)
+{
+	return sizeof(struct op_slot) + (n_counters ? (n_counters + 2) * 8 : 0);
+}
+
+/* The operator that was running when the programs were taken off: it ends with its graph. */
+static size_t add_pending(const struct thread_state *t, size_t n_counters, uint8_t *at)
+{
+	struct op_slot slot = {
+		.tensor = t->op.tensor,
+		.begin_ns = t->op.begin_ns,
+		.end_ns = t->op.barrier_ns ? t->op.barrier_ns : t->op.begin_ns,
+		.next_ns = session_now_ns(),
+		.cpu = t->op.cpu,
+		.ith = t->op.ith,
+		.flags = (uint16_t)(t->op.flags | OP_CUT | (t->op.barrier_ns ? OP_HAS_BARRIER : 0)),
+		.end_cpu = t->op.barrier_cpu,
+	};
+
+	if (!t->op.tensor)
+		return 0;
+	memset(at, 0, slot_bytes(n_counters));
+	memcpy(at, &slot, sizeof(slot));
+	return 1;
+}
+
+static void send_batch(struct session *s, struct thread_state *t)
+{
+	uint8_t rec[sizeof(struct rec_ops) + BATCH_BYTES + 256];
+	size_t stride = slot_bytes(s->n_counters), n = t->n_ops, len;
+	struct rec_ops head = {
+		.head = {.kind = REC_OPS,
+			 .level = LEVEL_OPERATOR,
+			 .tid = t->tid,
+			 .pid = t->pid,
+			 .ts_ns = session_now_ns()},
+		.n_counters = (uint16_t)s->n_counters,
+		.first = t->first,
+	};
+
+	if (n * stride > BATCH_BYTES)
+		return;
+	memcpy(rec + sizeof(head), t->batch, n * stride);
+	n += add_pending(t, s->n_counters, rec + sizeof(head) + n * stride);
+	t->op.tensor = 0;
+	t->first += (uint32_t)n;
+	t->n_ops = 0;
+	len = sizeof(head) + n * stride;
+	head.head.size = (uint16_t)len;
+	head.n = (uint16_t)n;
+	memcpy(rec, &head, sizeof(head));
+	if (n && s->spool)
+		spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len);
+}
+
+/* A slot whose thread is gone serves the next new thread. */
+static void release_slot(struct session *s, uint32_t i)
+{
+	uint32_t tid = s->threads[i].tid;
+
+	if (!feature_ok(s->features, FEATURE_TASK_STORAGE))
+		kmap_delete(s->map[MAP_THREAD_SLOT], &tid);
+	memset(&s->threads[i], 0, sizeof(s->threads[i]));
+	kmap_update(s->map[MAP_FREE_SLOT], NULL, &i, 0);
+}
+
+static bool thread_alive(const struct thread_state *t)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u", t->pid, t->tid);
+	return access(path, F_OK) == 0;
+}
+
+void session_collect_threads(struct session *s, bool only_dead)
+{
+	for (uint32_t i = 0; i < THREAD_SLOTS; i++) {
+		struct thread_state *t = &s->threads[i];
+		bool dead;
+
+		if (!t->tid)
+			continue;
+		dead = !thread_alive(t);
+		if (dead || !only_dead)
+			send_batch(s, t);
+		if (!only_dead)
+			t->depth = 0;
+		if (dead) {
+			s->dead_op_hits += t->op_hits;
+			s->dead_barrier_hits += t->barrier_hits;
+			release_slot(s, i);
+		}
+	}
+}

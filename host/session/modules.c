@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Modules by their text: processes that run the same engine share one. */
+#include "session/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/compile.h"
+#include "bpf/kmap.h"
+
+static void fill_input(struct session *s, int layout, struct level_input *in)
+{
+	*in = (struct level_input){
+		.transport = s->transport,
+		.layout = layout < 0 ? NULL : plan_layout(s->plan, (size_t)layout)->layout,
+		.layout_id = layout < 0 ? 0 : (unsigned)layout,
+		.task = s->have_task ? &s->task : NULL,
+		.counters = s->counters,
+		.n_counters = (unsigned)s->n_counters,
+		.task_storage = feature_ok(s->features, FEATURE_TASK_STORAGE),
+		.filter_tgid = links_pid_filter(),
+		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),
+		.summary = s->opts.summary,
+	};
+}
+
+/* Kinds of the level's fixed programs; those of points are uprobes, which is the default. */
+static size_t fixed_kinds(struct session *s, const struct level *l, struct bpf_program_kind *out,
+			  size_t max)
+{
+	bool typed = feature_ok(s->features, FEATURE_TP_BTF);
+	size_t n = 0;
+
+	for (const struct level_program *p = l->programs; p && p->name && n < max; p++)
+		if (p->tracepoint)
+			out[n++] = (struct bpf_program_kind){
+				p->name, typed ? BPF_KIND_TP_BTF : BPF_KIND_RAW_TRACEPOINT,
+				p->tracepoint};
+	return n;
+}
+
+static int set_jumps(struct session *s, const struct level *l, unsigned layout_id,
+		     const struct bpf_module *m, struct diag *d)
+{
+	for (const struct level_program *p = l->programs; p && p->name; p++) {
+		uint32_t key = JUMP_COUNT * layout_id + (uint32_t)p->jump;
+		int fd = bpf_module_prog_fd(m, p->name), err;
+
+		if (p->jump < 0)
+			continue;
+		err = fd < 0 ? fd : kmap_update(s->map[MAP_JUMP], &key, &fd, 0);
+		if (err)
+			return diag_fail(d, err, "cannot enter %s into the jump table: %s", p->name,
+					 strerror(-err));
+	}
+	return 0;
+}
+
+static struct bpf_module *load(struct session *s, const struct level *l, const char *text,
+			       struct diag *d)
+{
+	struct bpf_compile_opts o = {
+		.text = text, .name = level_name(l->id), .cache_dir = s->opts.cache_dir};
+	struct bpf_program_kind kinds[8];
+	struct bpf_extern externs[MAP_COUNT];
+	struct bpf_load_opts lo = {.externs = externs, .kinds = kinds};
+	struct bpf_code *code = bpf_compile(&o, d);
+	struct bpf_module *m;
+
+	if (!code)
+		return NULL;
+	lo.n_kinds = fixed_kinds(s, l, kinds, ARRAY_LEN(kinds));
+	for (uint32_t i = 0; i < MAP_COUNT; i++)
+		if (s->map[i] >= 0)
+			externs[lo.n_externs++] = (struct bpf_extern){i, s->map[i]};
+	m = bpf_module_load(code, &lo, d);
+	bpf_code_free(code);
+	return m;
+}
+
+struct bpf_module *session_module(struct session *s, enum rec_level level,
+				  const struct level_instance *instances, size_t n, int layout,
+				  struct diag *d)
+{
+	const struct level *l = level_get(level);
+	struct session_module *entry;
+	struct level_input in;
+	struct buf text = {0};
+	struct bpf_module *m;
+
+	fill_input(s, layout, &in);
+	if (level_text(l, &in, instances, n, &text, d)) {
+		buf_free(&text);
+		return NULL;
+	}
+	for (size_t i = 0; i < s->n_modules; i++)
+		if (strcmp(s->modules[i].text, buf_str(&text)) == 0) {
+			buf_free(&text);
+			return s->modules[i].bpf;
+		}
+	m = load(s, l, buf_str(&text), d);
+	if (m && set_jumps(s, l, in.layout_id, m, d)) {
+		bpf_module_free(m);
+		m = NULL;
+	}
+	if (!m) {
+		buf_free(&text);
+		return NULL;
+	}
+	entry = VEC_PUSH(s->modules, s->n_modules, s->cap_modules);
+	*entry = (struct session_module){level, buf_take(&text), m};
+	return m;
+}

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The spool of a recording: draining into it, and the notes that explain the records. */
+#include "session/internal.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bpf/kmap.h"
+#include "session/machine.h"
+
+uint64_t session_now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static cJSON *new_note(const char *kind)
+{
+	cJSON *n = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(n, "k", kind);
+	return n;
+}
+
+/* Times exceed what a JSON number keeps exactly only after 104 days of uptime; they are written as
+ * integers all the same. */
+static void add_u64(cJSON *n, const char *key, uint64_t v)
+{
+	char digits[24];
+
+	snprintf(digits, sizeof(digits), "%llu", (unsigned long long)v);
+	cJSON_AddRawToObject(n, key, digits);
+}
+
+static void note_point(struct session *s, const struct plan_point *p)
+{
+	cJSON *n = new_note("point");
+
+	cJSON_AddNumberToObject(n, "id", p->id);
+	cJSON_AddStringToObject(n, "level", level_name(p->level));
+	cJSON_AddStringToObject(n, "event", p->event);
+	cJSON_AddStringToObject(n, "symbol", p->symbol);
+	cJSON_AddStringToObject(n, "backend", p->backend);
+	cJSON_AddStringToObject(n, "kind", p->kind);
+	spool_note(s->spool, n);
+}
+
+static void note_layout(struct session *s, size_t i)
+{
+	cJSON *n = layout_to_json(plan_layout(s->plan, i)->layout);
+
+	if (!cJSON_HasObjectItem(n, "k"))
+		cJSON_AddStringToObject(n, "k", "layout");
+	cJSON_DeleteItemFromObject(n, "id");
+	cJSON_AddNumberToObject(n, "id", (double)i);
+	spool_note(s->spool, n);
+}
+
+static void note_engines(struct session *s)
+{
+	struct plan_mark m = plan_mark(s->plan);
+	cJSON *n;
+
+	for (size_t i = 0; i < m.copies; i++) {
+		const struct plan_copy *c = plan_copy(s->plan, i);
+
+		if (c->engine->is_library)
+			continue;
+		n = new_note("run");
+		cJSON_AddStringToObject(n, "engine", c->engine->name);
+		cJSON_AddStringToObject(n, "engine_version", c->version);
+		cJSON_AddStringToObject(n, "engine_file", plan_file(s->plan, c->file)->shown);
+		cJSON_AddStringToObject(n, "engine_build_id",
+					plan_file(s->plan, c->file)->build_id);
+		spool_note(s->spool, n);
+	}
+}
+
+void session_note_plan(struct session *s)
+{
+	struct plan_mark m = plan_mark(s->plan);
+
+	if (!s->spool || (m.points == s->noted_points && m.layouts == s->noted_layouts))
+		return;
+	for (; s->noted_layouts < m.layouts; s->noted_layouts++)
+		note_layout(s, s->noted_layouts);
+	for (; s->noted_points < m.points; s->noted_points++)
+		note_point(s, plan_point(s->plan, s->noted_points));
+	note_engines(s);
+}
+
+void session_note_level(struct session *s, enum rec_level level, bool on)
+{
+	cJSON *n;
+
+	if (!s->spool)
+		return;
+	n = new_note("level");
+	cJSON_AddStringToObject(n, "level", level_name(level));
+	cJSON_AddBoolToObject(n, "on", on);
+	add_u64(n, "at", session_now_ns());
+	spool_note(s->spool, n);
+}
+
+void session_note_text(struct session *s, const char *kind, const char *text)
+{
+	cJSON *n;
+
+	if (!s->spool)
+		return;
+	n = new_note("note");
+	cJSON_AddStringToObject(n, "kind", kind);
+	cJSON_AddStringToObject(n, "text", text);
+	add_u64(n, "at", session_now_ns());
+	spool_note(s->spool, n);
+}
+
+static void note_thread(struct session *s, pid_t pid, const struct process_thread *t)
+{
+	cJSON *n = new_note("thread");
+
+	cJSON_AddNumberToObject(n, "tid", t->tid);
+	cJSON_AddNumberToObject(n, "pid", pid);
+	cJSON_AddStringToObject(n, "name", t->comm);
+	add_u64(n, "at", session_now_ns());
+	cJSON_AddStringToObject(n, "state", (char[]){t->state, '\0'});
+	cJSON_AddNumberToObject(n, "cpu", t->cpu);
+	add_u64(n, "run_ns", t->run_ns);
+	add_u64(n, "wait_ns", t->wait_ns);
+	add_u64(n, "slices", t->slices);
+	spool_note(s->spool, n);
+}
+
+/* True when the thread is new or has changed its name since it was noted. */
+static bool thread_is_news(struct session *s, pid_t pid, const struct process_thread *t)
+{
+	struct session_thread *seen;
+
+	for (size_t i = 0; i < s->n_seen; i++) {
+		seen = &s->seen_threads[i];
+		if (seen->tid != t->tid || seen->pid != pid)
+			continue;
+		if (memcmp(seen->comm, t->comm, sizeof(t->comm)) == 0)
+			return false;
+		memcpy(seen->comm, t->comm, sizeof(t->comm));
+		return true;
+	}
+	seen = VEC_PUSH(s->seen_threads, s->n_seen, s->cap_seen);
+	*seen = (struct session_thread){.tid = t->tid, .pid = pid};
+	memcpy(seen->comm, t->comm, sizeof(t->comm));
+	return true;
+}
+
+static void note_process_threads(struct session *s, pid_t pid, bool all)
+{
+	struct process_thread t;
+	pid_t *tids = NULL;
+	size_t n = 0;
+
+	if (process_threads(pid, &tids, &n))
+		return;
+	for (size_t i = 0; i < n; i++)
+		if (process_thread(pid, tids[i], &t) == 0 && (thread_is_news(s, pid, &t) || all))
+			note_thread(s, pid, &t);
+	free(tids);
+}
+
+void session_note_threads(struct session *s, bool all)
+{
+	if (!s->spool)
+		return;
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive)
+			note_process_threads(s, s->processes[i].process.pid, all);
+}
+
+static void note_loss(struct session *s, const char *level, const char *buffer, uint64_t lost)
+{
+	cJSON *n = new_note("loss");
+
+	cJSON_AddStringToObject(n, "level", level);
+	cJSON_AddStringToObject(n, "buffer", buffer);
+	add_u64(n, "lost", lost);
+	spool_note(s->spool, n);
+}
+
+/* Losses by level; those of a level are counted where its program could not send. */
+void session_note_sums(struct session *s)
+{
+	const char *buffer = transport_kind(s->transport) == TRANSPORT_RING ? "ring" : "perf";
+
+	if (!s->spool)
+		return;
+	for (int i = 0; i < LEVEL_COUNT; i++) {
+		struct level_count c;
+
+		session_level_count(s, i, &c);
+		if (c.lost || s->level[i].on)
+			note_loss(s, level_name(i), buffer, c.lost - s->lost_before[i]);
+	}
+	session_note_costs(s);
+}
+
+static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
+		    size_t len)
+{
+	struct session *s = ctx;
+
+	return s->spool ? spool_write(s->spool, kind, (uint16_t)cpu, data, len) : 0;
+}
+
+int session_drain(struct session *s, struct diag *d)
+{
+	int err = transport_drain(s->transport, to_spool, s);
+
+	if (err && s->spool && spool_failed(s->spool))
+		return diag_fail(d, err, "cannot write %s: %s; what was recorded so far is kept",
+				 spool_path(s->spool), strerror(-err));
+	return 0;
+}
+
+static void note_run(struct session *s)
+{
+	cJSON *n = new_note("run");
+	char *command = s->n_processes ? process_command(s->processes[0].process.pid) : NULL;
+	char *exe = s->n_processes ? process_exe(s->processes[0].process.pid) : NULL;
+
+	cJSON_AddStringToObject(n, "tool_version", LLMPROBE_VERSION);
+	machine_describe(n);
+	if (s->n_processes)
+		cJSON_AddNumberToObject(n, "pid", s->processes[0].process.pid);
+	if (command)
+		cJSON_AddStringToObject(n, "command", command);
+	if (exe)
+		cJSON_AddStringToObject(n, "exe", exe);
+	if (s->opts.config_text)
+		cJSON_AddStringToObject(n, "config", s->opts.config_text);
+	cJSON_AddStringToObject(n, "barrier",
+				!s->opts.barrier_every	     ? "never"
+				: s->opts.barrier_every == 1 ? "always"
+							     : "sampled");
+	free(command);
+	free(exe);
+	spool_note(s->spool, n);
+}
+
+static void note_counters(struct session *s)
+{
+	cJSON *n, *names;
+
+	if (!s->opts.n_counters)
+		return;
+	n = new_note("counters");
+	names = cJSON_AddArrayToObject(n, "names");
+	for (size_t i = 0; i < s->opts.n_counters; i++)
+		cJSON_AddItemToArray(names, cJSON_CreateString(s->opts.counters[i]));
+	spool_note(s->spool, n);
+}
+
+static void mark_losses(struct session *s)
+{
+	for (int i = 0; i < LEVEL_COUNT; i++) {
+		struct level_count c;
+
+		session_level_count(s, i, &c);
+		s->lost_before[i] = c.lost;
+	}
+}
+
+int session_start(struct session *s, const char *path, bool force, struct diag *d)
+{
+	if (s->spool)
+		return diag_fail(d, -EBUSY, "already recording to %s; `stop` ends it",
+				 spool_path(s->spool));
+	session_drain(s, d);
+	s->spool = spool_create(path, force, d);
+	if (!s->spool)
+		return -EIO;
+	s->noted_points = s->noted_layouts = 0;
+	s->n_seen = 0;
+	mark_losses(s);
+	/* The tensors of graphs known so far are in no spool: have them sent anew. */
+	session_forget_tensors(s);
+	note_run(s);
+	note_counters(s);
+	session_note_plan(s);
+	session_note_threads(s, true);
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		if (s->level[i].on)
+			session_note_level(s, i, true);
+	return 0;
+}
+
+int session_sync(struct session *s, struct diag *d)
+{
+	int err = session_drain(s, d);
+
+	session_note_threads(s, true);
+	session_note_sums(s);
+	return err;
+}
+
+/* The command line is only known once the command runs. */
+static void note_command(struct session *s)
+{
+	cJSON *n;
+
+	if (!s->command)
+		return;
+	n = new_note("run");
+	cJSON_AddStringToObject(n, "command", s->command);
+	if (s->exe)
+		cJSON_AddStringToObject(n, "exe", s->exe);
+	spool_note(s->spool, n);
+}
+
+int session_stop(struct session *s, struct diag *d)
+{
+	cJSON *n;
+	int err;
+
+	if (!s->spool)
+		return diag_fail(d, -EINVAL, "nothing is being recorded");
+	err = session_sync(s, d);
+	session_collect_threads(s, false);
+	note_command(s);
+	n = new_note("end");
+	add_u64(n, "at", session_now_ns());
+	cJSON_AddBoolToObject(n, "complete", true);
+	spool_note(s->spool, n);
+	if (!err && spool_failed(s->spool))
+		err = diag_fail(d, -EIO, "%s could not be written to its end",
+				spool_path(s->spool));
+	spool_close(s->spool);
+	s->spool = NULL;
+	return err;
+}
+
+bool session_recording(const struct session *s)
+{
+	return s->spool != NULL;
+}
+
+const char *session_spool_path(const struct session *s)
+{
+	return s->spool ? spool_path(s->spool) : "";
+}

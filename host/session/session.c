@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "session/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum { SLOW_WORK_NS = 250000000, EXIT_WAIT_MS = 100, EPOLL_EVENTS = 8 };
+
+static int check_rights(struct session *s, struct diag *d)
+{
+	const struct feature_result *r = feature_get(s->features, FEATURE_BPF);
+	const char *missing = feature_caps_missing(s->features);
+
+	if (r->ok)
+		return 0;
+	return diag_fail(d, -EPERM, "BPF programs cannot be loaded: %s%s%s%s%s", r->reason,
+			 *missing ? "; missing " : "", missing, *r->fix ? "; " : "", r->fix);
+}
+
+static int add_poll(struct session *s, int fd, struct diag *d)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0)
+		return 0;
+	return diag_fail(d, -errno, "cannot poll: %s", strerror(errno));
+}
+
+static int make_poll(struct session *s, struct diag *d)
+{
+	uint64_t ns = s->opts.drain_ns;
+	struct itimerspec every = {
+		.it_interval = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}};
+
+	every.it_value = every.it_interval;
+	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (s->epoll_fd < 0 || s->timer_fd < 0 || timerfd_settime(s->timer_fd, 0, &every, NULL) < 0)
+		return diag_fail(d, -errno, "cannot make the drain timer: %s", strerror(errno));
+	return add_poll(s, s->timer_fd, d) ? -EIO : add_poll(s, transport_fd(s->transport), d);
+}
+
+static int session_make(struct session *s, struct diag *d)
+{
+	struct plan_opts po = {.engine = s->opts.engine};
+	int err = check_rights(s, d);
+
+	if (err)
+		return err;
+	s->transport = transport_new(s->opts.transport, s->opts.buffer_bytes, d);
+	if (!s->transport)
+		return -EINVAL;
+	err = session_maps_make(s, d);
+	if (err)
+		return err;
+	s->engines = engine_set_load(NULL, d);
+	if (!s->engines)
+		return -EINVAL;
+	po.engines = s->engines;
+	s->plan = plan_new(&po);
+	s->have_task = btf_task_offsets(s->opts.cache_dir, &s->task, d) == 0;
+	return make_poll(s, d);
+}
+
+struct session *session_new(const struct session_opts *o, struct diag *d)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	s->opts = *o;
+	s->features = features_new();
+	s->epoll_fd = s->timer_fd = -1;
+	s->exit_status = -1;
+	for (int i = 0; i < MAP_COUNT; i++)
+		s->map[i] = -1;
+	if (session_make(s, d)) {
+		session_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+static void free_modules(struct session *s)
+{
+	for (size_t i = 0; i < s->n_modules; i++) {
+		free(s->modules[i].text);
+		bpf_module_free(s->modules[i].bpf);
+	}
+	free(s->modules);
+}
+
+void session_free(struct session *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		session_level_off(s, &s->level[i]);
+	watch_free(s->watch);
+	spawn_free(s->spawn);
+	if (s->spool)
+		spool_close(s->spool);
+	free_modules(s);
+	session_maps_free(s);
+	transport_free(s->transport);
+	plan_free(s->plan);
+	engine_set_free(s->engines);
+	features_free(s->features);
+	if (s->epoll_fd >= 0)
+		close(s->epoll_fd);
+	if (s->timer_fd >= 0)
+		close(s->timer_fd);
+	free(s->processes);
+	free(s->seen_threads);
+	free(s->counters);
+	free(s->command);
+	free(s->exe);
+	free(s);
+}
+
+int session_fd(const struct session *s)
+{
+	return s->epoll_fd;
+}
+
+/* Work that need not happen at every drain. */
+static void slow_work(struct session *s, struct diag *d)
+{
+	uint64_t now = session_now_ns();
+
+	if (now - s->last_slow_ns < SLOW_WORK_NS)
+		return;
+	s->last_slow_ns = now;
+	session_reap(s, d);
+	session_note_threads(s, false);
+	session_collect_threads(s, true);
+	if (s->flush_pending && links_flush(0) == 0) {
+		session_collect_threads(s, false);
+		s->flush_pending = false;
+	}
+	session_note_sums(s);
+}
+
+static int timer_ready(struct session *s, struct diag *d)
+{
+	uint64_t ticks;
+	int err;
+
+	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
+		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
+	err = session_drain(s, d);
+	slow_work(s, d);
+	return err;
+}
+
+static void spawn_ready(struct session *s, struct diag *d)
+{
+	int err = spawn_started(s->spawn, d);
+
+	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, spawn_fd(s->spawn), NULL);
+	if (!err) {
+		s->command = process_command(spawn_pid(s->spawn));
+		s->exe = process_exe(spawn_pid(s->spawn));
+	}
+	session_reap(s, d);
+}
+
+int session_dispatch(struct session *s, struct diag *d)
+{
+	struct epoll_event events[EPOLL_EVENTS];
+	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0), err = 0;
+
+	for (int i = 0; i < n && !err; i++) {
+		int fd = events[i].data.fd;
+
+		if (fd == s->timer_fd)
+			err = timer_ready(s, d);
+		else if (fd == transport_fd(s->transport))
+			err = session_drain(s, d);
+		else if (s->watch && fd == watch_fd(s->watch))
+			session_watch_ready(s, d);
+		else if (s->spawn && fd == spawn_fd(s->spawn))
+			spawn_ready(s, d);
+	}
+	return err;
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A running trace: targets, their probe plan, the levels that are on, the transport and, while a
+ * recording runs, the spool. One thread; the owner polls session_fd and calls session_dispatch.
+ *
+ * Levels are independent BPF modules over shared maps, so switching one does not touch another.
+ */
+#ifndef LLMPROBE_SESSION_SESSION_H
+#define LLMPROBE_SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "bpf/transport.h"
+#include "probes/record.h"
+#include "util/diag.h"
+
+struct session_opts {
+	enum transport_kind transport;
+	uint64_t buffer_bytes;
+	uint64_t drain_ns;     /* between two drains */
+	const char *cache_dir; /* compiled programs; NULL: none */
+	const char *engine;    /* name of an engine file; NULL: any */
+	bool summary;	       /* operators are summed up in the kernel */
+	/* Barrier wait is taken during one of so many stretches of decodes; 1: always, 0: never. */
+	unsigned barrier_every;
+	const char *const *counters; /* names, borrowed for the session's life */
+	size_t n_counters;
+	double overhead_cap;	 /* share of the target's time (0.02), 0: no governor */
+	const char *config_text; /* for the run table; NULL: none */
+};
+
+struct session;
+
+/* Checks the rights and makes the shared maps. NULL with an error in `d` that names what is
+ * missing. */
+struct session *session_new(const struct session_opts *o, struct diag *d);
+/* Detaches everything (at most 100 ms) and leaves the targets alone. NULL is fine. */
+void session_free(struct session *s);
+
+/*
+ * Targets. A running process is planned at once; -ENOENT with the reasons when no level has a
+ * point. A command is held before its first instruction until session_launch; children of targets
+ * are targets. -E2BIG: several candidates, listed in `d`.
+ */
+int session_target_pid(struct session *s, pid_t pid, struct diag *d);
+int session_target_exe(struct session *s, const char *path, struct diag *d);
+int session_target_any(struct session *s, struct diag *d);
+int session_target_command(struct session *s, char *const argv[], struct diag *d);
+int session_launch(struct session *s, struct diag *d);
+
+/*
+ * Levels. Enabling one that no target has a point for yet is remembered: it is attached when a
+ * library that has it is mapped. Returns 0 or -errno with an error that gives the reason.
+ */
+int session_enable(struct session *s, enum rec_level level, struct diag *d);
+int session_disable(struct session *s, enum rec_level level, struct diag *d);
+bool session_level_on(const struct session *s, enum rec_level level);
+/* On, but not one probe could be placed so far; the text says why. "" when it has probes. */
+const char *session_level_reason(struct session *s, enum rec_level level);
+
+/* Recording into a spool. One at a time. */
+int session_start(struct session *s, const char *spool_path, bool force, struct diag *d);
+/* Collects what is in flight, writes the closing notes and closes the spool. */
+int session_stop(struct session *s, struct diag *d);
+bool session_recording(const struct session *s);
+const char *session_spool_path(const struct session *s);
+/* Writes everything known so far into the spool, so that it can be read while recording goes on. */
+int session_sync(struct session *s, struct diag *d);
+
+/* One descriptor to poll for reading. */
+int session_fd(const struct session *s);
+/* Handles whatever is due. Problems of a target are warnings; a failed spool is an error. */
+int session_dispatch(struct session *s, struct diag *d);
+/* True when every target has ended. */
+bool session_ended(const struct session *s);
+/* The command's wait status once it ended, -1 before and for other targets. */
+int session_exit_status(const struct session *s);
+
+/* What a level did so far, over the life of the session. */
+struct session_level_stats {
+	bool on;
+	size_t sites;	/* probes attached now */
+	uint64_t hits;	/* program runs */
+	uint64_t lost;	/* events lost in the kernel */
+	double cost_ns; /* estimate: time the hits took from the targets */
+	double share;	/* estimate: of the target's CPU time since it was enabled, 0 to 1 */
+};
+void session_level_stats(struct session *s, enum rec_level level, struct session_level_stats *out);
+/* Sums over all levels. */
+uint64_t session_lost(struct session *s);
+
+/* Texts for people. */
+void session_print_status(struct session *s, FILE *out);
+void session_print_targets(struct session *s, FILE *out);
+void session_print_plan(struct session *s, FILE *out);
+
+#endif

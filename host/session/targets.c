@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which processes are traced: found, started, forked, mapped into, ended. */
+#include "session/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+static struct session_process *find(struct session *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive && s->processes[i].process.pid == pid)
+			return &s->processes[i];
+	return NULL;
+}
+
+static int poll_fd(struct session *s, int fd, struct diag *d)
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+
+	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0)
+		return diag_fail(d, -errno, "cannot poll: %s", strerror(errno));
+	return 0;
+}
+
+int session_add_process(struct session *s, pid_t pid, struct diag *d)
+{
+	struct process p;
+	int err;
+
+	if (find(s, pid))
+		return 0;
+	err = process_find(pid, &p, d);
+	if (err)
+		return err;
+	*VEC_PUSH(s->processes, s->n_processes, s->cap_processes) =
+		(struct session_process){p, true};
+	err = session_map_target(s, pid, true);
+	if (err)
+		return diag_fail(d, err, "cannot enter the target: %s", strerror(-err));
+	session_note_threads(s, false);
+	return 0;
+}
+
+static int watch_targets(struct session *s, bool hold, struct diag *d)
+{
+	pid_t *pids = xcalloc(s->n_processes, sizeof(*pids));
+	struct watch_opts o = {.hold = hold};
+
+	for (size_t i = 0; i < s->n_processes; i++)
+		pids[i] = s->processes[i].process.pid;
+	s->watch = watch_new(pids, s->n_processes, &o, d);
+	free(pids);
+	return s->watch ? poll_fd(s, watch_fd(s->watch), d) : -EIO;
+}
+
+/* The children that a target has already belong to it. */
+static int add_tree(struct session *s, pid_t pid, struct diag *d)
+{
+	pid_t *tree = NULL;
+	size_t n = 0;
+	int err = session_add_process(s, pid, d);
+
+	if (err)
+		return err;
+	if (process_tree(pid, &tree, &n) == 0)
+		for (size_t i = 0; i < n; i++)
+			if (tree[i] != pid)
+				session_add_process(s, tree[i], d);
+	free(tree);
+	return 0;
+}
+
+static int plan_running(struct session *s, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < s->n_processes && err >= 0; i++)
+		err = plan_extend(s->plan, s->processes[i].process.pid, d);
+	if (err < 0)
+		return err;
+	if (!plan_mark(s->plan).points)
+		return diag_fail(d, -ENOENT, "no probe point was found in the target\n%s",
+				 plan_level_reason(s->plan, LEVEL_TOKEN));
+	err = watch_targets(s, false, d);
+	return err ? err : session_attach_missing(s, d);
+}
+
+int session_target_pid(struct session *s, pid_t pid, struct diag *d)
+{
+	int err = add_tree(s, pid, d);
+
+	return err ? err : plan_running(s, d);
+}
+
+static int take_list(struct session *s, struct process_list *list, int err, struct diag *d)
+{
+	for (size_t i = 0; !err && i < list->count; i++)
+		err = add_tree(s, list->at[i].process.pid, d);
+	process_list_free(list);
+	return err ? err : plan_running(s, d);
+}
+
+int session_target_exe(struct session *s, const char *path, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_exe(path, &list, d);
+
+	return take_list(s, &list, err, d);
+}
+
+int session_target_any(struct session *s, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_engine(s->engines, &list, d);
+
+	return take_list(s, &list, err, d);
+}
+
+int session_target_command(struct session *s, char *const argv[], struct diag *d)
+{
+	int err;
+
+	s->spawn = process_spawn(argv, d);
+	if (!s->spawn)
+		return -ENOENT;
+	err = session_add_process(s, spawn_pid(s->spawn), d);
+	return err ? err : watch_targets(s, true, d);
+}
+
+int session_launch(struct session *s, struct diag *d)
+{
+	int err;
+
+	if (!s->spawn || s->launched)
+		return 0;
+	s->launched = true;
+	err = spawn_release(s->spawn);
+	if (err)
+		return diag_fail(d, err, "cannot start the command: %s", strerror(-err));
+	return poll_fd(s, spawn_fd(s->spawn), d);
+}
+
+static void process_gone(struct session *s, pid_t pid)
+{
+	struct session_process *p = find(s, pid);
+
+	if (!p)
+		return;
+	session_note_threads(s, false);
+	p->alive = false;
+	session_map_target(s, pid, false);
+	session_collect_threads(s, true);
+}
+
+/* A new image or library: plan what is new in it before the target goes on. */
+static void process_changed(struct session *s, pid_t pid, struct diag *d)
+{
+	int n = plan_extend(s->plan, pid, d);
+
+	if (n >= 0)
+		session_attach_missing(s, d);
+	session_note_plan(s);
+	session_note_threads(s, false);
+}
+
+struct watch_call {
+	struct session *s;
+	struct diag *d;
+};
+
+static void on_watch(void *ctx, const struct watch_event *e)
+{
+	struct watch_call *c = ctx;
+	struct session *s = c->s;
+
+	if (e->kind == WATCH_EXIT) {
+		process_gone(s, e->pid);
+		return;
+	}
+	session_add_process(s, e->pid, c->d);
+	if (find(s, e->pid))
+		process_changed(s, e->pid, c->d);
+	if (e->held)
+		watch_resume(s->watch, e->pid);
+}
+
+void session_watch_ready(struct session *s, struct diag *d)
+{
+	struct watch_call c = {s, d};
+	int n = watch_drain(s->watch, on_watch, &c);
+
+	if (n < 0 && n != -EAGAIN)
+		diag_add(d, DIAG_WARNING, "lost sight of the target's new libraries: %s",
+			 strerror(-n));
+}
+
+void session_reap(struct session *s, struct diag *d)
+{
+	int status;
+
+	if (s->spawn && s->exit_status < 0 && s->launched) {
+		int r = spawn_wait(s->spawn, false, &status);
+
+		if (r == 1)
+			s->exit_status = status;
+		else if (r < 0)
+			diag_add(d, DIAG_WARNING, "cannot wait for the command: %s", strerror(-r));
+	}
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive && !process_alive(&s->processes[i].process))
+			process_gone(s, s->processes[i].process.pid);
+}
+
+bool session_ended(const struct session *s)
+{
+	if (s->spawn && s->exit_status < 0)
+		return false;
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive)
+			return false;
+	return true;
+}
+
+int session_exit_status(const struct session *s)
+{
+	return s->exit_status;
+}
