@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* llmprobe record: trace until the target ends, ^C, or the duration is over. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/trace.h"
+#include "trace/store.h"
+#include "util/text.h"
+
+struct recording {
+	const struct cmd_context *ctx;
+	struct trace trace;
+	char *run, *spool;
+	uint64_t end_ns; /* CLOCK_MONOTONIC, 0: no limit */
+	int signals;	 /* how often the user asked to stop */
+	bool probed;	 /* some probe was placed at some time */
+};
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Told before the target runs: it would be a pity to find out afterwards. */
+static int check_output(const struct recording *r)
+{
+	if (access(r->run, F_OK) == 0 && !r->ctx->config->force) {
+		diag_fail(r->ctx->diag, -EEXIST,
+			  "%s exists; -o names another file, --force replaces it", r->run);
+		return EXIT_FAILED;
+	}
+	return EXIT_OK;
+}
+
+static int begin(struct recording *r)
+{
+	const struct cmd_context *ctx = r->ctx;
+	int code = check_output(r);
+
+	if (!code)
+		code = trace_open(&r->trace, ctx);
+	if (!code)
+		code = trace_catch_signals(&r->trace, ctx);
+	if (!code && session_start(r->trace.session, r->spool, ctx->config->force, ctx->diag))
+		code = EXIT_FAILED;
+	if (!code)
+		code = trace_enable_levels(&r->trace, ctx);
+	if (!code && session_launch(r->trace.session, ctx->diag))
+		code = EXIT_FAILED;
+	if (ctx->config->duration_ns)
+		r->end_ns = now_ns() + ctx->config->duration_ns;
+	return code;
+}
+
+/* ^C reaches a command of ours too, so it is given the time to end by itself; asked twice, we stop.
+ */
+static bool wants_stop(struct recording *r)
+{
+	if (trace_signal(&r->trace))
+		r->signals++;
+	if (r->end_ns && now_ns() >= r->end_ns)
+		return true;
+	return r->signals >= (r->ctx->config->target.command.count ? 2 : 1);
+}
+
+static int loop(struct recording *r)
+{
+	struct session *s = r->trace.session;
+	struct pollfd fds[2] = {{session_fd(s), POLLIN, 0}, {r->trace.signal_fd, POLLIN, 0}};
+
+	while (!session_ended(s) && !wants_stop(r)) {
+		if (poll(fds, 2, 100) < 0 && errno != EINTR)
+			return EXIT_FAILED;
+		if (session_dispatch(s, r->ctx->diag))
+			return EXIT_FAILED;
+		r->probed = r->probed || trace_has_probes(&r->trace);
+		cmd_flush(r->ctx);
+	}
+	return EXIT_OK;
+}
+
+static void print_summary(struct recording *r)
+{
+	uint64_t lost = session_lost(r->trace.session);
+	char text[32];
+
+	if (!r->probed)
+		diag_add(r->ctx->diag, DIAG_ERROR, "no probe point was found in the target: %s",
+			 session_level_reason(r->trace.session, LEVEL_TOKEN));
+	if (lost)
+		diag_add(
+			r->ctx->diag, DIAG_WARNING,
+			"%s events were lost; a larger buffer (--buffer-size) or fewer levels help",
+			text_count(lost, text));
+}
+
+static int finish(struct recording *r)
+{
+	const struct config *c = r->ctx->config;
+	struct store_convert_opts o = {.force = c->force, .progress = isatty(STDERR_FILENO)};
+	int err = session_stop(r->trace.session, r->ctx->diag);
+
+	print_summary(r);
+	if (store_convert(r->spool, r->run, &o, r->ctx->diag)) {
+		diag_add(r->ctx->diag, DIAG_NOTE, "the raw events are kept in %s", r->spool);
+		return EXIT_FAILED;
+	}
+	if (!err)
+		unlink(r->spool);
+	diag_add(r->ctx->diag, DIAG_NOTE, "recorded to %s; `llmprobe report %s` shows it", r->run,
+		 r->run);
+	return err || !r->probed ? EXIT_FAILED : EXIT_OK;
+}
+
+/* As a shell would report it. */
+static int target_code(const struct session *s)
+{
+	int status = session_exit_status(s);
+
+	if (status < 0)
+		return EXIT_OK;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int cmd_record(const struct cmd_context *ctx)
+{
+	struct recording r = {.ctx = ctx};
+	int code, target = EXIT_OK;
+
+	trace_paths(ctx->config, &r.run, &r.spool);
+	code = begin(&r);
+	if (!code) {
+		int failed = loop(&r);
+
+		target = target_code(r.trace.session);
+		code = finish(&r);
+		code = failed ? failed : code;
+	}
+	trace_close(&r.trace);
+	free(r.run);
+	free(r.spool);
+	return target ? target : code;
+}

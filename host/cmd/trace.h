@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the subcommands that trace have in common: a session made from the config, and its loop. */
+#ifndef LLMPROBE_CMD_TRACE_H
+#define LLMPROBE_CMD_TRACE_H
+
+#include "cmd/cmd.h"
+#include "session/session.h"
+
+struct trace {
+	struct session *session;
+	char *config_text;
+	char cache_dir[4096];
+	int signal_fd; /* SIGINT and SIGTERM, once trace_catch_signals was called; -1 before */
+};
+
+/*
+ * Makes the session that the config describes and gives it its target; a command is held. Returns
+ * EXIT_OK, EXIT_FAILED, or EXIT_USAGE when the target is ambiguous. Call trace_close in any case.
+ */
+int trace_open(struct trace *t, const struct cmd_context *ctx);
+/* Switches on the levels that the config asks for; one without a probe point is warned about. */
+int trace_enable_levels(struct trace *t, const struct cmd_context *ctx);
+int trace_catch_signals(struct trace *t, const struct cmd_context *ctx);
+/* Which signal came, 0: none. */
+int trace_signal(struct trace *t);
+/* True when at least one level has a probe. */
+bool trace_has_probes(const struct trace *t);
+void trace_close(struct trace *t);
+
+/* Where the run of this config goes ("llmprobe.llmp" by default) and its spool; free both. */
+void trace_paths(const struct config *c, char **run, char **spool);
+
+#endif
