@@ -136,12 +136,12 @@ INLINE int skip_process(void)
 #endif
 }
 
-INLINE u32 *thread_slot_of(u64 id)
+INLINE u32 *thread_slot(void)
 {
 #ifdef HAVE_TASK_STORAGE
 	return task_storage(EXTERN_MAP(MAP_THREAD_SLOT), current_task_btf(), 0, 1);
 #else
-	u32 tid = (u32)id, zero = 0, *slot = map_lookup(EXTERN_MAP(MAP_THREAD_SLOT), &tid);
+	u32 tid = (u32)pid_tgid(), zero = 0, *slot = map_lookup(EXTERN_MAP(MAP_THREAD_SLOT), &tid);
 
 	if (slot)
 		return slot;
@@ -150,27 +150,33 @@ INLINE u32 *thread_slot_of(u64 id)
 #endif
 }
 
+INLINE struct thread_state *thread_state_new(u32 *slot)
+{
+	struct thread_state *t;
+	u64 id = pid_tgid();
+	u32 index = 0;
+
+	if (map_pop(EXTERN_MAP(MAP_FREE_SLOT), &index))
+		return 0;
+	t = map_lookup(EXTERN_MAP(MAP_THREAD), &index);
+	if (!t)
+		return 0;
+	*slot = index + 1;
+	t->slot = index;
+	t->tid = (u32)id;
+	t->pid = id >> 32;
+	return t;
+}
+
 /* The calling thread's state, made at the first hit; NULL when the slots are used up. */
 INLINE struct thread_state *thread_state(void)
 {
-	u64 id = pid_tgid();
-	u32 *slot = thread_slot_of(id), index = 0;
-	struct thread_state *t;
+	u32 *slot = thread_slot(), index;
 
 	if (!slot)
 		return 0;
-	if (!*slot) {
-		if (map_pop(EXTERN_MAP(MAP_FREE_SLOT), &index))
-			return 0;
-		*slot = index + 1;
-		t = map_lookup(EXTERN_MAP(MAP_THREAD), &index);
-		if (t) {
-			t->slot = index;
-			t->tid = (u32)id;
-			t->pid = id >> 32;
-		}
-		return t;
-	}
+	if (!*slot)
+		return thread_state_new(slot);
 	index = *slot - 1;
 	return map_lookup(EXTERN_MAP(MAP_THREAD), &index);
 }

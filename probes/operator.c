@@ -124,6 +124,19 @@ INLINE void op_close(void *ctx, struct thread_state *t, u64 now, u16 flags)
 	t->op.tensor = 0;
 }
 
+/* A read of user memory costs as much as all the rest of the program, so it is done once per graph:
+ * a worker keeps its index while a graph is computed. */
+INLINE u16 worker_index(struct thread_state *t, u64 params)
+{
+	u64 graphs = control_get(CONTROL_GRAPHS);
+
+	if (t->graphs != graphs) {
+		t->graphs = graphs;
+		t->ith = RD_U32(params + LAYOUT_PARAMS_ITH);
+	}
+	return t->ith;
+}
+
 INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 flags)
 {
 	struct thread_state *t;
@@ -144,7 +157,7 @@ INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 
 	t->op.begin_ns = now;
 	t->op.barrier_ns = 0;
 	t->op.cpu = this_cpu();
-	t->op.ith = RD_U32(params + LAYOUT_PARAMS_ITH);
+	t->op.ith = worker_index(t, params);
 	t->op.flags = flags;
 #if N_COUNTERS
 	counters_begin(t);

@@ -29,6 +29,7 @@ enum extern_map {
 enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
 
 enum control {
+	CONTROL_GRAPHS,	 /* graph computations begun: a worker's index holds within one */
 	CONTROL_WALKS,	 /* graphs whose tensors were sent; operators wait for the first */
 	CONTROL_MOE,	 /* entries ever made in MAP_MOE */
 	CONTROL_DECODES, /* token ends seen, for sampling and the governor */
@@ -40,7 +41,7 @@ enum {
 	THREAD_SLOTS = 512,
 	BATCH_BYTES = 3072,
 	GRAPH_DEPTH = 4,
-	SCRATCH_BYTES = 640,
+	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
 };
 
@@ -97,6 +98,9 @@ struct thread_state {
 	u32 first;   /* running number of the first slot in `batch` */
 	u32 depth;   /* enclosing graph computations */
 	u32 slot;    /* index of itself */
+	u64 graphs; /* CONTROL_GRAPHS when `ith` was read */
+	u16 ith;    /* the thread's worker index */
+	u16 pad[3];
 	u64 op_hits, barrier_hits; /* program runs of the operator level */
 	u64 read_enabled_ns, read_running_ns; /* of the counters, at the last reading */
 	struct op_pending op;

@@ -164,6 +164,7 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	struct thread_state *t = skip_process() ? 0 : thread_state();
 	s32 n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
 
+	control_add(CONTROL_GRAPHS, 1);
 	/* Whatever the calling thread ran before is over since long. */
 	if (t)
 		op_close(ctx, t, now_ns(), OP_GRAPH_LAST);

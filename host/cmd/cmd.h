@@ -63,6 +63,7 @@ struct list_topic {
 extern const struct list_topic list_topics[];
 
 /* The subcommands' functions. */
+int cmd_record(const struct cmd_context *ctx);
 int cmd_help(const struct cmd_context *ctx);
 int cmd_version(const struct cmd_context *ctx);
 int cmd_list(const struct cmd_context *ctx);

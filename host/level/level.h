@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "bpf/btf.h"
+#include "bpf/kbtf.h"
 #include "bpf/module.h"
 #include "bpf/transport.h"
 #include "probes/record.h"

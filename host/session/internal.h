@@ -3,7 +3,7 @@
 #ifndef LLMPROBE_SESSION_INTERNAL_H
 #define LLMPROBE_SESSION_INTERNAL_H
 
-#include "bpf/btf.h"
+#include "bpf/kbtf.h"
 #include "bpf/calibrate.h"
 #include "bpf/feature.h"
 #include "bpf/link.h"
