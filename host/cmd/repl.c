@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* llmprobe -c CONFIG: the REPL over a running session. */
+#include "repl/repl.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd/trace.h"
+#include "cmd/view.h"
+#include "level/level.h"
+#include "trace/store.h"
+#include "util/text.h"
+
+struct repl_session {
+	const struct cmd_context *ctx;
+	struct trace trace;
+	struct repl *repl;
+	char *run; /* of the recording that runs or ran last; NULL: none yet */
+	bool told_ended;
+};
+
+static int op_target(void *ctx, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	(void)d;
+	session_print_targets(r->trace.session, out);
+	return 0;
+}
+
+static int op_plan(void *ctx, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	(void)d;
+	session_print_plan(r->trace.session, out);
+	return 0;
+}
+
+static int level_of(const char *name, struct diag *d)
+{
+	const char *names[LEVEL_COUNT];
+	size_t n = 0;
+	const char *near;
+
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		if (level_get(i) && strcmp(level_name(i), name) == 0)
+			return i;
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		if (level_get(i))
+			names[n++] = level_name(i);
+	near = text_nearest_of(name, names, n);
+	return diag_fail(d, -EINVAL, "there is no level '%s'%s%s%s", name,
+			 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
+static int op_enable(void *ctx, const char *name, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	int level = level_of(name, d);
+	const char *why;
+	int err;
+
+	if (level < 0)
+		return level;
+	err = session_enable(r->trace.session, level, d);
+	if (err)
+		return err;
+	why = session_level_reason(r->trace.session, level);
+	if (*why)
+		fprintf(out, "%s is on, but has no probe point so far: %s\n", name, why);
+	return 0;
+}
+
+static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	int level = level_of(name, d);
+
+	(void)out;
+	return level < 0 ? level : session_disable(r->trace.session, level, d);
+}
+
+static int op_status(void *ctx, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	(void)d;
+	session_print_status(r->trace.session, out);
+	return 0;
+}
+
+static int op_start(void *ctx, const char *file, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	char *run, *spool;
+	int err = 0;
+
+	trace_paths(r->ctx->config, &run, &spool);
+	if (file) {
+		free(run);
+		free(spool);
+		run = xstrdup(file);
+		spool = xasprintf("%s.spool", file);
+	}
+	if (access(run, F_OK) == 0 && !r->ctx->config->force)
+		err = diag_fail(d, -EEXIST, "%s exists; name another file or `set force true`",
+				run);
+	if (!err)
+		err = session_start(r->trace.session, spool, r->ctx->config->force, d);
+	free(spool);
+	if (err) {
+		free(run);
+		return err;
+	}
+	fprintf(out, "recording to %s\n", run);
+	free(r->run);
+	r->run = run;
+	return session_launch(r->trace.session, d);
+}
+
+static int convert(struct repl_session *r, const char *out_path, struct diag *d)
+{
+	struct store_convert_opts o = {.force = true};
+	char *spool = xasprintf("%s.spool", r->run);
+	int err = store_convert(spool, out_path, &o, d);
+
+	if (!err && !session_recording(r->trace.session))
+		unlink(spool);
+	free(spool);
+	return err;
+}
+
+static int op_stop(void *ctx, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	int err = session_stop(r->trace.session, d);
+
+	if (!err)
+		err = convert(r, r->run, d);
+	if (!err)
+		fprintf(out, "recorded to %s\n", r->run);
+	return err;
+}
+
+/* What is recorded so far, as a run of its own beside the one that is being made. */
+static sqlite3 *open_so_far(struct repl_session *r, struct diag *d)
+{
+	char *copy;
+	sqlite3 *db = NULL;
+
+	if (!r->run) {
+		diag_fail(d, -ENOENT, "nothing was recorded yet; `start` begins");
+		return NULL;
+	}
+	if (!session_recording(r->trace.session))
+		return store_open(r->run, d);
+	copy = xasprintf("%s.so-far", r->run);
+	if (session_sync(r->trace.session, d) == 0) {
+		struct diag *quiet = diag_new();
+
+		/* That the spool has no end yet is no news here. */
+		if (convert(r, copy, quiet) == 0)
+			db = store_open(copy, d);
+		else
+			diag_fail(d, -EIO, "%s", diag_first_error(quiet));
+		diag_free(quiet);
+	}
+	unlink(copy);
+	free(copy);
+	return db;
+}
+
+static int op_view(void *ctx, int argc, char *const *argv, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	const struct view *v = view_find(argv[0]);
+	struct view_run run = {.name = r->run ? r->run : ""};
+	int err;
+
+	if (!v)
+		return diag_fail(d, -EINVAL, "there is no view '%s' here", argv[0]);
+	run.db = open_so_far(r, d);
+	if (!run.db)
+		return -EIO;
+	err = cmd_view_run(v, &run, argc - 1, argv + 1, out, d);
+	sqlite3_close(run.db);
+	return err > 0 ? -EINVAL : err;
+}
+
+static bool op_ended(void *ctx)
+{
+	struct repl_session *r = ctx;
+
+	return session_ended(r->trace.session);
+}
+
+static const struct repl_ops ops = {
+	.target = op_target,
+	.plan = op_plan,
+	.enable = op_enable,
+	.disable = op_disable,
+	.status = op_status,
+	.start = op_start,
+	.stop = op_stop,
+	.view = op_view,
+	.ended = op_ended,
+};
+
+static void open_repl(struct repl_session *r, char *history)
+{
+	struct repl_opts o = {
+		.in_fd = STDIN_FILENO,
+		.out = stdout,
+		.err = stderr,
+		.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+		.history = history,
+		.config = r->ctx->config,
+		.ops = &ops,
+		.ctx = r,
+	};
+
+	r->repl = repl_new(&o);
+}
+
+static void tell_end(struct repl_session *r)
+{
+	if (r->told_ended || !session_ended(r->trace.session))
+		return;
+	r->told_ended = true;
+	diag_add(r->ctx->diag, DIAG_NOTE, "the target has ended; what was recorded stays");
+}
+
+static int loop(struct repl_session *r)
+{
+	struct session *s = r->trace.session;
+
+	while (!repl_done(r->repl)) {
+		struct pollfd fds[3] = {{repl_fd(r->repl), POLLIN, 0},
+					{session_fd(s), POLLIN, 0},
+					{r->trace.signal_fd, POLLIN, 0}};
+		int err;
+
+		if (poll(fds, 3, repl_timeout_ms(r->repl)) < 0 && errno != EINTR)
+			return EXIT_FAILED;
+		if (fds[0].revents)
+			repl_readable(r->repl);
+		if (trace_signal(&r->trace))
+			repl_sigint(r->repl);
+		repl_tick(r->repl);
+		err = session_dispatch(s, r->ctx->diag);
+		tell_end(r);
+		repl_report(r->repl, r->ctx->diag);
+		if (err)
+			return EXIT_FAILED;
+	}
+	return repl_status(r->repl);
+}
+
+/* With `output` in the config recording begins at once; else `start` begins it. */
+static int begin(struct repl_session *r)
+{
+	const struct cmd_context *ctx = r->ctx;
+	int code = trace_open(&r->trace, ctx);
+
+	if (!code)
+		code = trace_catch_signals(&r->trace, ctx);
+	if (!code && config_given(ctx->config, "output") && op_start(r, NULL, stdout, ctx->diag))
+		code = EXIT_FAILED;
+	if (!code)
+		code = trace_enable_levels(&r->trace, ctx);
+	if (!code && session_launch(r->trace.session, ctx->diag))
+		code = EXIT_FAILED;
+	return code;
+}
+
+/* Leaving while a recording runs must not lose it. */
+static void end_recording(struct repl_session *r)
+{
+	if (session_recording(r->trace.session))
+		op_stop(r, stdout, r->ctx->diag);
+}
+
+int cmd_repl(const struct cmd_context *ctx)
+{
+	struct repl_session r = {.ctx = ctx};
+	char *history = repl_history_path();
+	int code = begin(&r);
+
+	cmd_flush(ctx);
+	if (!code) {
+		open_repl(&r, history);
+		code = loop(&r);
+		repl_free(r.repl);
+		end_recording(&r);
+	}
+	trace_close(&r.trace);
+	free(r.run);
+	free(history);
+	return code;
+}
