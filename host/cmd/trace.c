@@ -9,10 +9,7 @@
 #include <unistd.h>
 
 #include "bpf/cache.h"
-#include "bpf/link.h"
 #include "level/level.h"
-
-enum { EXIT_WAIT_MS = 100 };
 
 static const char *cache_dir(struct trace *t, const struct config *c)
 {
@@ -130,7 +127,6 @@ bool trace_has_probes(const struct trace *t)
 void trace_close(struct trace *t)
 {
 	session_free(t->session);
-	links_exit(EXIT_WAIT_MS);
 	if (t->signal_fd >= 0)
 		close(t->signal_fd);
 	free(t->config_text);

@@ -8,6 +8,7 @@
 #include "bpf/feature.h"
 #include "bpf/link.h"
 #include "bpf/module.h"
+#include "bpf/reaper.h"
 #include "level/level.h"
 #include "probes/record.h"
 #include "probes/state.h"
@@ -54,6 +55,7 @@ struct session_process {
 struct session {
 	struct session_opts opts;
 	struct features *features;
+	struct reaper *reaper;
 	struct task_offsets task;
 	bool have_task;
 	struct hit_cost hit_cost;
@@ -119,6 +121,8 @@ int session_attach_missing(struct session *s, struct diag *d);
 void session_level_off(struct session *s, struct session_level *l);
 
 /* modules.c */
+/* Probes can be limited to one process by the kernel. */
+bool session_pid_filter(struct session *s);
 struct bpf_module *session_module(struct session *s, enum rec_level level,
 				  const struct level_instance *instances, size_t n, int layout,
 				  struct diag *d);

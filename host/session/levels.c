@@ -133,7 +133,7 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 	char path[64];
 	struct uprobe_opts o = {.sites = sites,
 				.is_return = w->at->is_return,
-				.pid = links_pid_filter() ? 0 : j->pid};
+				.pid = session_pid_filter(j->s) ? j->pid : 0};
 	struct level_instance in;
 	int err;
 
@@ -256,7 +256,7 @@ int session_attach_missing(struct session *s, struct diag *d)
 /* Batches of an earlier stretch must not be continued: what lies between is not known. */
 static void settle_operators(struct session *s)
 {
-	if (s->flush_pending && links_flush(200) == 0) {
+	if (s->flush_pending && reaper_flush(s->reaper, 200) == 0) {
 		session_collect_threads(s, false);
 		s->flush_pending = false;
 	}
@@ -276,8 +276,8 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 	if (id == LEVEL_OPERATOR)
 		settle_operators(s);
 	sl->on = true;
-	sl->links = links_new();
-	sl->barrier_links = links_new();
+	sl->links = links_new(s->reaper);
+	sl->barrier_links = links_new(s->reaper);
 	sl->enabled_ns = session_now_ns();
 	session_cost_mark(s, id);
 	err = attach_level(s, id, d);

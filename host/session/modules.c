@@ -9,6 +9,12 @@
 #include "bpf/compile.h"
 #include "bpf/kmap.h"
 
+/* Multi links of kernels 6.6 to 6.9 filter by thread, and before those there is no filter at all. */
+bool session_pid_filter(struct session *s)
+{
+	return feature_kernel_version(s->features) >= (6u << 16 | 10u << 8);
+}
+
 static void fill_input(struct session *s, int layout, struct level_input *in)
 {
 	*in = (struct level_input){
@@ -19,7 +25,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.counters = s->counters,
 		.n_counters = (unsigned)s->n_counters,
 		.task_storage = feature_ok(s->features, FEATURE_TASK_STORAGE),
-		.filter_tgid = links_pid_filter(),
+		.filter_tgid = !session_pid_filter(s),
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),
 		.summary = s->opts.summary,
 	};

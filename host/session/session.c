@@ -8,7 +8,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { SLOW_WORK_NS = 250000000, EXIT_WAIT_MS = 100, EPOLL_EVENTS = 8 };
+enum { SLOW_WORK_NS = 250000000, EPOLL_EVENTS = 8 };
 
 static int check_rights(struct session *s, struct diag *d)
 {
@@ -72,6 +72,7 @@ struct session *session_new(const struct session_opts *o, struct diag *d)
 
 	s->opts = *o;
 	s->features = features_new();
+	s->reaper = reaper_new();
 	s->epoll_fd = s->timer_fd = -1;
 	s->exit_status = -1;
 	for (int i = 0; i < MAP_COUNT; i++)
@@ -98,6 +99,7 @@ void session_free(struct session *s)
 		return;
 	for (int i = 0; i < LEVEL_COUNT; i++)
 		session_level_off(s, &s->level[i]);
+	reaper_free(s->reaper);
 	watch_free(s->watch);
 	spawn_free(s->spawn);
 	if (s->spool)
@@ -136,7 +138,7 @@ static void slow_work(struct session *s, struct diag *d)
 	session_reap(s, d);
 	session_note_threads(s, false);
 	session_collect_threads(s, true);
-	if (s->flush_pending && links_flush(0) == 0) {
+	if (s->flush_pending && reaper_flush(s->reaper, 0) == 0) {
 		session_collect_threads(s, false);
 		s->flush_pending = false;
 	}
