@@ -78,6 +78,7 @@ struct session {
 	struct session_level level[LEVEL_COUNT];
 	struct session_module *modules;
 	size_t n_modules, cap_modules;
+	bool barrier_on;    /* barrier probes are wanted now */
 	bool flush_pending; /* operator programs were detached, their batches not yet collected */
 
 	const char **counters; /* BPF text per counter */
@@ -86,11 +87,22 @@ struct session {
 	struct spool *spool;
 	uint64_t lost_before[LEVEL_COUNT];  /* when the recording began */
 	size_t noted_points, noted_layouts; /* up to where the plan was noted in the spool */
+	struct session_open_token *open_tokens;
+	size_t n_open_tokens, cap_open_tokens;
+	uint64_t n_tokens; /* token rows so far */
+	session_token_fn on_token;
+	void *on_token_ctx;
 	struct session_thread *seen_threads;
 	size_t n_seen, cap_seen;
 
 	int epoll_fd, timer_fd;
 	uint64_t last_slow_ns; /* last run of the once-in-a-while work */
+};
+
+struct session_open_token {
+	uint32_t tid;
+	unsigned depth;
+	struct session_token token;
 };
 
 struct session_thread {
@@ -134,6 +146,9 @@ void session_note_text(struct session *s, const char *kind, const char *text);
 void session_note_threads(struct session *s, bool all);
 void session_note_sums(struct session *s);
 int session_drain(struct session *s, struct diag *d);
+
+/* tokens.c */
+void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len);
 
 /* cost.c */
 void session_level_count(struct session *s, enum rec_level level, struct level_count *out);

@@ -58,8 +58,7 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 		const struct plan_point *p = plan_point(s->plan, site->point);
 		const struct level_event *e = event_of(l, p);
 
-		if (!e || (e->is_barrier && !s->opts.barrier_every) ||
-		    attached(&s->level[l->id], pid, i) ||
+		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
 		    !maps_file(maps, plan_file(s->plan, site->file)))
 			continue;
 		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){i, site, p, e};
@@ -313,6 +312,33 @@ int session_disable(struct session *s, enum rec_level id, struct diag *d)
 		return 0;
 	session_level_off(s, &s->level[id]);
 	session_note_level(s, id, false);
+	return 0;
+}
+
+/* The sites stay in the plan; forgetting that they were attached is enough to have them again. */
+static void drop_barriers(struct session *s)
+{
+	struct session_level *sl = &s->level[LEVEL_OPERATOR];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sl->n_probes; i++)
+		if (!sl->probes[i].is_barrier)
+			sl->probes[kept++] = sl->probes[i];
+	sl->n_probes = kept;
+	links_free(sl->barrier_links);
+	sl->barrier_links = links_new(s->reaper);
+}
+
+int session_set_barrier(struct session *s, bool on, struct diag *d)
+{
+	bool was = s->barrier_on;
+
+	s->barrier_on = on && s->opts.barrier_every;
+	if (s->barrier_on == was || !s->level[LEVEL_OPERATOR].on)
+		return 0;
+	if (s->barrier_on)
+		return attach_level(s, LEVEL_OPERATOR, d);
+	drop_barriers(s);
 	return 0;
 }
 

@@ -212,6 +212,7 @@ static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const v
 {
 	struct session *s = ctx;
 
+	session_look_at(s, kind, data, len);
 	return s->spool ? spool_write(s->spool, kind, (uint16_t)cpu, data, len) : 0;
 }
 

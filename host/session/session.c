@@ -75,6 +75,7 @@ struct session *session_new(const struct session_opts *o, struct diag *d)
 	s->reaper = reaper_new();
 	s->epoll_fd = s->timer_fd = -1;
 	s->exit_status = -1;
+	s->barrier_on = o->barrier_every != 0;
 	for (int i = 0; i < MAP_COUNT; i++)
 		s->map[i] = -1;
 	if (session_make(s, d)) {
@@ -115,6 +116,7 @@ void session_free(struct session *s)
 	if (s->timer_fd >= 0)
 		close(s->timer_fd);
 	free(s->processes);
+	free(s->open_tokens);
 	free(s->seen_threads);
 	free(s->counters);
 	free(s->command);

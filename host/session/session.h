@@ -71,6 +71,24 @@ const char *session_spool_path(const struct session *s);
 /* Writes everything known so far into the spool, so that it can be read while recording goes on. */
 int session_sync(struct session *s, struct diag *d);
 
+/* A decode or encode call that ended. Times in ns of CLOCK_MONOTONIC. */
+struct session_token {
+	pid_t pid, tid;
+	uint64_t context;
+	int32_t n_tokens;
+	uint64_t begin_ns, end_ns;
+};
+typedef void (*session_token_fn)(void *ctx, const struct session_token *t);
+/* `fn` is called from session_dispatch for each token row while the token level is on; NULL ends
+ * it. */
+void session_on_token(struct session *s, session_token_fn fn, void *ctx);
+
+/*
+ * Takes the barrier probes of the operator level off or puts them on again, when the session was
+ * made with barrier_every != 0. Returns 0 or -errno.
+ */
+int session_set_barrier(struct session *s, bool on, struct diag *d);
+
 /* One descriptor to poll for reading. */
 int session_fd(const struct session *s);
 /* Handles whatever is due. Problems of a target are warnings; a failed spool is an error. */
