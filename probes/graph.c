@@ -51,7 +51,10 @@ INLINE int graph_begin(struct pt_regs *ctx, u32 point, u64 graph, u64 backend)
 	f->uid = graph_uid(graph);
 	f->n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
 	f->point = point;
-	emit_graph(ctx, REC_GRAPH_BEGIN, f, depth);
+	/* A backend's general entry and its own compute function see the same graph: one row. */
+	f->silent = depth && t->frame[(depth - 1) & (GRAPH_DEPTH - 1)].graph == graph;
+	if (!f->silent)
+		emit_graph(ctx, REC_GRAPH_BEGIN, f, depth);
 	return 0;
 }
 
@@ -66,7 +69,7 @@ INLINE int graph_end(struct pt_regs *ctx)
 	count_hit(LEVEL_GRAPH);
 	depth = t->depth - 1;
 	t->depth = depth;
-	if (depth < GRAPH_DEPTH)
+	if (depth < GRAPH_DEPTH && !t->frame[depth].silent)
 		emit_graph(ctx, REC_GRAPH_END, &t->frame[depth], depth);
 	return 0;
 }

@@ -56,7 +56,8 @@ struct graph_frame {
 	u64 uid;
 	u64 backend;
 	s32 n_nodes;
-	u32 point;
+	u16 point;
+	u16 silent; /* the enclosing frame stands for it */
 };
 
 /* What the walk over a graph's nodes carries from one tail call to the next. */

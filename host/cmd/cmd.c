@@ -5,10 +5,48 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/view.h"
 #include "util/file.h"
 #include "util/text.h"
 
 const struct cmd cmd_table[] = {
+	{
+		.name = NULL,
+		.id = COMMAND_REPL,
+		.usage = "-c CONFIG",
+		.help = "trace a target and switch levels from a prompt",
+		.about = "Starts or finds the target that the configuration names, switches its "
+			 "levels on and reads commands, from the terminal or from standard input. "
+			 "With `output` set recording begins at once. `help` lists the commands.",
+		.run = cmd_repl,
+	},
+	{
+		.name = "record",
+		.id = COMMAND_RECORD,
+		.usage = "[-o RUN] [-p PID | -- CMD...]",
+		.help = "trace a target into a run file until it ends",
+		.about = "Without a pid or a command the one running process that maps a known "
+			 "engine is traced. Exits with the status of the command.",
+		.run = cmd_record,
+	},
+	{
+		.name = "doctor",
+		.id = COMMAND_DOCTOR,
+		.usage = "[-p PID | FILE...]",
+		.help = "what works here, which probe points a target has, what is missing",
+		.max_args = -1,
+		.complete = COMPLETE_FILE,
+		.run = cmd_doctor,
+	},
+	{
+		.name = "overhead",
+		.id = COMMAND_OVERHEAD,
+		.usage = "[-p PID | -- CMD...]",
+		.help = "measure the slowdown of each level on a target that generates",
+		.about = "Switches levels on and off in random order and compares the time per "
+			 "token within each round. Takes a minute, or --duration.",
+		.run = cmd_overhead,
+	},
 	{
 		.name = "list",
 		.id = COMMAND_LIST,
@@ -194,6 +232,8 @@ static int dispatch(struct cmd_context *ctx, int argc, char **argv)
 	}
 	if (is_one_of(first, "-V", "--version"))
 		return cmd_version(ctx);
+	if (view_find(first))
+		return cmd_view(view_find(first), argc - 2, argv + 2, ctx->diag);
 	if (is_short_script(argc - 1, argv + 1))
 		ctx->cmd = cmd_by_id(COMMAND_SCRIPT);
 	else

@@ -99,7 +99,7 @@ int cmd_doctor(const struct cmd_context *ctx)
 {
 	struct doctor doc = {.features = features_new()};
 	struct engine_set *engines = engine_set_load(NULL, ctx->diag);
-	struct doctor_opts o = {.json = ctx->config->view.json,
+	struct doctor_opts o = {.json = ctx->config->json,
 				.colour = config_use_colour(ctx->config, stdout)};
 	int code = EXIT_FAILED;
 	struct plan *plan;

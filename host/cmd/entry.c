@@ -15,6 +15,17 @@ bool cmd_entry_at(size_t i, struct cmd_entry *out)
 					  c->max_args, c->complete, c,	     NULL};
 		return true;
 	}
+	for (const struct view *const *v = views; *v; v++) {
+		if (n++ != i)
+			continue;
+		*out = (struct cmd_entry){.name = (*v)->name,
+					  .usage = (*v)->args,
+					  .help = (*v)->help,
+					  .max_args = (*v)->max_runs,
+					  .complete = COMPLETE_RUN,
+					  .view = *v};
+		return true;
+	}
 	return false;
 }
 

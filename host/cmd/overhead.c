@@ -291,7 +291,7 @@ int cmd_overhead(const struct cmd_context *ctx)
 		o->end_ns = now_ns() + (duration ? duration : DEFAULT_SECONDS * 1000000000ull);
 		session_on_token(o->trace.session, on_token, o);
 		code = measure(o) ? EXIT_FAILED : EXIT_OK;
-		if (!code && ctx->config->view.json)
+		if (!code && ctx->config->json)
 			print_json(o);
 		else if (!code)
 			print_text(o);

@@ -11,8 +11,8 @@ static const struct level_event events[] = {
 	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}},
 	{.event = "op_fused", .macro = "op_fused", .args = {"params", "tensor"}},
 	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true},
-	{.event = "graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
-	{.event = "graph_end", .macro = "op_graph_end"},
+	{.event = "op_graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
+	{.event = "op_graph_end", .macro = "op_graph_end"},
 	{.event = NULL},
 };
 

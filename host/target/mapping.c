@@ -120,7 +120,7 @@ int mapping_list_read(pid_t pid, struct mapping_list *out, struct diag *d)
 	int err = read_maps(pid, &text, d);
 
 	memset(out, 0, sizeof(*out));
-	for (char *line = err ? NULL : strtok_r(text.data, "\n", &save);
+	for (char *line = err || !text.len ? NULL : strtok_r(text.data, "\n", &save);
 	     line && out->count < MAPPING_FILES_MAX; line = strtok_r(NULL, "\n", &save)) {
 		struct mapping m = {0};
 

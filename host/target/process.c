@@ -245,7 +245,7 @@ int process_children(pid_t pid, pid_t **out, size_t *n)
 		char *save = NULL;
 
 		err = read_proc(&text, 0, "/proc/%d/task/%d/children", pid, tids[i]);
-		for (char *w = err ? NULL : strtok_r(text.data, " \n", &save); w;
+		for (char *w = err || !text.len ? NULL : strtok_r(text.data, " \n", &save); w;
 		     w = strtok_r(NULL, " \n", &save))
 			*VEC_PUSH(*out, *n, cap) = atoi(w);
 		buf_free(&text);
