@@ -47,6 +47,12 @@ struct session_level {
 	char *reason;		       /* why it has no probe; NULL: it has */
 };
 
+/* A layout of the plan and the first one that is the same. */
+struct session_layout {
+	char *text;
+	size_t id;
+};
+
 struct session_process {
 	struct process process;
 	bool alive;
@@ -67,6 +73,10 @@ struct session {
 
 	struct engine_set *engines;
 	struct plan *plan;
+	struct session_layout *layout_ids; /* per layout of the plan */
+	size_t n_layout_ids, cap_layout_ids;
+	unsigned *point_ids; /* per point of the plan */
+	size_t n_point_ids, cap_point_ids;
 	struct session_process *processes;
 	size_t n_processes, cap_processes;
 	struct watch *watch;
@@ -126,6 +136,12 @@ void session_collect_threads(struct session *s, bool only_dead);
 int session_add_process(struct session *s, pid_t pid, struct diag *d);
 void session_watch_ready(struct session *s, struct diag *d);
 void session_reap(struct session *s, struct diag *d);
+
+/* points.c */
+/* The number that records carry for a point of the plan, and for a layout (-1: none). */
+unsigned session_point_id(struct session *s, unsigned point);
+int session_layout_id(struct session *s, int layout);
+void session_points_free(struct session *s);
 
 /* levels.c */
 /* Attaches what the enabled levels lack for all living processes. */

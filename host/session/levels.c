@@ -17,6 +17,8 @@ struct wanted {
 	const struct plan_site *at;
 	const struct plan_point *point;
 	const struct level_event *event;
+	unsigned point_id; /* session_point_id */
+	int layout;	   /* session_layout_id */
 };
 
 struct wanted_list {
@@ -61,14 +63,15 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
 		    !maps_file(maps, plan_file(s->plan, site->file)))
 			continue;
-		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){i, site, p, e};
+		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){
+			i, site, p, e, session_point_id(s, p->id), session_layout_id(s, p->layout)};
 	}
 }
 
 static void fill_instance(struct level_instance *in, const struct wanted *w)
 {
-	*in = (struct level_instance){.macro = w->event->macro, .point = w->point->id};
-	snprintf(in->name, sizeof(in->name), "p%u_%s", w->point->id, w->event->macro);
+	*in = (struct level_instance){.macro = w->event->macro, .point = w->point_id};
+	snprintf(in->name, sizeof(in->name), "p%u_%s", w->point_id, w->event->macro);
 	for (size_t a = 0; a < LEVEL_ARGS_MAX && w->event->args[a]; a++) {
 		in->args[a] = "0";
 		for (size_t k = 0; k < w->point->n_args; k++)
@@ -83,10 +86,10 @@ static size_t make_instances(const struct wanted_list *list, int layout, struct 
 	size_t n = 0;
 
 	for (size_t i = 0; i < list->count; i++) {
-		bool known = list->at[i].point->layout != layout;
+		bool known = list->at[i].layout != layout;
 
 		for (size_t k = 0; k < n && !known; k++)
-			known = out[k].point == list->at[i].point->id;
+			known = out[k].point == list->at[i].point_id;
 		if (!known)
 			fill_instance(&out[n++], &list->at[i]);
 	}
@@ -112,7 +115,7 @@ static const char *site_path(const struct plan_file *f, char *buf, size_t n)
 
 static bool same_link(const struct wanted *a, const struct wanted *b)
 {
-	return a->point == b->point && a->at->file == b->at->file &&
+	return a->point_id == b->point_id && a->at->file == b->at->file &&
 	       a->at->is_return == b->at->is_return;
 }
 
@@ -166,7 +169,7 @@ static int attach_group(struct session *s, const struct level *l, pid_t pid,
 	if (!j.module)
 		err = -EINVAL;
 	for (size_t i = 0; i < list->count; i++)
-		if (list->at[i].point->layout != layout)
+		if (list->at[i].layout != layout)
 			j.done[i] = true;
 	for (size_t i = 0; !err && i < list->count; i++)
 		if (!j.done[i])
@@ -183,11 +186,11 @@ static int attach_list(struct session *s, const struct level *l, pid_t pid,
 	int err = 0;
 
 	for (size_t i = 0; !err && i < list->count; i++) {
-		int layout = list->at[i].point->layout;
+		int layout = list->at[i].layout;
 		bool first = true;
 
 		for (size_t k = 0; k < i && first; k++)
-			first = list->at[k].point->layout != layout;
+			first = list->at[k].layout != layout;
 		if (first)
 			err = attach_group(s, l, pid, list, layout, d);
 	}

@@ -21,7 +21,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 	*in = (struct level_input){
 		.transport = s->transport,
 		.layout = layout < 0 ? NULL : plan_layout(s->plan, (size_t)layout)->layout,
-		.layout_id = layout < 0 ? 0 : (unsigned)layout,
+		.layout_id = layout < 0 ? 0 : (unsigned)session_layout_id(s, layout),
 		.task = s->have_task ? &s->task : NULL,
 		.counters = s->counters,
 		.n_counters = (unsigned)s->n_counters,

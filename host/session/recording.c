@@ -89,9 +89,11 @@ void session_note_plan(struct session *s)
 	if (!s->spool || (m.points == s->noted_points && m.layouts == s->noted_layouts))
 		return;
 	for (; s->noted_layouts < m.layouts; s->noted_layouts++)
-		note_layout(s, s->noted_layouts);
+		if (session_layout_id(s, (int)s->noted_layouts) == (int)s->noted_layouts)
+			note_layout(s, s->noted_layouts);
 	for (; s->noted_points < m.points; s->noted_points++)
-		note_point(s, plan_point(s->plan, s->noted_points));
+		if (session_point_id(s, (unsigned)s->noted_points) == s->noted_points)
+			note_point(s, plan_point(s->plan, s->noted_points));
 	note_engines(s);
 }
 

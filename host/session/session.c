@@ -108,6 +108,7 @@ void session_free(struct session *s)
 	free_modules(s);
 	session_maps_free(s);
 	transport_free(s->transport);
+	session_points_free(s);
 	plan_free(s->plan);
 	engine_set_free(s->engines);
 	features_free(s->features);
