@@ -66,7 +66,6 @@ extern const struct list_topic list_topics[];
 int cmd_record(const struct cmd_context *ctx);
 int cmd_repl(const struct cmd_context *ctx);
 int cmd_overhead(const struct cmd_context *ctx);
-int cmd_doctor(const struct cmd_context *ctx);
 int cmd_help(const struct cmd_context *ctx);
 int cmd_version(const struct cmd_context *ctx);
 int cmd_list(const struct cmd_context *ctx);
