@@ -1,0 +1,75 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# What is recorded of the made engine equals, to the row, what the engine says it did.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+
+# check ERA PERCENT OPTIONS...: records a run of it and compares. PERCENT: how far sums of compute
+# time may be off, the cost of the probes included.
+check() {
+	local era=$1 percent=$2 run=$TMP/$1.llmp account=$TMP/$1.json ith
+	shift 2
+	echo "-- $era $*"
+	llmprobe record --force -o "$run" -- "$BUILD/tests/$era/fake_engine" "$@" >"$account" ||
+		fail "record: $(cat "$TMP/stderr")"
+	said() { jq -r "$1" "$account"; }
+
+	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+	assert_eq "complete" "$(sql "$run" "SELECT value FROM run WHERE key = 'complete'")" 1
+	assert_eq "decodes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase <> 'encode'")" \
+		"$(said .decodes)"
+	assert_eq "encodes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'encode'")" \
+		"$(said .encodes)"
+	assert_eq "tokens" "$(sql "$run" 'SELECT sum(n_tokens) FROM token')" \
+		"$(said '.prompt + .decodes + .encodes - 1')"
+	assert_eq "graphs" "$(sql "$run" 'SELECT count(*) FROM graph')" "$(said .graphs)"
+	assert_eq "nodes" "$(sql "$run" 'SELECT max(n_nodes) FROM graph')" "$(said .nodes)"
+	for ith in $(said '.threads[].ith'); do
+		assert_eq "operators of thread $ith" \
+			"$(sql "$run" "SELECT count(*) FROM op WHERE thread_index = $ith")" \
+			"$(said ".threads[$ith] | .ops + .fused")"
+		assert_eq "tid of thread $ith" \
+			"$(sql "$run" "SELECT DISTINCT tid FROM op WHERE thread_index = $ith")" \
+			"$(said ".threads[$ith].tid")"
+	done
+	names "$run" "$account" "$percent"
+}
+
+# Every operator by name and kind: number of rows, and the time until its last barrier.
+names() {
+	jq -r '.ops | group_by([.name, .op])[] | [.[0].name, .[0].op, (map(.calls) | add),
+		(map(.compute_ns | add) | add)] | @tsv' "$2" | sort >"$TMP/said"
+	sqlite3 -readonly -separator $'\t' "$1" 'SELECT t.name, t.op, count(*), sum(o.end_ns - o.begin_ns)
+		FROM op o JOIN tensor t ON t.id = o.tensor_id GROUP BY t.name, t.op' | sort >"$TMP/seen"
+	threads=$(jq '.threads | length' "$2")
+	assert_eq "names" "$(cut -f 1,2 "$TMP/seen")" "$(cut -f 1,2 "$TMP/said")" >"$TMP/names" ||
+		fail "$(cat "$TMP/names")"
+	echo "names: $(wc -l <"$TMP/said")"
+	paste "$TMP/said" "$TMP/seen" | awk -F'\t' -v n="$threads" -v p="$3" '
+		$3 * n != $7 {print $1 " " $2 ": " $7 " rows, wanted " $3 * n; bad = 1}
+		{d = $8 - $4; d = d < 0 ? -d : d}
+		d > $4 * p / 100 {print $1 " " $2 ": " $8 " ns, wanted " $4; bad = 1}
+		{said += $4; seen += $8}
+		END {print "compute time: " seen " ns, the engine says " said; exit bad}' ||
+		fail "operators differ"
+}
+
+experts() { # RUN ACCOUNT
+	local layer seen said
+	for layer in $(seq 0 $(($(jq '.experts | length' "$2") - 1))); do
+		seen=$(sql "$1" "SELECT e.expert, count(*) FROM expert e JOIN op o ON o.id = e.op_id
+			JOIN tensor t ON t.id = o.tensor_id WHERE t.layer = $layer
+			GROUP BY e.expert ORDER BY e.expert")
+		said=$(jq -r ".experts[$layer] | to_entries[] | select(.value > 0) |
+			\"\(.key)|\(.value)\"" "$2")
+		[ "$seen" = "$said" ] || fail "experts of layer $layer: $seen, wanted $said"
+	done
+	echo "experts: equal in $((layer + 1)) layers"
+}
+
+check fake 5 --decodes 101 --encodes 3 --spin 100000
+check fake 5 --decodes 53 --threads 1 --spin 100000
+check fake 5 --decodes 53 --spin 100000 --imbalance 50 --barriers 3
+check fake 5 --decodes 53 --spin 100000 --moe
+experts "$TMP/fake.llmp" "$TMP/fake.json"
+check fake_old 5 --decodes 53 --spin 100000
