@@ -142,7 +142,7 @@ bool mapping_resolve(pid_t pid, uint64_t address, struct mapping *out, uint64_t 
 	char *save = NULL;
 	bool found = false;
 
-	if (!read_maps(pid, &text, ignored))
+	if (!read_maps(pid, &text, ignored) && text.len)
 		for (char *line = strtok_r(text.data, "\n", &save); line && !found;
 		     line = strtok_r(NULL, "\n", &save)) {
 			memset(out, 0, sizeof(*out));

@@ -357,6 +357,14 @@ static bool take_from_folder(struct plan *p, const char *folder, const char *nam
 	return found;
 }
 
+/* The root of an unpacked tree that the file lies in: what stands before /usr/. */
+static char *root_of(const char *path)
+{
+	const char *usr = strstr(path, "/usr/");
+
+	return usr ? xstrndup(path, (size_t)(usr - path)) : xstrdup("");
+}
+
 static bool take_by_runpath(struct plan *p, const struct origin *from, const char *folder,
 			    const char *name, struct diag *d)
 {
@@ -365,9 +373,13 @@ static bool take_by_runpath(struct plan *p, const struct origin *from, const cha
 
 	while (*at && !found) {
 		size_t len = strcspn(at, ":");
-		char *dir = expand_origin(at, len, folder);
+		char *dir = expand_origin(at, len, folder), *root = root_of(from->shown);
+		char *inside = xasprintf("%s%s", root, dir);
 
-		found = len && take_from_folder(p, dir, name, from->depth + 1, d);
+		found = len && (take_from_folder(p, inside, name, from->depth + 1, d) ||
+				take_from_folder(p, dir, name, from->depth + 1, d));
+		free(inside);
+		free(root);
 		free(dir);
 		at += len + (at[len] == ':');
 	}
@@ -388,8 +400,12 @@ static char *folder_of(const char *path)
 static void take_by_name(struct plan *p, const struct origin *from, const char *name,
 			 struct diag *d)
 {
-	static const char *const relative[] = {"", "/../lib", "/../lib/x86_64-linux-gnu",
-					       "/../lib/aarch64-linux-gnu", "/../lib64"};
+	static const char *const relative[] = {"",
+					       "/..",
+					       "/../lib",
+					       "/../lib/x86_64-linux-gnu",
+					       "/../lib/aarch64-linux-gnu",
+					       "/../lib64"};
 	static const char *const absolute[] = {"/usr/local/lib",
 					       "/usr/lib",
 					       "/lib",

@@ -82,6 +82,11 @@ static int scan_all(match_fn match, void *ctx, struct process_list *out)
 	return 0;
 }
 
+static const char *root_hint(void)
+{
+	return geteuid() ? ": run as root" : "";
+}
+
 struct wanted_file {
 	struct stat st;
 	const char *name;
