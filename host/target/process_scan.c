@@ -123,9 +123,8 @@ int process_find_exe(const char *path, struct process_list *out, struct diag *d)
 	if (out->hidden)
 		return diag_fail(
 			d, -EACCES,
-			"no visible process runs %s; %zu processes could not be looked into: run "
-			"as root",
-			path, out->hidden);
+			"no visible process runs %s; %zu processes could not be looked into%s",
+			path, out->hidden, root_hint());
 	return diag_fail(d, -ESRCH, "no running process maps %s", path);
 }
 
@@ -179,11 +178,10 @@ static const char *match_engine_symbol(void *ctx, pid_t pid, const struct mappin
 static int explain_none(const struct process_list *l, struct diag *d)
 {
 	if (l->hidden)
-		return diag_fail(
-			d, -ESRCH,
-			"no visible process runs a known engine; %zu processes could not be "
-			"looked into: run as root, or name the target with -p PID",
-			l->hidden);
+		return diag_fail(d, -ESRCH,
+				 "no visible process runs a known engine; %zu processes could not "
+				 "be looked into%s; name the target with -p PID",
+				 l->hidden, root_hint());
 	return diag_fail(
 		d, -ESRCH,
 		"no running process maps a known engine library; name the target with -p PID, "
