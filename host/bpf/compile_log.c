@@ -100,7 +100,7 @@ static int caret_width(const char *line)
 /* A text that has the quoted line at the right number, for diag_add_at. */
 static void add_at(struct diag *d, const struct message *m, const char *quoted, int width)
 {
-	struct span at = {m->line, m->col, m->line, m->col + (width ? width : 1)};
+	struct span at = {m->line, m->col, m->line, m->col + width};
 	struct source src = {.name = m->file};
 	struct buf text = {0};
 	int i;
@@ -146,9 +146,12 @@ void compile_log_to_diag(const char *text, size_t len, struct diag *d)
 			continue;
 		}
 		width = caret_width(carets);
-		add_at(d, &m, width ? source : "", width);
-		if (width)
+		if (width) {
+			add_at(d, &m, source, width);
 			i += 2;
+		} else {
+			diag_add(d, m.severity, "%s:%d:%d: %s", m.file, m.line, m.col, m.text);
+		}
 		free(m.file);
 	}
 	for (i = 0; i < log.n; i++)
