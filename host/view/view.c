@@ -6,7 +6,7 @@
 
 #include "util/text.h"
 
-const struct view *const views[] = {&view_timeline, &view_dag, &view_export, NULL};
+const struct view *const views[] = {&view_timeline, &view_dag, &view_export, &view_html, NULL};
 
 #define OPT(letter, type, field, name, arg, help)                                                  \
 	{                                                                                          \
