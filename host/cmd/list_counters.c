@@ -55,7 +55,7 @@ static void print_event(const pfm_event_info_t *e, const char *unit, cJSON *json
 		cJSON_AddItemToArray(json, o);
 		return;
 	}
-	buf_printf(&line, "%-34s %-10s %-4s ", name, unit, here ? "yes" : "no");
+	buf_printf(&line, "%-34s %-19s %-4s ", name, unit, here ? "yes" : "no");
 	fputs(buf_str(&line), stdout);
 	cmd_print_wrapped(e->desc ? e->desc : "", (int)line.len, stdout);
 	buf_free(&line);
@@ -93,7 +93,7 @@ int list_counters(const struct cmd_context *ctx)
 	}
 	json = ctx->config->json ? cJSON_CreateArray() : NULL;
 	if (!json)
-		printf("%-34s %-10s %s\n", "name", "unit", "here");
+		printf("%-34s %-19s %s\n", "name", "unit", "here");
 	for (int id = 0; id < PFM_PMU_MAX; id++)
 		n += print_unit((pfm_pmu_t)id, json);
 	pfm_terminate();
