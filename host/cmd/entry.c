@@ -75,5 +75,6 @@ bool cmd_entry_option(const struct cmd_entry *e, size_t i, struct option *out)
 		cmd_view_option(o, out);
 		return true;
 	}
-	return false;
+	*out = *option_by_letter('h', COMMAND_HELP);
+	return i == 0;
 }

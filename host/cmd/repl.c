@@ -84,6 +84,44 @@ static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
 	return level < 0 ? level : session_disable(r->trace.session, level, d);
 }
 
+static int apply_level(struct repl_session *r, int level, struct diag *d)
+{
+	struct session *s = r->trace.session;
+	bool on = r->ctx->config->level[level];
+
+	if (session_level_on(s, level) == on)
+		return 0;
+	return on ? session_enable(s, level, d) : session_disable(s, level, d);
+}
+
+/* `set levels LIST` means all of them, `set levels.NAME` only that one. */
+static int apply_levels(struct repl_session *r, const char *key, struct diag *d)
+{
+	const char *dot = strchr(key, '.');
+	int err = 0, level = dot ? level_of(dot + 1, d) : -1;
+
+	if (dot)
+		return level < 0 ? level : apply_level(r, level, d);
+	for (int i = 0; i < LEVEL_COUNT && !err; i++)
+		if (level_get(i))
+			err = apply_level(r, i, d);
+	return err;
+}
+
+static int op_changed(void *ctx, const char *key, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	(void)out;
+	if (text_starts(key, "levels"))
+		return apply_levels(r, key, d);
+	if (strcmp(key, "operators.barrier") == 0)
+		return session_set_barrier(r->trace.session,
+					   r->ctx->config->operators.barrier_every != 0, d);
+	/* verbose and color are looked up whenever they count. */
+	return 0;
+}
+
 static int op_status(void *ctx, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
@@ -203,6 +241,7 @@ static const struct repl_ops ops = {
 	.plan = op_plan,
 	.enable = op_enable,
 	.disable = op_disable,
+	.changed = op_changed,
 	.status = op_status,
 	.start = op_start,
 	.stop = op_stop,

@@ -196,18 +196,5 @@ int cmd_view_run(const struct view *v, const struct view_run *run, int argc, cha
 
 void cmd_view_help(const struct view *v, FILE *out)
 {
-	fprintf(out, "Usage: llmprobe %s [options] %s\n\n%s.\n\nOptions:\n", v->name, v->args,
-		v->help);
-	for (const struct view_option *o = view_options; o->name; o++) {
-		char left[64], letter[8] = "    ";
-
-		if (!view_takes(v, o))
-			continue;
-		if (o->letter)
-			snprintf(letter, sizeof(letter), "-%c, ", o->letter);
-		snprintf(left, sizeof(left), "%s--%s%s%s", letter, o->name, o->arg ? " " : "",
-			 o->arg ? o->arg : "");
-		fprintf(out, "  %-26s %s\n", left, o->help);
-	}
-	fputs("  -h, --help                 this text\n", out);
+	cmd_print_help(v->name, out);
 }

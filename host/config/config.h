@@ -134,7 +134,8 @@ int config_parse_args(struct config *c, enum command_id command, unsigned flags,
  */
 int config_check(struct config *c, enum command_id command, struct diag *d);
 
-/* When a value changed by `set` takes effect. */
+/* When a value changed by `set` takes effect: at once (the session is told), with the next `start`,
+ * or never, because the session was made with it. */
 enum config_effect { CONFIG_AT_ONCE, CONFIG_AT_START, CONFIG_FIXED };
 /*
  * Sets one value by its YAML path ("buffer.size") and says in *effect (may be NULL) when that

@@ -191,8 +191,8 @@ static int set_key(const struct repl_call *c, const char *key, const char *value
 		buf_free(&before);
 		return err;
 	}
-	if (effect == CONFIG_AT_ONCE && c->ops->changed)
-		err = c->ops->changed(c->ctx, key, c->out, c->diag);
+	if (effect == CONFIG_AT_ONCE)
+		err = c->ops->changed ? c->ops->changed(c->ctx, key, c->out, c->diag) : not_here(c);
 	if (err < 0) {
 		struct buf why = {0};
 

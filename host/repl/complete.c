@@ -17,6 +17,20 @@ static const char *next_key(size_t i)
 	return NULL;
 }
 
+/* Levels, for a session that names nothing else to switch. */
+static const char *next_level(size_t i)
+{
+	static const char prefix[] = "levels.";
+
+	for (size_t row = 0; row < option_count(); row++) {
+		const char *key = option_table[row].key;
+
+		if (key && strncmp(key, prefix, strlen(prefix)) == 0 && i-- == 0)
+			return key + strlen(prefix);
+	}
+	return NULL;
+}
+
 /* The value of `set KEY`. */
 static const char *next_value(const char *key, size_t i, bool *files)
 {
@@ -54,7 +68,9 @@ static const char *next_argument(const struct repl_call *call, const struct repl
 		return before->argc == 1 ? next_key(i) : next_value(before->argv[1], i, files);
 	case COMPLETE_NAME:
 	case COMPLETE_POINT:
-		return call->ops->name ? call->ops->name(call->ctx, cmd->complete, i) : NULL;
+		if (call->ops->name)
+			return call->ops->name(call->ctx, cmd->complete, i);
+		return cmd->complete == COMPLETE_NAME ? next_level(i) : NULL;
 	case COMPLETE_FILE:
 	case COMPLETE_RUN:
 		*files = true;

@@ -297,6 +297,13 @@ void repl_sigint(struct repl *r)
 
 void repl_report(struct repl *r, struct diag *d)
 {
+	size_t n = 0;
+
+	/* Called every turn of the loop: an empty sink must not redraw the prompt. */
+	for (int sev = DIAG_ERROR; sev <= DIAG_NOTE; sev++)
+		n += diag_count(d, (enum diag_severity)sev);
+	if (!n)
+		return;
 	repl_hide(r);
 	fflush(r->opts.out);
 	diag_print(d, r->opts.err, DIAG_STYLE_FIELD,

@@ -445,22 +445,25 @@ static void test_set(void **state)
 	struct fixture *f = *state;
 	enum config_effect effect;
 
-	assert_int_equal(config_set(f->c, "buffer.size", "32KiB", &effect, f->d), 0);
+	assert_int_equal(config_set(f->c, "output", "a.llmp", &effect, f->d), 0);
 	assert_int_equal(effect, CONFIG_AT_START);
-	assert_int_equal(f->c->buffer.size, 32768);
-	assert_int_equal(config_set(f->c, "overhead.cap", "3%", &effect, f->d), 0);
+	assert_string_equal(f->c->output, "a.llmp");
+	assert_int_equal(config_set(f->c, "operators.barrier", "3", &effect, f->d), 0);
 	assert_int_equal(effect, CONFIG_AT_ONCE);
+	assert_int_equal(config_set(f->c, "levels", "graph,operator", &effect, f->d), 0);
+	assert_true(f->c->level[LEVEL_OPERATOR] && !f->c->level[LEVEL_TOKEN]);
 	assert_int_equal(config_set(f->c, "target.pid", "3", &effect, f->d), -1);
 	assert_int_equal(config_set(f->c, "bufer.size", "3", &effect, f->d), -2);
-	assert_int_equal(config_set(f->c, "buffer.size", "x", &effect, f->d), -22);
-	assert_int_equal(f->c->buffer.size, 32768);
+	assert_int_equal(config_set(f->c, "operators.barrier", "x", &effect, f->d), -22);
+	assert_int_equal(f->c->operators.barrier_every, 3);
 	assert_string_equal(
 		messages(f),
 		"llmprobe: error: target.pid cannot change while llmprobe runs; put it "
 		"into the configuration or on the command line\n"
 		"llmprobe: error: there is no key 'bufer.size'; did you mean "
 		"'buffer.size'?\n"
-		"llmprobe: error: buffer.size: 'x' is not a size; write it like 16MiB\n");
+		"llmprobe: error: operators.barrier: 'x' is neither always, never nor a "
+		"number of decodes\n");
 }
 
 /* What config_write writes loads to the same values. */

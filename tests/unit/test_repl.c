@@ -76,7 +76,7 @@ static void fake_interrupt(void *ctx)
 static int fake_changed(void *ctx, const char *key, FILE *out, struct diag *d)
 {
 	(void)ctx;
-	if (strcmp(key, "operators.mode") == 0)
+	if (strcmp(key, "levels.scheduler") == 0)
 		return diag_fail(d, -EBUSY, "the kernel will not have it");
 	fprintf(out, "changed %s\n", key);
 	return 0;
@@ -196,7 +196,7 @@ static void test_commands_from_a_pipe(void **state)
 static void test_errors_name_the_line(void **state)
 {
 	struct outcome o = run_plain("enable operator\nenabel x\nenable tokn\nst\nmaps\n"
-				     "quit now\nset buffer.size 15MiB\nload 'a\nb");
+				     "quit now\nset force 15MiB\nload 'a\nb");
 
 	(void)state;
 	assert_string_equal(o.out, "enabled operator\n");
@@ -207,8 +207,7 @@ static void test_errors_name_the_line(void **state)
 		"stdin:4: error: 'st' is short for several commands: status, start, stop, stat\n"
 		"stdin:5: error: maps is not available here\n"
 		"stdin:6: error: usage: quit\n"
-		"stdin:7: error: buffer.size: '15MiB' is no power of two; next to it are 8MiB and "
-		"16MiB\n"
+		"stdin:7: error: force: '15MiB' is neither true nor false\n"
 		"stdin:8: error: a quote is not closed\n");
 	assert_int_equal(o.status, 1);
 	free_outcome(&o);
@@ -217,15 +216,18 @@ static void test_errors_name_the_line(void **state)
 static void test_set(void **state)
 {
 	struct outcome o = run_plain("set operators.barrier never\nset operators.barrier\n"
-				     "set buffer.type perf\nset operators.mode summary\n"
-				     "set operators.mode\nset operators.include A,B C\n");
+				     "set output a b\nset levels.scheduler true\n"
+				     "set levels.scheduler\nset output\nset buffer.size 1MiB\n");
 
 	(void)state;
 	assert_non_null(strstr(o.out, "changed operators.barrier\noperators.barrier: never\n"));
-	assert_non_null(strstr(o.out, "buffer.type counts from the next start on\n"));
+	assert_non_null(strstr(o.out, "output counts from the next start on\n"));
 	/* What the session refused is taken back. */
-	assert_non_null(strstr(o.out, "operators.mode: events\n"));
-	assert_string_equal(o.err, "stdin:4: error: the kernel will not have it\n");
+	assert_non_null(strstr(o.out, "levels.scheduler: false\n"));
+	assert_non_null(strstr(o.out, "output: a b\n"));
+	assert_string_equal(o.err, "stdin:4: error: the kernel will not have it\n"
+				   "stdin:7: error: buffer.size cannot change while llmprobe runs; "
+				   "put it into the configuration or on the command line\n");
 	free_outcome(&o);
 }
 
@@ -361,11 +363,11 @@ static void test_terminal_completion(void **state)
 	(void)state;
 	type_at_prompt(&t, "ena\top\t\n");
 	expect(&t, "enabled operator");
-	type_at_prompt(&t, "set buffer.t\tp\t\n");
-	expect(&t, "buffer.type counts from the next start on");
-	type_at_prompt(&t, "set buf\t\t");
-	expect(&t, "buffer.size");
-	expect(&t, "buffer.type");
+	type_at_prompt(&t, "set forc\tt\t\n");
+	expect(&t, "force counts from the next start on");
+	type_at_prompt(&t, "set lev\t\t");
+	expect(&t, "levels.graph");
+	expect(&t, "levels.token");
 	type(&t, "\x15load /etc/host\t\t"); /* ^U, then file names */
 	expect(&t, "hostname");
 	type(&t, "\x15quit\n");
