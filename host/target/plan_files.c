@@ -35,6 +35,12 @@ static bool is_system_library(const char *name)
 	return false;
 }
 
+/* The variants of ggml's CPU backend, of which a process keeps the one that suits its machine. */
+static bool is_cpu_variant(const char *path)
+{
+	return text_starts(base_name(path), "libggml-cpu");
+}
+
 static bool engine_is_wanted(const struct plan *p, const struct engine *e)
 {
 	return !p->opts.engine || e->is_library || !strcmp(p->opts.engine, e->name);
@@ -286,7 +292,9 @@ static int open_path(const char *path, struct plan_file *pub)
 	pub->fd = fd;
 	pub->dev = st.st_dev;
 	pub->ino = st.st_ino;
-	pub->shown = xstrdup(path);
+	pub->shown = realpath(path, NULL);
+	if (!pub->shown)
+		pub->shown = xstrdup(path);
 	pub->open_path = xasprintf("/proc/self/fd/%d", fd);
 	return 0;
 }
@@ -437,12 +445,6 @@ static void take_needed(struct plan *p, const struct origin *from, struct diag *
 			take_by_name(p, from, name, d);
 }
 
-/* The variants of ggml's CPU backend, of which a process loads the one that suits its machine. */
-static bool is_cpu_variant(const char *path)
-{
-	return text_starts(base_name(path), "libggml-cpu");
-}
-
 /* Backends that ggml loads by itself lie beside it or in a folder of their own. */
 static void take_backends(struct plan *p, const char *library, struct diag *d)
 {
@@ -517,6 +519,25 @@ static char *family_names(const struct plan *p, size_t family)
 	return buf_take(&out);
 }
 
+static size_t family_variants(const struct plan *p, size_t family)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_files; i++)
+		n += p->files[i]->family == family && is_cpu_variant(p->files[i]->pub.shown);
+	return n;
+}
+
+/* One more variant beside another tells nothing that a layout at hand does not say. */
+static bool only_variants_joined(const struct plan *p, const struct file_state *first,
+				 size_t family, size_t size)
+{
+	size_t variants = family_variants(p, family);
+
+	return first->layout >= 0 && first->layout_variants &&
+	       size - first->layout_files == variants - first->layout_variants;
+}
+
 int plan_family_layout(struct plan *p, size_t family)
 {
 	struct file_state *first = p->files[family];
@@ -526,7 +547,7 @@ int plan_family_layout(struct plan *p, size_t family)
 	struct elf **elves;
 	char root[32];
 
-	if (first->layout_files == size) {
+	if (first->layout_files == size || only_variants_joined(p, first, family, size)) {
 		diag_free(quiet);
 		return first->layout;
 	}
@@ -540,6 +561,7 @@ int plan_family_layout(struct plan *p, size_t family)
 						       .root = first->pub.pid ? root : NULL},
 			      quiet);
 	first->layout_files = size;
+	first->layout_variants = family_variants(p, family);
 	if (layout) {
 		struct plan_layout *l = xcalloc(1, sizeof(*l));
 

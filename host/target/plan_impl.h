@@ -17,9 +17,10 @@ struct file_state {
 	/* Files that need each other form one copy of an engine, named by its first file. */
 	size_t family;
 	/* The following are kept at a family's first file. */
-	int layout;	     /* -1: none yet */
-	size_t layout_files; /* size of the family when the layout was inferred, or tried */
-	char *layout_error;  /* why there is none */
+	int layout;		/* -1: none yet */
+	size_t layout_files;	/* size of the family when the layout was inferred, or tried */
+	size_t layout_variants; /* CPU variants among them */
+	char *layout_error;	/* why there is none */
 };
 
 /* Every file that was looked at, so that it is looked at once. */
