@@ -129,22 +129,37 @@ static void print_threads(const struct fake_account *a, int threads, int n_nodes
 	printf("],\n");
 }
 
+static void print_row(const char *name, const struct fake_account *a, size_t offset, int threads,
+		      int n)
+{
+	int i;
+
+	printf(", \"%s\": [", name);
+	for (i = 0; i < threads; i++) {
+		const char *row = (const char *)&a->thread[i] + offset;
+
+		printf("%s%lu", i ? ", " : "", ((const uint64_t *)row)[n]);
+	}
+	printf("]");
+}
+
 static void print_ops(const struct fake_account *a, const struct ggml_cgraph *g, int threads)
 {
 	const char *comma = "";
-	int i, n;
+	int n;
 
 	printf(" \"ops\": [");
 	for (n = 0; n < g->n_nodes; n++) {
 		const struct ggml_tensor *t = g->nodes[n];
+		bool fused = n && g->nodes[n - 1]->op == OP_RMS_NORM && !a->thread[0].calls[n - 1];
 
 		if (!a->thread[0].calls[n])
 			continue;
-		printf("%s\n  {\"name\": \"%s\", \"op\": \"%s\", \"calls\": %lu, \"compute_ns\": [",
-		       comma, t->name, ggml_op_name(t->op), a->thread[0].calls[n]);
-		for (i = 0; i < threads; i++)
-			printf("%s%lu", i ? ", " : "", a->thread[i].compute_ns[n]);
-		printf("]}");
+		printf("%s\n  {\"name\": \"%s\", \"op\": \"%s%s\", \"calls\": %lu", comma, t->name,
+		       fused ? "RMS_NORM+" : "", ggml_op_name(t->op), a->thread[0].calls[n]);
+		print_row("compute_ns", a, offsetof(struct fake_thread, compute_ns), threads, n);
+		print_row("min_ns", a, offsetof(struct fake_thread, min_ns), threads, n);
+		printf("}");
 		comma = ",";
 	}
 	printf("],\n");

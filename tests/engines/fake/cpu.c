@@ -143,6 +143,14 @@ static int compute(struct ggml_compute_params *p, struct ggml_cgraph *g, int i)
 #endif
 }
 
+static void note(int i, uint64_t ns)
+{
+	if (!self->calls[i] || ns < self->min_ns[i])
+		self->min_ns[i] = ns;
+	self->compute_ns[i] += ns;
+	self->calls[i]++;
+}
+
 static void walk(struct ggml_threadpool *tp, int ith)
 {
 	struct ggml_compute_params p = {.ith = ith, .nth = tp->n_threads, .threadpool = tp};
@@ -159,8 +167,7 @@ static void walk(struct ggml_threadpool *tp, int ith)
 			continue;
 		}
 		n = compute(&p, g, i);
-		self->calls[i]++;
-		self->compute_ns[i] += fake_now() - op_begin;
+		note(i + n - 1, fake_now() - op_begin);
 		ggml_barrier(tp);
 		i += n;
 	}

@@ -232,7 +232,8 @@ struct fake_options {
 struct fake_thread {
 	int tid;
 	uint64_t ops, fused, barriers, inner_barriers;
-	uint64_t compute_ns[FAKE_MAX_NODES]; /* by node: from its begin to its last barrier */
+	/* By node, a fused pair's by its second: from begin to last barrier. */
+	uint64_t compute_ns[FAKE_MAX_NODES], min_ns[FAKE_MAX_NODES];
 	uint64_t calls[FAKE_MAX_NODES];
 };
 
