@@ -25,7 +25,8 @@ void targets_collect(struct targets *t, const struct insn_list *l)
 	for (size_t i = 0; i < l->count; i++)
 		if (l->at[i].is_jump && l->at[i].has_target)
 			*VEC_PUSH(t->at, t->count, t->cap) = l->at[i].target;
-	qsort(t->at, t->count, sizeof(*t->at), compare_u64);
+	if (t->count)
+		qsort(t->at, t->count, sizeof(*t->at), compare_u64);
 }
 
 void targets_free(struct targets *t)
