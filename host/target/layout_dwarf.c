@@ -24,7 +24,7 @@ enum what { OFFSET, SIZE, ELEMENT_SIZE, ELEMENT_COUNT, IS_ARRAY };
 enum { CPU_SECONDS = 10, NAME_LEN = 48 };
 
 /* Bytes that the child may map: the largest engines' debug files are about 1 GiB. */
-static const rlim_t memory_max = (rlim_t)8 << 30;
+enum { MEMORY_GIB = 8 };
 
 struct wanted {
 	const char *type, *member;
@@ -240,15 +240,34 @@ static bool same_build(int fd, const char *build_id)
 	return !strcmp(hex, build_id);
 }
 
+/* The address sanitizer maps terabytes of its own. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define HAS_ASAN 1
+#endif
+
+static void limit_memory(void)
+{
+#ifndef HAS_ASAN
+	const struct rlimit mem = {(rlim_t)MEMORY_GIB << 30, (rlim_t)MEMORY_GIB << 30};
+
+	setrlimit(RLIMIT_AS, &mem);
+#endif
+}
+
 static void child_main(int fd, const char *build_id, struct answers *a)
 {
-	const struct rlimit cpu = {CPU_SECONDS, CPU_SECONDS}, mem = {memory_max, memory_max};
+	const struct rlimit cpu = {CPU_SECONDS, CPU_SECONDS};
 	const struct rlimit no_core = {0, 0};
 	Dwarf *dw;
 
 	setrlimit(RLIMIT_CPU, &cpu);
 	setrlimit(RLIMIT_CORE, &no_core);
-	setrlimit(RLIMIT_AS, &mem);
+	limit_memory();
 	signal(SIGINT, SIG_DFL);
 	signal(SIGALRM, SIG_DFL);
 	alarm(3 * CPU_SECONDS);

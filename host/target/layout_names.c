@@ -149,14 +149,27 @@ static bool is_block(uint64_t n)
 	return n == 1 || n == 16 || n == 32 || n == 64 || n == 128 || n == 256;
 }
 
-static void read_row(const struct type_table *t, size_t i, struct layout_type *out)
+/* Numbers that were given up keep a row with a note instead of a name. */
+static bool is_given_up(const char *name)
 {
-	uint64_t row = t->at + i * t->stride, size = 0;
+	return !strcmp(name, "DEPRECATED") || strstr(name, "REMOVED") || strstr(name, "removed");
+}
+
+enum row_kind { ROW_EMPTY, ROW_TYPE, ROW_GIVEN_UP, ROW_FOREIGN };
+
+static enum row_kind read_row(const struct type_table *t, size_t i, struct layout_type *out)
+{
+	uint64_t row = t->at + i * t->stride, size = 0, at;
 	uint32_t blck = 0;
-	const char *name = cell_string(t->e, row);
+	const char *name = elf_pointer(t->e, row, &at) && at ? elf_string(t->e, at, 128) : NULL;
 
 	memset(out, 0, sizeof(*out));
-	snprintf(out->name, sizeof(out->name), "%s", name ? name : "");
+	if (!name || !*name)
+		return ROW_EMPTY;
+	if (!((*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z')))
+		return ROW_FOREIGN;
+	if (is_given_up(name))
+		return ROW_GIVEN_UP;
 	if (t->size_at) {
 		elf_u32(t->e, row + 8, &blck);
 		elf_u64(t->e, row + t->size_at, &size);
@@ -169,33 +182,25 @@ static void read_row(const struct type_table *t, size_t i, struct layout_type *o
 	if (is_block(blck) && size && size < 65536) {
 		out->blck = (int32_t)blck;
 		out->size = (int32_t)size;
+	} else if (t->size_at) {
+		return ROW_FOREIGN;
 	}
+	snprintf(out->name, sizeof(out->name), "%s", name);
+	return ROW_TYPE;
 }
 
-static bool is_type_row(const struct type_table *t, const struct layout_type *row)
-{
-	const char *s = row->name;
-
-	if (!*s)
-		return true;
-	if (!((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z')))
-		return false;
-	/* Numbers that were given up keep a row with a note instead of a name. */
-	return !t->size_at || row->blck || !strcmp(s, "DEPRECATED") || strstr(s, "REMOVED") ||
-	       strstr(s, "removed");
-}
-
+/* Rows up to the last named one; three empty rows in a sequence are the end. */
 static size_t read_types(const struct type_table *t, struct layout_type *out)
 {
-	size_t n = 0, last = 0;
+	size_t last = 0;
 
-	while (n < TYPES_MAX && n - last < 4) {
-		read_row(t, n, &out[n]);
-		if (!is_type_row(t, &out[n]))
+	for (size_t n = 0; n < TYPES_MAX && n - last < 4; n++) {
+		enum row_kind kind = read_row(t, n, &out[n]);
+
+		if (kind == ROW_FOREIGN)
 			break;
-		n++;
-		if (out[n - 1].name[0])
-			last = n;
+		if (kind != ROW_EMPTY)
+			last = n + 1;
 	}
 	return last;
 }
