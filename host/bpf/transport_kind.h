@@ -5,8 +5,9 @@
 
 #include "bpf/transport.h"
 
-/* What one callback gets at most, so that a full buffer has room again soon. */
-enum { TRANSPORT_CHUNK = 1 << 20 };
+/* What one callback gets, about: small enough to be still in the cache when it is copied, and for a
+ * full buffer to have room again soon. */
+enum { TRANSPORT_CHUNK = 1 << 17 };
 
 struct transport_ops {
 	/* Opens the buffers on t->map_fd. Returns 0 or -errno with an error in `d`. */
