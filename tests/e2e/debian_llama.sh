@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The main job: Debian's stripped llama.cpp in its chroot, all levels, checked against llama-bench's
+# own figures and against the number of nodes that it executes.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+debian_engine
+
+run=$TMP/run.llmp
+record() { # OPTIONS of llama-bench
+	llmprobe record --force -o "$run" -- "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 \
+		--no-warmup "$@" >"$TMP/bench" || fail "record: $(cat "$TMP/stderr")"
+	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+}
+
+model tiny
+record -t 2 -p 8 -n 16
+assert_eq "decode calls" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'decode'")" 16
+assert_eq "prompt tokens" "$(sql "$run" "SELECT sum(n_tokens) FROM token WHERE phase = 'prefill'")" 8
+# 2 layers: 34 plain operators and 5 fused pairs, on each thread, in each graph.
+assert_eq "operators per decode and thread" "$(sql "$run" 'SELECT DISTINCT n FROM (SELECT count(*) AS n
+	FROM op GROUP BY token_id, thread_index)')" 39
+assert_eq "threads" "$(sql "$run" 'SELECT count(DISTINCT thread_index) FROM op')" 2
+assert_eq "operators without a name" "$(sql "$run" "SELECT count(*) FROM op o
+	LEFT JOIN tensor t ON t.id = o.tensor_id WHERE coalesce(t.name, '') = ''")" 0
+assert_eq "dimensions of result_output" "$(sql "$run" "SELECT DISTINCT ne0 || ' ' || op || ' ' || type
+	FROM tensor WHERE name = 'result_output'")" "512 MUL_MAT f32"
+
+model llama-1b
+record -t 2 -p 0 -n 24
+seen=$(sql "$run" "SELECT sum(n_tokens) * 1e9 / sum(end_ns - begin_ns) FROM token WHERE phase = 'decode'")
+assert_near "decoded tokens/s" "$seen" "$(bench_rate tg24 <"$TMP/bench")" 1
+# What a thread's operators and their waits do not cover of a graph, it must have been without a CPU.
+sql "$run" "WITH c AS (SELECT g.id, o.tid, g.begin_ns AS b, g.end_ns AS e, min(o.begin_ns) AS f,
+		sum(o.end_ns - o.begin_ns + coalesce(o.wait_ns, 0)) AS s
+		FROM graph g JOIN op o ON o.graph_id = g.id GROUP BY g.id, o.tid)
+	SELECT (s + coalesce((SELECT sum(min(k.end_ns, f) - max(k.begin_ns, b)) FROM sched k
+		WHERE k.tid = c.tid AND k.state <> 'running' AND k.end_ns > b AND k.begin_ns < f), 0))
+		* 100.0 / (e - b) FROM c ORDER BY 1" >"$TMP/cover"
+assert_eq "graphs times threads" "$(wc -l <"$TMP/cover")" 48
+assert_ge "percent of a graph that is accounted for, the least" "$(head -n 1 "$TMP/cover")" 97
