@@ -247,9 +247,11 @@ static bool unwind_func(const struct elf *e, uint64_t vaddr, struct elf_func *ou
 /* Where the next function symbol starts, or a guess when there is none. */
 static uint64_t size_to_next_symbol(const struct elf *e, uint64_t vaddr)
 {
-	size_t lo = 0, hi = e->n_by_addr;
+	size_t lo = 0, hi;
 	uint64_t next;
 
+	elf_index_addresses(e);
+	hi = e->n_by_addr;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 

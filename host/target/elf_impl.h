@@ -91,6 +91,7 @@ const uint8_t *elf_segment_bytes(const struct elf *e, const struct segment *s);
 /* Build the indexes; cheap when they are there. The struct is logically const: only caches change.
  */
 void elf_load_symbols(const struct elf *e);
+void elf_index_addresses(const struct elf *e);
 void elf_load_relocs(const struct elf *e);
 /* The number of entries of a dynamic symbol table that no section header describes. */
 uint64_t elf_count_hashed_symbols(const struct elf *e, uint64_t hash, uint64_t gnu_hash);

@@ -126,6 +126,15 @@ void elf_load_symbols(const struct elf *ce)
 	add_table(e, &e->dynsym, &e->dynstr, ELF_DYNSYM);
 	add_table(e, &e->symtab, &e->symstr, ELF_SYMTAB);
 	index_names(e);
+}
+
+void elf_index_addresses(const struct elf *ce)
+{
+	struct elf *e = (struct elf *)ce;
+
+	elf_load_symbols(e);
+	if (e->by_addr)
+		return;
 	e->by_addr = xcalloc(e->n_syms + 1, sizeof(*e->by_addr));
 	for (size_t i = 0; i < e->n_syms; i++)
 		if (e->syms[i].is_func)
@@ -326,7 +335,7 @@ bool elf_symbol_at(const struct elf *e, uint64_t vaddr, struct elf_symbol *out)
 {
 	size_t lo = 0, hi;
 
-	elf_load_symbols(e);
+	elf_index_addresses(e);
 	hi = e->n_by_addr;
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;

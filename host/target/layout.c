@@ -121,6 +121,16 @@ static void report_unusable(const struct infer *in)
 		 name, in->l->n_ops ? "no function that tells it" : "no table of operator names");
 }
 
+/* Searching a file for tables and strings costs time; one without operator names has no ggml. */
+static void choose_files(struct infer *in)
+{
+	uint64_t at;
+
+	for (size_t i = 0; i < in->src->count && in->n_searched < FILES_MAX; i++)
+		if (elf_find_string(in->src->files[i], "MUL_MAT", &at, 1))
+			in->searched[in->n_searched++] = in->src->files[i];
+}
+
 struct layout *layout_infer(const struct layout_sources *src, struct diag *d)
 {
 	struct infer in = {.l = xcalloc(1, sizeof(struct layout)), .src = src, .d = d};
@@ -129,6 +139,7 @@ struct layout *layout_infer(const struct layout_sources *src, struct diag *d)
 	for (int f = 0; f < LAYOUT_FIELD_COUNT; f++)
 		l->value[f].value = -1;
 	in.eval = xmalloc(sizeof(*in.eval));
+	choose_files(&in);
 	if (!src->no_dwarf)
 		infer_dwarf(&in);
 	infer_names(&in);

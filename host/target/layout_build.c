@@ -126,9 +126,9 @@ static void use_anchor(struct infer *in, const struct constructor *c)
 {
 	struct elf_func f[CANDIDATES];
 
-	for (size_t i = 0; i < in->src->count; i++)
+	for (size_t i = 0; i < in->n_searched; i++)
 		for (size_t t = 0; t < ARRAY_LEN(c->anchor) && c->anchor[t]; t++) {
-			const struct elf *e = in->src->files[i];
+			const struct elf *e = in->searched[i];
 			size_t n = elf_find_string_users(e, c->anchor[t], f, CANDIDATES);
 
 			for (size_t k = 0; k < n; k++) {

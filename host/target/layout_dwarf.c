@@ -394,6 +394,17 @@ static bool use_debuglink(struct infer *in, const struct elf *e, const char *roo
 	       use_path(in, e, xasprintf("%s/usr/lib/debug%.*s/%s", root, dir, name, link));
 }
 
+/* Reading DWARF is slow: only the files of an engine are worth it. */
+static bool is_engine_file(const struct infer *in, const struct elf *e)
+{
+	struct elf_symbol s;
+
+	for (size_t i = 0; i < in->n_searched; i++)
+		if (in->searched[i] == e)
+			return true;
+	return elf_find(e, "llama_decode", &s) || elf_find(e, "ggml_graph_compute", &s);
+}
+
 void infer_dwarf(struct infer *in)
 {
 	const char *root = in->src->root ? in->src->root : "";
@@ -401,6 +412,8 @@ void infer_dwarf(struct infer *in)
 	for (size_t i = 0; i < in->src->count; i++) {
 		const struct elf *e = in->src->files[i];
 
+		if (!is_engine_file(in, e))
+			continue;
 		if (elf_has_dwarf(e) && e->fd >= 0 && use_file(in, e->fd, "", elf_name(e)))
 			continue;
 		if (use_build_id(in, e, root) || (root[0] && use_build_id(in, e, "")) ||

@@ -6,7 +6,7 @@
 #include "target/layout.h"
 #include "target/layout_eval.h"
 
-enum { NAMES_MAX = 512, TYPES_MAX = 256 };
+enum { NAMES_MAX = 512, TYPES_MAX = 256, FILES_MAX = 32 };
 
 struct layout {
 	struct layout_value value[LAYOUT_FIELD_COUNT];
@@ -24,7 +24,9 @@ struct infer {
 	struct layout *l;
 	const struct layout_sources *src;
 	struct diag *d;
-	struct eval *eval;	    /* scratch */
+	struct eval *eval;		 /* scratch */
+	struct elf *searched[FILES_MAX]; /* files that hold operator names: worth searching whole */
+	size_t n_searched;
 	char *dwarf_ops[NAMES_MAX]; /* names of enum ggml_op in DWARF, "" for a gap */
 	size_t n_dwarf_ops;
 };

@@ -54,19 +54,50 @@ static void infer_batch_ext(struct infer *in)
 		  "llama_batch_ext::clear: end of its loop");
 }
 
-/* The ubatch starts with a flag word and the token count; which argument it is depends on whether
- * process_ubatch returns its result in memory. */
+/*
+ * Its arguments are (this, ubatch, graph type, memory context, status); where it returns an object
+ * in memory, x86-64 puts a hidden one in front. What it does first is a virtual call on the memory
+ * context, which tells the two apart.
+ */
+static int memory_context_argument(const struct eval *v)
+{
+	for (size_t i = 0; i < v->n_access; i++) {
+		const struct eval_access *a = &v->access[i];
+
+		if (!a->is_write && a->size == 8 && a->to.off == 0 && a->to.root == ROOT_ARG &&
+		    (a->to.index == 3 || a->to.index == 4))
+			return a->to.index;
+	}
+	return -1;
+}
+
 static void infer_ubatch(struct infer *in)
 {
-	struct elf_symbol sym = {0};
-	bool found = false;
+	const struct elf *e = NULL;
+	struct elf_symbol sym;
+	struct elf_func f;
+	int arg, memory;
 
-	for (size_t i = 0; i < in->src->count && !in->src->no_symbols && !found; i++)
-		found = elf_find_pattern(in->src->files[i], "llama_context::process_ubatch(", &sym);
-	if (!found)
+	for (size_t i = 0; i < in->src->count && !in->src->no_symbols && !e; i++)
+		if (elf_find_pattern(in->src->files[i], "llama_context::process_ubatch(", &sym))
+			e = in->src->files[i];
+	if (!e || !elf_func_at(e, sym.vaddr, &f))
 		return;
+	eval_func(e, &f, 400, in->eval);
+	memory = memory_context_argument(in->eval);
+	arg = memory == 4 ? 2 : 1;
+	if (memory > 0)
+		infer_put(in, LAYOUT_UBATCH_ARG, arg, LAYOUT_ACCESSOR,
+			  "process_ubatch: its memory context is argument %d", memory);
+	infer_put(in, LAYOUT_UBATCH_ARG, arg, LAYOUT_TABLE, "process_ubatch(this, ubatch, ...)");
+	for (size_t i = 0; i < in->eval->n_access; i++) {
+		const struct eval_access *a = &in->eval->access[i];
+
+		if (a->to.root == ROOT_ARG && a->to.index == arg && a->to.off == 4 && a->size == 4)
+			infer_put(in, LAYOUT_UBATCH_N_TOKENS, 4, LAYOUT_ACCESSOR,
+				  "process_ubatch reads it");
+	}
 	infer_put(in, LAYOUT_UBATCH_N_TOKENS, 4, LAYOUT_TABLE, "every version with process_ubatch");
-	infer_put(in, LAYOUT_UBATCH_ARG, 1, LAYOUT_TABLE, "process_ubatch, result in a register");
 }
 
 void infer_llama(struct infer *in)

@@ -113,8 +113,8 @@ static void infer_name_table(struct infer *in, const char *function, const char 
 	uint64_t table = 0, found;
 	const struct elf *e = table_of(in, function, run[0], &table);
 
-	for (size_t i = 0; i < in->src->count; i++) {
-		const struct elf *file = in->src->files[i];
+	for (size_t i = 0; i < in->n_searched; i++) {
+		const struct elf *file = in->searched[i];
 
 		if (e && (e != file || elf_file_size(e) > (64 << 20)))
 			continue;
@@ -264,8 +264,8 @@ static void infer_types(struct infer *in)
 {
 	uint64_t text[ANCHORS], cell[ANCHORS];
 
-	for (size_t i = 0; i < in->src->count && in->l->n_types < 8; i++) {
-		const struct elf *e = in->src->files[i];
+	for (size_t i = 0; i < in->n_searched && in->l->n_types < 8; i++) {
+		const struct elf *e = in->searched[i];
 		size_t n_text = elf_find_string(e, "f16", text, ANCHORS);
 
 		for (size_t k = 0; k < n_text; k++) {
