@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view/advice.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "util/text.h"
+
+/* Thresholds of the rules, as shares. */
+static const double wait_high = 0.15, wait_bad = 0.3;
+static const double runnable_high = 0.02, runnable_bad = 0.1;
+static const double imbalance_high = 0.1, blocked_high = 0.01;
+static const double mbu_good = 0.6, mbu_low = 0.4, mfu_good = 0.6, mfu_low = 0.3;
+static const double skew_high = 4, cost_high = 0.05, tail_high = 1.5;
+
+const char *severity_name(enum severity s)
+{
+	static const char *const names[] = {"good", "note", "warning", "bad"};
+
+	return names[s];
+}
+
+/* Takes both strings. */
+static void add(struct findings *f, enum severity s, char *text, char *try)
+{
+	*VEC_PUSH(f->v, f->n, f->cap) = (struct finding){s, text, try};
+}
+
+static void bandwidth(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	char *try = NULL;
+
+	if (p->bound != BOUND_MEMORY || isnan(p->mbu))
+		return;
+	if (p->mbu < mbu_low)
+		try = xasprintf(
+			"%s reaches %.0f %% of the memory bandwidth: try more threads, one per "
+			"physical core, huge pages, or memory on the same node",
+			name, p->mbu * 100);
+	else if (p->mbu >= mbu_good)
+		try = xasprintf("%s already uses %.0f %% of the memory bandwidth: only fewer bytes "
+				"help (smaller quantisation, quantised KV cache, speculative "
+				"decoding), or faster memory",
+				name, p->mbu * 100);
+	add(f, p->mbu < mbu_low ? SEVERITY_WARN : SEVERITY_GOOD,
+	    xasprintf("%s reads weights and KV cache at %.1f %% of the peak memory bandwidth (MBU)",
+		      name, p->mbu * 100),
+	    try);
+}
+
+static void arithmetic(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	char *try = NULL;
+
+	if (p->bound != BOUND_COMPUTE || isnan(p->mfu))
+		return;
+	if (p->mfu < mfu_low)
+		try = xasprintf(
+			"%s reaches %.0f %% of the arithmetic peak: check that the build has "
+			"kernels for this CPU and type (repacked weights, tinyBLAS), and the "
+			"batch size (-b, -ub)",
+			name, p->mfu * 100);
+	else if (p->mfu >= mfu_good)
+		try = xasprintf(
+			"%s uses %.0f %% of the arithmetic peak: more cores or another backend "
+			"help, settings hardly",
+			name, p->mfu * 100);
+	add(f, p->mfu < mfu_low ? SEVERITY_WARN : SEVERITY_GOOD,
+	    xasprintf("%s computes at %.1f %% of the arithmetic peak (MFU)", name, p->mfu * 100),
+	    try);
+}
+
+static void waiting(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double all = p->wait + p->compute, share = p->wait / all;
+
+	if (!(p->wait_known > 0) || all <= 0 || share < wait_high)
+		return;
+	add(f, share > wait_bad ? SEVERITY_BAD : SEVERITY_WARN,
+	    xasprintf("%s: workers wait at barriers for %.1f %% of their time%s", name, share * 100,
+		      p->wait_known < 0.99 ? " (sampled)" : ""),
+	    xasprintf("%.0f %% barrier wait in %s: try fewer threads, or cores of one kind only "
+		      "(taskset); see the workers' balance below",
+		      share * 100, name));
+}
+
+static void imbalance(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double over = p->thread_max / p->thread_mean - 1;
+
+	if (p->threads < 2 || !(over > imbalance_high))
+		return;
+	add(f, SEVERITY_WARN,
+	    xasprintf("%s: the busiest worker computes %.0f %% more than the average", name,
+		      over * 100),
+	    xasprintf(
+		    "%.0f %% imbalance in %s: something slows one worker (a busy or slower core); "
+		    "pin the threads or leave that core out",
+		    over * 100, name));
+}
+
+static void off_cpu(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double run = p->sched_wall > 0 ? p->runnable / p->sched_wall : 0;
+	double io = p->sched_wall > 0 ? p->blocked / p->sched_wall : 0;
+	char ns[32];
+
+	if (run > runnable_high)
+		add(f, run > runnable_bad ? SEVERITY_BAD : SEVERITY_WARN,
+		    xasprintf(
+			    "%s: workers are ready but have no CPU for %.1f %% of the time%s%s%s%s",
+			    name, run * 100, p->culprit[0] ? ", mostly because of " : "",
+			    p->culprit, p->culprit[0] ? ", " : "",
+			    p->culprit[0] ? text_ns(p->culprit_ns, ns) : ""),
+		    xasprintf("%.1f %% waiting for a CPU in %s: %s%s", run * 100, name,
+			      p->culprit[0] ? "move or stop " : "use fewer threads than free cores",
+			      p->culprit));
+	if (io > blocked_high)
+		add(f, SEVERITY_WARN,
+		    xasprintf("%s: workers wait for input or output for %.1f %% of the time", name,
+			      io * 100),
+		    xasprintf(
+			    "%.1f %% blocked in %s: the model is read from disk while it computes; "
+			    "use --mlock or --no-mmap, or more memory",
+			    io * 100, name));
+}
+
+static void tail(const struct summary_phase_figures *p, struct findings *f)
+{
+	if (p->n_samples < 20 || !(p->p95 / p->p50 > tail_high))
+		return;
+	add(f, SEVERITY_WARN,
+	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer",
+		      p->p95 / p->p50),
+	    xasprintf("P95/P50 of %.1f: record the scheduler level and look at the slow tokens in "
+		      "timeline",
+		      p->p95 / p->p50));
+}
+
+static void experts(const struct summary *s, struct findings *f)
+{
+	if (!s->expert_uses || isnan(s->expert_skew))
+		return;
+	add(f, s->expert_skew > skew_high ? SEVERITY_NOTE : SEVERITY_GOOD,
+	    xasprintf(
+		    "experts: %lld of %lld were used; the hottest %.1f times as often as the mean",
+		    (long long)s->experts_used, (long long)s->experts_all, s->expert_skew),
+	    s->expert_skew > skew_high
+		    ? xasprintf("a skew of %.1f: keep the hot experts in fast memory (see stat "
+				"--table experts)",
+				s->expert_skew)
+		    : NULL);
+}
+
+static void recording(const struct summary *s, struct findings *f)
+{
+	if (!s->complete)
+		add(f, SEVERITY_WARN,
+		    xstrdup("the recording was interrupted: what follows covers its saved part"),
+		    NULL);
+	if (s->lost > 0)
+		add(f, SEVERITY_BAD,
+		    xasprintf("%lld events were lost: sums are too small", (long long)s->lost),
+		    xasprintf("%lld lost events: raise buffer.size, or record fewer operators "
+			      "(operators.include)",
+			      (long long)s->lost));
+	if (s->cost_share > cost_high)
+		add(f, SEVERITY_WARN,
+		    xasprintf("llmprobe itself took about %.1f %% of the workers' time (estimate)",
+			      s->cost_share * 100),
+		    xasprintf("%.1f %% own cost: set overhead.cap, or operators.mode: summary",
+			      s->cost_share * 100));
+}
+
+static int worse(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->severity != y->severity)
+		return x->severity > y->severity ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+void findings_make(const struct summary *s, struct findings *f)
+{
+	*f = (struct findings){0};
+	recording(s, f);
+	for (int i = 0; i < SUM_PHASES; i++) {
+		const struct summary_phase_figures *p = &s->phase[i];
+		const char *name = summary_phase_name((enum summary_phase)i);
+
+		off_cpu(p, name, f);
+		waiting(p, name, f);
+		imbalance(p, name, f);
+		bandwidth(p, name, f);
+		arithmetic(p, name, f);
+	}
+	tail(&s->phase[SUM_DECODE], f);
+	experts(s, f);
+	if (f->n)
+		qsort(f->v, f->n, sizeof(*f->v), worse);
+}
+
+void findings_free(struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		free(f->v[i].text);
+		free(f->v[i].try);
+	}
+	free(f->v);
+	*f = (struct findings){0};
+}

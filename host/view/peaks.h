@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a machine can do at most: measured by `calibrate`, or published (yaml/machines). */
+#ifndef LLMPROBE_VIEW_PEAKS_H
+#define LLMPROBE_VIEW_PEAKS_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "util/diag.h"
+
+enum { PEAKS_MAX = 64 };
+
+struct peaks_entry {
+	int threads;   /* 0: the whole machine */
+	double gbs;    /* 1e9 bytes/s read from memory */
+	double gflops; /* 1e9 single-precision operations/s, a multiply-add counts 2 */
+};
+
+struct peaks {
+	char name[128];
+	char source[192]; /* "measured 2026-01-01 by llmprobe calibrate", "vendor's data sheet" */
+	struct peaks_entry entry[PEAKS_MAX];
+	int n;
+};
+
+/*
+ * Reads the peaks of a machine: `which` is a file, the name of one in yaml/machines, or NULL for
+ * what `calibrate` stored on this machine. Returns 0, -ENOENT when nothing is stored (no message),
+ * or another -errno with an error in `d`.
+ */
+int peaks_load(const char *which, struct peaks *p, struct diag *d);
+/* The entry for a number of threads: that one, else the nearest smaller, else the smallest. NULL
+ * when there is none. */
+const struct peaks_entry *peaks_for(const struct peaks *p, int threads);
+/* Writes the YAML form. */
+void peaks_print(const struct peaks *p, FILE *out);
+/* Where `calibrate` stores: a new string. */
+char *peaks_path(void);
+/*
+ * Measures memory bandwidth and multiply-add rate for 1, 2, 4.. up to all CPUs, some seconds in
+ * all. `progress` (NULL: none) is called with 0..1. Returns 0 or -errno with an error in `d`.
+ */
+int peaks_measure(struct peaks *p, void (*progress)(void *ctx, double done), void *ctx,
+		  struct diag *d);
+
+#endif

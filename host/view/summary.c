@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view/summary.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *summary_phase_name(enum summary_phase p)
+{
+	static const char *const names[] = {"prefill", "decode", "encode"};
+
+	return names[p];
+}
+
+const char *summary_bound_name(enum bound b)
+{
+	static const char *const names[] = {
+		[BOUND_UNKNOWN] = "unknown",  [BOUND_MEMORY] = "memory",
+		[BOUND_COMPUTE] = "compute",  [BOUND_SYNC] = "synchronisation",
+		[BOUND_SCHED] = "scheduling", [BOUND_LATENCY] = "latency",
+	};
+
+	return names[b];
+}
+
+/* Below this use of both peaks neither binds. */
+static const double busy_enough = 0.3;
+/* Without peaks: fewer operations per byte than any CPU can do, and more than any needs. */
+static const double surely_memory = 2, surely_compute = 60;
+
+static enum bound bound_of(const struct summary_phase_figures *f)
+{
+	double all = f->compute + f->wait;
+
+	if (isnan(f->intensity))
+		return BOUND_UNKNOWN;
+	if (f->sched_wall > 0 && (f->runnable + f->blocked) / f->sched_wall > 0.2)
+		return BOUND_SCHED;
+	if (all > 0 && f->wait_known > 0.01 && f->wait / all > 0.3)
+		return BOUND_SYNC;
+	if (isnan(f->ridge)) {
+		if (f->intensity < surely_memory)
+			return BOUND_MEMORY;
+		return f->intensity > surely_compute ? BOUND_COMPUTE : BOUND_UNKNOWN;
+	}
+	if (fmax(f->mfu, f->traffic_use) < busy_enough)
+		return BOUND_LATENCY;
+	return f->intensity < f->ridge ? BOUND_MEMORY : BOUND_COMPUTE;
+}
+
+static void init_phase(struct summary_phase_figures *f)
+{
+	f->tokens_per_s = f->ttft = f->mean = f->p50 = f->p95 = f->p99 = NAN;
+	f->gflops = f->gbs = f->intensity = f->ridge = f->mfu = f->mbu = f->traffic_use = NAN;
+}
+
+static int find_peaks(const struct view_opts *o, struct summary *s, struct diag *d)
+{
+	int err = peaks_load(o->peaks, &s->peaks, d);
+
+	s->has_peaks = !err && s->peaks.n > 0;
+	return err == -ENOENT && !o->peaks ? 0 : err;
+}
+
+static void experts(sqlite3 *db, struct summary *s)
+{
+	sqlite3_stmt *q = view_query(db, NULL,
+				     "SELECT count(*), expert FROM expert_t GROUP BY tensor_id,"
+				     " expert ORDER BY 1 DESC",
+				     NULL);
+	double hottest = 0;
+
+	while (view_step(q)) {
+		hottest = fmax(hottest, sqlite3_column_double(q, 0));
+		s->expert_uses += sqlite3_column_int64(q, 0);
+		s->experts_used++;
+	}
+	/* Of all layers together; an expert of a layer is one of its own. */
+	s->experts_all =
+		view_int(db, 0,
+			 "SELECT sum(n) FROM (SELECT DISTINCT w.id, w.ne2 n FROM expert_t x"
+			 " JOIN edge_t e ON e.dst_tensor = x.tensor_id AND e.slot = 0"
+			 " JOIN tensor_t w ON w.id = e.src_tensor)",
+			 NULL);
+	s->expert_skew =
+		s->experts_used ? hottest * (double)s->experts_used / (double)s->expert_uses : NAN;
+}
+
+static void own_cost(sqlite3 *db, struct summary *s)
+{
+	double busy = 0;
+
+	s->lost = view_int(db, 0, "SELECT sum(lost) FROM loss", NULL);
+	s->cost_ns =
+		view_double(db, NAN, "SELECT sum(coalesce(estimate_ns, run_ns)) FROM cost", NULL);
+	for (int p = 0; p < SUM_PHASES; p++) {
+		const struct summary_phase_figures *f = &s->phase[p];
+
+		busy += f->compute + f->wait > 0 ? f->compute + f->wait : f->wall;
+	}
+	s->cost_share = busy > 0 ? s->cost_ns / busy : NAN;
+}
+
+int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, struct diag *d)
+{
+	int64_t begin, end;
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	for (int p = 0; p < SUM_PHASES; p++)
+		init_phase(&s->phase[p]);
+	err = find_peaks(o, s, d);
+	if (err)
+		return err;
+	s->levels = view_levels(db);
+	s->complete = view_int(db, 1, "SELECT value FROM run WHERE key = 'complete'", NULL) != 0;
+	view_span(db, &begin, &end);
+	s->duration = (double)(end - begin);
+	s->op_rows = view_int(db, 0, "SELECT value FROM run WHERE key = 'op_rows'", NULL);
+	summary_tokens(db, s);
+	summary_ops(db, s);
+	if (s->levels.sched)
+		summary_sched(db, s);
+	if (s->levels.expert)
+		experts(db, s);
+	own_cost(db, s);
+	for (int p = 0; p < SUM_PHASES; p++)
+		s->phase[p].bound = bound_of(&s->phase[p]);
+	return 0;
+}
+
+void summary_free(struct summary *s)
+{
+	for (int p = 0; p < SUM_PHASES; p++)
+		free(s->phase[p].samples);
+	free(s->sequences);
+	memset(s, 0, sizeof(*s));
+}
+
+static double share(double part, double all)
+{
+	return all > 0 ? part / all : NAN;
+}
+
+size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES])
+{
+	const struct summary_phase_figures *p = &s->phase[SUM_PREFILL];
+	const struct summary_phase_figures *t = &s->phase[SUM_DECODE];
+	const struct summary_figure all[] = {
+		{"ttft", "time to first token", "ns", -1, p->ttft},
+		{"tpot_mean", "time per output token, mean", "ns", -1, t->mean},
+		{"tpot_p50", "time per output token, P50", "ns", -1, t->p50},
+		{"tpot_p95", "time per output token, P95", "ns", -1, t->p95},
+		{"tpot_p99", "time per output token, P99", "ns", -1, t->p99},
+		{"tokens_per_s", "decode rate", "tokens/s", 1, t->tokens_per_s},
+		{"prefill_tokens_per_s", "prefill rate", "tokens/s", 1, p->tokens_per_s},
+		{"decode_mbu", "decode memory bandwidth use", "%", 1, t->mbu},
+		{"decode_mfu", "decode compute use", "%", 1, t->mfu},
+		{"prefill_mbu", "prefill memory bandwidth use", "%", 0, p->mbu},
+		{"prefill_mfu", "prefill compute use", "%", 1, p->mfu},
+		{"decode_gbs", "decode traffic", "GB/s", 1, t->gbs},
+		{"decode_gflops", "decode arithmetic", "GFLOP/s", 1, t->gflops},
+		{"prefill_gbs", "prefill traffic", "GB/s", 0, p->gbs},
+		{"prefill_gflops", "prefill arithmetic", "GFLOP/s", 1, p->gflops},
+		{"decode_wait_share", "decode barrier wait", "%", -1,
+		 t->wait_known > 0 ? share(t->wait, t->wait + t->compute) : NAN},
+		{"prefill_wait_share", "prefill barrier wait", "%", -1,
+		 p->wait_known > 0 ? share(p->wait, p->wait + p->compute) : NAN},
+		{"decode_imbalance", "decode load imbalance", "%", -1,
+		 share(t->thread_max, t->thread_mean) - 1},
+		{"decode_runnable_share", "decode waiting for a CPU", "%", -1,
+		 share(t->runnable, t->sched_wall)},
+		{"prefill_runnable_share", "prefill waiting for a CPU", "%", -1,
+		 share(p->runnable, p->sched_wall)},
+		{"lost", "lost events", "", -1, (double)s->lost},
+		{"cost_share", "llmprobe's own cost (estimate)", "%", -1, s->cost_share},
+	};
+
+	memcpy(out, all, sizeof(all));
+	return ARRAY_LEN(all);
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time off the CPU within the graphs of each phase, and who had the CPU. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "view/summary.h"
+
+struct interval {
+	double begin, end;
+	int phase;
+};
+
+struct intervals {
+	struct interval *v;
+	size_t n, cap;
+};
+
+/* Outermost graphs, or calls where the graph level was off; they do not overlap per process. */
+static struct intervals read_intervals(sqlite3 *db, bool graphs)
+{
+	sqlite3_stmt *q =
+		view_query(db, NULL,
+			   graphs ? "SELECT g.begin_ns, g.end_ns, t.phase FROM graph_t g JOIN "
+				    "token_t t ON t.id ="
+				    " g.token_id WHERE g.depth = 0 ORDER BY g.begin_ns"
+				  : "SELECT begin_ns, end_ns, phase FROM token_t ORDER BY begin_ns",
+			   NULL);
+	struct intervals in = {0};
+
+	while (view_step(q)) {
+		for (int p = 0; p < SUM_PHASES; p++) {
+			if (strcmp(view_text(q, 2), summary_phase_name((enum summary_phase)p)) != 0)
+				continue;
+			*VEC_PUSH(in.v, in.n, in.cap) = (struct interval){
+				sqlite3_column_double(q, 0), sqlite3_column_double(q, 1), p};
+		}
+	}
+	return in;
+}
+
+struct culprit {
+	char comm[16];
+	double ns;
+};
+
+struct culprits {
+	struct culprit *v;
+	size_t n, cap;
+};
+
+static void blame(struct culprits *c, const char *comm, double ns)
+{
+	size_t i = 0;
+
+	while (i < c->n && strncmp(c->v[i].comm, comm, sizeof(c->v[i].comm) - 1) != 0)
+		i++;
+	if (i == c->n) {
+		struct culprit *k = VEC_PUSH(c->v, c->n, c->cap);
+
+		snprintf(k->comm, sizeof(k->comm), "%.15s", comm);
+	}
+	c->v[i].ns += ns;
+}
+
+static void add(struct summary *s, int phase, const char *state, const char *comm, double ns,
+		struct culprits *c)
+{
+	struct summary_phase_figures *f = &s->phase[phase];
+
+	if (strcmp(state, "runnable") == 0) {
+		f->runnable += ns;
+		if (*comm)
+			blame(&c[phase], comm, ns);
+	} else if (strcmp(state, "sleeping") == 0) {
+		f->sleeping += ns;
+	} else if (strcmp(state, "blocked") == 0) {
+		f->blocked += ns;
+	}
+}
+
+/* First interval that ends after `t`. */
+static size_t first_after(const struct intervals *in, double t)
+{
+	size_t lo = 0, hi = in->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (in->v[mid].end <= t)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void one_row(struct summary *s, const struct intervals *in, sqlite3_stmt *q,
+		    struct culprits *c)
+{
+	double begin = sqlite3_column_double(q, 0), end = sqlite3_column_double(q, 1);
+
+	for (size_t i = first_after(in, begin); i < in->n && in->v[i].begin < end; i++) {
+		double from = fmax(begin, in->v[i].begin), to = fmin(end, in->v[i].end);
+
+		if (to > from)
+			add(s, in->v[i].phase, view_text(q, 2), view_text(q, 3), to - from, c);
+	}
+}
+
+static void worst(struct summary_phase_figures *f, struct culprits *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->v[i].ns <= f->culprit_ns)
+			continue;
+		f->culprit_ns = c->v[i].ns;
+		memcpy(f->culprit, c->v[i].comm, sizeof(f->culprit));
+	}
+	free(c->v);
+}
+
+void summary_sched(sqlite3 *db, struct summary *s)
+{
+	struct intervals in = read_intervals(db, s->levels.graph);
+	struct culprits c[SUM_PHASES] = {0};
+	/* Workers are known from their operators; without those every thread counts. */
+	const char *which = s->levels.op ? " AND tid IN (SELECT DISTINCT tid FROM op_phase_t)" : "";
+	char *sql = xasprintf("SELECT begin_ns, end_ns, state, by_comm FROM sched_t WHERE state !="
+			      " 'running'%s",
+			      which);
+	char *count = xasprintf("SELECT count(DISTINCT tid) FROM sched_t WHERE 1%s", which);
+	double threads = view_double(db, 0, count, NULL);
+	sqlite3_stmt *q = view_query(db, NULL, sql, NULL);
+
+	while (view_step(q))
+		one_row(s, &in, q, c);
+	for (size_t i = 0; i < in.n; i++)
+		s->phase[in.v[i].phase].sched_wall += (in.v[i].end - in.v[i].begin) * threads;
+	for (int p = 0; p < SUM_PHASES; p++)
+		worst(&s->phase[p], &c[p]);
+	free(in.v);
+	free(sql);
+	free(count);
+}
