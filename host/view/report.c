@@ -177,6 +177,9 @@ static struct table *class_table(const struct summary_phase_figures *p)
 	return t;
 }
 
+/* Several tensors of a layer share a name: the product and what is done to its result. */
+#define BY_TENSOR "t.name || ' (' || t.op || ')'"
+
 static struct table *op_table(sqlite3 *db, const char *phase, const char *key)
 {
 	struct table *t = table_new();
@@ -192,7 +195,7 @@ static struct table *op_table(sqlite3 *db, const char *phase, const char *key)
 			    "s", phase);
 	sqlite3_stmt *q = view_query(db, NULL, sql, "s", phase);
 
-	table_column(t, "name", strstr(key, "op") ? "operator" : "tensor", TABLE_TEXT);
+	table_column(t, "name", strstr(key, "name") ? "tensor" : "operator", TABLE_TEXT);
 	table_column(t, "rows", "rows", TABLE_COUNT);
 	table_column(t, "compute_ns", "compute", TABLE_NS);
 	table_column(t, "wait_ns", "wait", TABLE_NS);
@@ -446,7 +449,7 @@ static void print_phase(sqlite3 *db, const struct summary *s, enum summary_phase
 	snprintf(head, sizeof(head), "%s: by operator", name);
 	section(op_table(db, name, "t.op"), head, o, 8, out);
 	snprintf(head, sizeof(head), "%s: by tensor", name);
-	section(op_table(db, name, "t.name"), head, o, 8, out);
+	section(op_table(db, name, BY_TENSOR), head, o, 8, out);
 }
 
 static void print_text(const struct view_run *run, const struct summary *s,
@@ -536,7 +539,7 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 	cJSON_AddStringToObject(j, "culprit", p->culprit);
 	add_table(j, "classes", class_table(p));
 	add_table(j, "operators", op_table(db, name, "t.op"));
-	add_table(j, "tensors", op_table(db, name, "t.name"));
+	add_table(j, "tensors", op_table(db, name, BY_TENSOR));
 	return j;
 }
 
