@@ -19,6 +19,7 @@
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*map_delete)(void *map, const void *key) = (void *)3;
 static long (*map_pop)(void *map, void *value) = (void *)88;
 static u64 (*now_ns)(void) = (void *)5;
 static u64 (*pid_tgid)(void) = (void *)14;
@@ -65,6 +66,15 @@ INLINE void count_loss(u32 level, u64 n)
 
 	if (c)
 		c->lost += n;
+}
+
+INLINE void count_lost_tensor(void)
+{
+	u32 level = LEVEL_OPERATOR;
+	struct level_count *c = map_lookup(EXTERN_MAP(MAP_LEVEL), &level);
+
+	if (c)
+		c->lost_tensors++;
 }
 
 INLINE void count_hit(u32 level)

@@ -49,6 +49,7 @@ enum {
 struct level_count {
 	u64 lost; /* events that found no room */
 	u64 hits; /* program runs (operator level: see struct thread_state) */
+	u64 lost_tensors; /* tensor records that found no room; they are sent again */
 };
 
 struct graph_frame {
@@ -68,6 +69,7 @@ struct walk_state {
 	u32 generation;
 	u32 n, i;
 	u32 point;
+	u32 failed; /* tensors that could not be sent */
 };
 
 /* A MUL_MAT_ID whose chosen experts are being sent. */

@@ -65,7 +65,6 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 	seen = map_lookup(EXTERN_MAP(MAP_SEEN), &key);
 	if (seen && *seen == hash)
 		return raw;
-	map_update(EXTERN_MAP(MAP_SEEN), &key, &hash, 0);
 	fill_head(&rec->head, TENSOR_RECORD, REC_TENSOR, LEVEL_OPERATOR, t->walk.point);
 	rec->tensor = address;
 	rec->graph = t->walk.graph;
@@ -73,7 +72,12 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 	rec->layout = LAYOUT_ID;
 	rec->index = index;
 	rec->raw_len = LAYOUT_TENSOR_SIZE;
-	emit(ctx, LEVEL_OPERATOR, rec, TENSOR_RECORD, 1);
+	if (emit_raw(ctx, rec, TENSOR_RECORD)) {
+		count_lost_tensor();
+		t->walk.failed++;
+	} else {
+		map_update(EXTERN_MAP(MAP_SEEN), &key, &hash, 0);
+	}
 	return raw;
 }
 
@@ -124,6 +128,17 @@ INLINE void walk_node(void *ctx, struct thread_state *t, u64 address, u32 index)
 	walk_sources(ctx, t, src);
 }
 
+/* A graph with tensors that found no room is forgotten, so that its next computation sends them. */
+INLINE int walk_end(struct thread_state *t)
+{
+	struct graph_key key = {t->walk.graph, t->pid};
+
+	if (t->walk.failed)
+		map_delete(EXTERN_MAP(MAP_GRAPH), &key);
+	control_add(CONTROL_WALKS, 1);
+	return 0;
+}
+
 int graph_walk(struct pt_regs *ctx)
 {
 	struct thread_state *t = thread_state();
@@ -133,10 +148,8 @@ int graph_walk(struct pt_regs *ctx)
 	for (int k = 0; k < WALK_CHUNK; k++) {
 		u32 i = t->walk.i;
 
-		if (i >= t->walk.n) {
-			control_add(CONTROL_WALKS, 1);
-			return 0;
-		}
+		if (i >= t->walk.n)
+			return walk_end(t);
 		walk_node(ctx, t, RD_U64(t->walk.nodes + (u64)i * 8), i);
 		t->walk.i = i + 1;
 	}
@@ -178,6 +191,7 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	t->walk.point = point;
 	t->walk.n = n_nodes;
 	t->walk.i = 0;
+	t->walk.failed = 0;
 	t->walk.last_ids = 0;
 #ifdef LAYOUT_CGRAPH_NODES_INLINE
 	t->walk.nodes = graph + LAYOUT_CGRAPH_NODES;

@@ -36,6 +36,7 @@ void session_level_count(struct session *s, enum rec_level level, struct level_c
 	*out = (struct level_count){0};
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 0, &out->lost);
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 1, &out->hits);
+	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 2, &out->lost_tensors);
 	if (level == LEVEL_OPERATOR)
 		add_operator_hits(s, out);
 }

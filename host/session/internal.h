@@ -94,6 +94,7 @@ struct session {
 	const char **counters; /* BPF text per counter */
 	size_t n_counters;
 
+	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
 	uint64_t lost_before[LEVEL_COUNT];  /* when the recording began */
 	size_t noted_points, noted_layouts; /* up to where the plan was noted in the spool */
@@ -162,6 +163,12 @@ void session_note_text(struct session *s, const char *kind, const char *text);
 void session_note_threads(struct session *s, bool all);
 void session_note_sums(struct session *s);
 int session_drain(struct session *s, struct diag *d);
+
+/* summary.c */
+/* Writes what the kernel summed up since the last call to the spool. */
+void session_write_summaries(struct session *s);
+void session_sum_pending(struct session *s, const struct thread_state *t);
+void session_summaries_free(struct session *s);
 
 /* tokens.c */
 void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len);

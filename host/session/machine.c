@@ -20,12 +20,13 @@ static int64_t clock_ns(clockid_t id)
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+/* As text: a JSON number keeps 53 bits, wall time in ns has 61. */
 static void add_i64(cJSON *n, const char *key, int64_t v)
 {
 	char digits[24];
 
 	snprintf(digits, sizeof(digits), "%lld", (long long)v);
-	cJSON_AddRawToObject(n, key, digits);
+	cJSON_AddStringToObject(n, key, digits);
 }
 
 /* The middle of three readings: a preemption between two clocks would shift every time stamp. */

@@ -182,6 +182,11 @@ static void send_batch(struct session *s, struct thread_state *t)
 		.first = t->first,
 	};
 
+	if (s->opts.summary) {
+		session_sum_pending(s, t);
+		t->op.tensor = 0;
+		return;
+	}
 	if (n * stride > BATCH_BYTES)
 		return;
 	memcpy(rec + sizeof(head), t->batch, n * stride);

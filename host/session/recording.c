@@ -205,6 +205,8 @@ void session_note_sums(struct session *s)
 		session_level_count(s, i, &c);
 		if (c.lost || s->level[i].on)
 			note_loss(s, level_name(i), buffer, c.lost - s->lost_before[i]);
+		if (c.lost_tensors)
+			note_loss(s, level_name(i), "tensors, sent again", c.lost_tensors);
 	}
 	session_note_costs(s);
 }
@@ -290,6 +292,8 @@ int session_start(struct session *s, const char *path, bool force, struct diag *
 	mark_losses(s);
 	/* The tensors of graphs known so far are in no spool: have them sent anew. */
 	session_forget_tensors(s);
+	session_summaries_free(s);
+	kmap_clear(s->map[MAP_SUMMARY]);
 	note_run(s);
 	note_counters(s);
 	session_note_plan(s);
@@ -305,6 +309,7 @@ int session_sync(struct session *s, struct diag *d)
 	int err = session_drain(s, d);
 
 	session_note_threads(s, true);
+	session_write_summaries(s);
 	session_note_sums(s);
 	return err;
 }
@@ -330,8 +335,8 @@ int session_stop(struct session *s, struct diag *d)
 
 	if (!s->spool)
 		return diag_fail(d, -EINVAL, "nothing is being recorded");
-	err = session_sync(s, d);
 	session_collect_threads(s, false);
+	err = session_sync(s, d);
 	note_command(s);
 	n = new_note("end");
 	add_u64(n, "at", session_now_ns());

@@ -108,6 +108,7 @@ void session_free(struct session *s)
 	free_modules(s);
 	session_maps_free(s);
 	transport_free(s->transport);
+	session_summaries_free(s);
 	session_points_free(s);
 	plan_free(s->plan);
 	engine_set_free(s->engines);
@@ -162,13 +163,8 @@ static int timer_ready(struct session *s, struct diag *d)
 
 static void spawn_ready(struct session *s, struct diag *d)
 {
-	int err = spawn_started(s->spawn, d);
-
+	spawn_started(s->spawn, d);
 	epoll_ctl(s->epoll_fd, EPOLL_CTL_DEL, spawn_fd(s->spawn), NULL);
-	if (!err) {
-		s->command = process_command(spawn_pid(s->spawn));
-		s->exe = process_exe(spawn_pid(s->spawn));
-	}
 	session_reap(s, d);
 }
 

@@ -166,6 +166,15 @@ static void process_changed(struct session *s, pid_t pid, struct diag *d)
 	session_note_threads(s, false);
 }
 
+/* A wrapper (chroot, env, taskset) may execute the program proper: the last one counts. */
+static void learn_command(struct session *s)
+{
+	free(s->command);
+	free(s->exe);
+	s->command = process_command(spawn_pid(s->spawn));
+	s->exe = process_exe(spawn_pid(s->spawn));
+}
+
 struct watch_call {
 	struct session *s;
 	struct diag *d;
@@ -181,6 +190,8 @@ static void on_watch(void *ctx, const struct watch_event *e)
 		return;
 	}
 	session_add_process(s, e->pid, c->d);
+	if (e->kind == WATCH_EXEC && s->spawn && e->pid == spawn_pid(s->spawn))
+		learn_command(s);
 	if (find(s, e->pid))
 		process_changed(s, e->pid, c->d);
 	if (e->held)
