@@ -98,11 +98,11 @@ INLINE void op_store(void *ctx, struct thread_state *t, u64 end, u64 next, u16 f
 	s->next_ns = next;
 	s->cpu = t->op.cpu;
 	s->ith = t->op.ith;
+#if N_COUNTERS
+	flags |= counters_store(t, (u64 *)(s + 1));
+#endif
 	s->flags = flags;
 	s->end_cpu = t->op.barrier_ns ? t->op.barrier_cpu : this_cpu();
-#if N_COUNTERS
-	counters_store(t, (u64 *)(s + 1));
-#endif
 	if (n + 1 == OP_BATCH)
 		batch_send(ctx, t, OP_BATCH);
 	else

@@ -98,6 +98,7 @@ enum op_flags {
 	OP_FUSED = 1,	    /* `tensor` is the first of a fused pair, its consumer ran too */
 	OP_HAS_BARRIER = 2, /* end_ns was seen; otherwise it equals next_ns and wait is unknown */
 	OP_GRAPH_LAST = 4,  /* next_ns is the end of the graph call, not a following operator */
+	OP_COUNTED = 16,    /* the counter values are good */
 	OP_CUT = 8,	    /* tracing ended while it ran: it lasted to the end of its graph */
 };
 

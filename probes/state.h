@@ -87,8 +87,8 @@ struct op_pending {
 	u64 begin_ns;
 	u64 barrier_ns; /* last barrier entry since begin_ns, 0: none */
 	u16 cpu, ith, flags, barrier_cpu;
-	u64 counter[MAX_COUNTERS], counter_end[MAX_COUNTERS];
-	u64 enabled_ns, running_ns;
+	u64 counted; /* the readings are good */
+	u64 counter[MAX_COUNTERS + 2], counter_end[MAX_COUNTERS + 2]; /* + enabled, running ns */
 };
 
 /*
@@ -105,7 +105,6 @@ struct thread_state {
 	u16 ith;    /* the thread's worker index */
 	u16 pad[3];
 	u64 op_hits, barrier_hits; /* program runs of the operator level */
-	u64 read_enabled_ns, read_running_ns; /* of the counters, at the last reading */
 	struct op_pending op;
 	struct walk_state walk;
 	struct expert_state expert;

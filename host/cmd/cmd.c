@@ -30,6 +30,15 @@ const struct cmd cmd_table[] = {
 		.run = cmd_record,
 	},
 	{
+		.name = "doctor",
+		.id = COMMAND_DOCTOR,
+		.usage = "[-p PID | FILE...]",
+		.help = "what works here, which probe points a target has, what is missing",
+		.max_args = -1,
+		.complete = COMPLETE_FILE,
+		.run = cmd_doctor,
+	},
+	{
 		.name = "overhead",
 		.id = COMMAND_OVERHEAD,
 		.usage = "[-p PID | -- CMD...]",

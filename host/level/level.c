@@ -65,7 +65,8 @@ static void common_defines(struct buf *out, const struct level_input *in)
 {
 	buf_puts(out, "#define LLMPROBE_BPF 1\n");
 	transport_defines(in->transport, out);
-	buf_printf(out, "#define N_COUNTERS %u\n", in->n_counters);
+	buf_printf(out, "#define N_COUNTERS %zu\n",
+		   in->counters ? counters_count(in->counters) : 0);
 	if (in->task_storage)
 		buf_puts(out, "#define HAVE_TASK_STORAGE 1\n");
 	if (in->filter_tgid)

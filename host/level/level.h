@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "bpf/counter.h"
 #include "bpf/kbtf.h"
 #include "bpf/module.h"
 #include "bpf/transport.h"
@@ -46,8 +47,7 @@ struct level_input {
 	const struct layout *layout; /* NULL for levels that have no layout */
 	unsigned layout_id;	     /* number of the layout note */
 	const struct task_offsets *task;
-	const char *const *counters; /* BPF text per counter, see session/counters.c */
-	unsigned n_counters;
+	const struct counters *counters; /* read around each operator; NULL: none */
 	bool task_storage; /* thread slots by task storage */
 	bool filter_tgid;  /* probes fire for other processes too */
 	bool typed_sched;  /* tp_btf programs load */

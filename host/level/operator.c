@@ -47,14 +47,6 @@ static void expert_defines(struct buf *out, const struct layout *l)
 	level_define_field(out, l, LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA");
 }
 
-static void counter_defines(struct buf *out, const struct level_input *in)
-{
-	for (unsigned i = 0; i < in->n_counters; i++)
-		buf_printf(out, "#define COUNTER_%u %s\n", i, in->counters[i]);
-	if (in->n_counters && in->task)
-		btf_task_defines(in->task, out);
-}
-
 static int defines(struct buf *out, const struct level_input *in, struct diag *d)
 {
 	const struct layout *l = in->layout;
@@ -68,7 +60,8 @@ static int defines(struct buf *out, const struct level_input *in, struct diag *d
 	if (layout_get(l, LAYOUT_CGRAPH_NODES_INLINE) == 1)
 		buf_puts(out, "#define LAYOUT_CGRAPH_NODES_INLINE 1\n");
 	expert_defines(out, l);
-	counter_defines(out, in);
+	if (in->counters)
+		counters_text(in->counters, in->task, MAP_COUNTER, out);
 	for (size_t i = 0; !err && i < ARRAY_LEN(required); i++)
 		err = level_require_field(out, l, required[i].field, required[i].name, d);
 	return err;

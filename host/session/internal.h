@@ -91,8 +91,10 @@ struct session {
 	bool barrier_on;    /* barrier probes are wanted now */
 	bool flush_pending; /* operator programs were detached, their batches not yet collected */
 
-	const char **counters; /* BPF text per counter */
+	struct counters *counters; /* NULL: none */
 	size_t n_counters;
+	uint32_t slot_order[THREAD_SLOTS]; /* in which new threads take their slots */
+	size_t next_slot, n_free_slots; /* positions in it */
 
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
@@ -131,6 +133,8 @@ int session_map_target(struct session *s, pid_t pid, bool add);
 void session_forget_tensors(struct session *s);
 /* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
  * or the threads gone (`only_dead`). */
+/* Opens the counters of threads that came since the last call. */
+void session_new_threads(struct session *s, struct diag *d);
 void session_collect_threads(struct session *s, bool only_dead);
 
 /* targets.c */
@@ -147,6 +151,8 @@ void session_points_free(struct session *s);
 /* levels.c */
 /* Attaches what the enabled levels lack for all living processes. */
 int session_attach_missing(struct session *s, struct diag *d);
+/* Collects the batches of detached operator programs once they are gone; waits at most so long. */
+void session_settle(struct session *s, unsigned timeout_ms);
 void session_level_off(struct session *s, struct session_level *l);
 
 /* modules.c */

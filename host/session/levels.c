@@ -255,13 +255,18 @@ int session_attach_missing(struct session *s, struct diag *d)
 	return 0;
 }
 
+void session_settle(struct session *s, unsigned timeout_ms)
+{
+	if (!s->flush_pending || reaper_flush(s->reaper, timeout_ms))
+		return;
+	session_collect_threads(s, false);
+	s->flush_pending = false;
+}
+
 /* Batches of an earlier stretch must not be continued: what lies between is not known. */
 static void settle_operators(struct session *s)
 {
-	if (s->flush_pending && reaper_flush(s->reaper, 200) == 0) {
-		session_collect_threads(s, false);
-		s->flush_pending = false;
-	}
+	session_settle(s, 200);
 	session_forget_tensors(s);
 }
 

@@ -56,9 +56,11 @@ static int fill_free_slots(struct session *s, struct diag *d)
 	for (uint32_t i = 0; i < THREAD_SLOTS; i++) {
 		int err = kmap_update(s->map[MAP_FREE_SLOT], NULL, &i, 0);
 
+		s->slot_order[i] = i;
 		if (err)
 			return diag_fail(d, err, "cannot fill a BPF queue: %s", strerror(-err));
 	}
+	s->n_free_slots = THREAD_SLOTS;
 	return 0;
 }
 
@@ -86,6 +88,13 @@ int session_maps_make(struct session *s, struct diag *d)
 	s->map[MAP_THREAD_SLOT] = make_slot_map(s, d);
 	if (s->map[MAP_THREAD_SLOT] < 0)
 		return s->map[MAP_THREAD_SLOT];
+	if (s->counters) {
+		int fd = counters_map(s->counters, THREAD_SLOTS, d);
+
+		if (fd < 0)
+			return fd;
+		s->map[MAP_COUNTER] = dup(fd);
+	}
 	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
 	if (fill_free_slots(s, d))
 		return -EIO;
@@ -211,6 +220,9 @@ static void release_slot(struct session *s, uint32_t i)
 		kmap_delete(s->map[MAP_THREAD_SLOT], &tid);
 	memset(&s->threads[i], 0, sizeof(s->threads[i]));
 	kmap_update(s->map[MAP_FREE_SLOT], NULL, &i, 0);
+	s->slot_order[(s->next_slot + s->n_free_slots++) % THREAD_SLOTS] = i;
+	if (s->counters)
+		counters_close(s->counters, i);
 }
 
 static bool thread_alive(const struct thread_state *t)
@@ -219,6 +231,22 @@ static bool thread_alive(const struct thread_state *t)
 
 	snprintf(path, sizeof(path), "/proc/%u/task/%u", t->pid, t->tid);
 	return access(path, F_OK) == 0;
+}
+
+/* Slots are handed out in the order of the queue, so only its head can be a new thread. */
+void session_new_threads(struct session *s, struct diag *d)
+{
+	while (s->n_free_slots) {
+		uint32_t slot = s->slot_order[s->next_slot];
+		uint32_t tid = s->threads[slot].tid;
+
+		if (!tid)
+			return;
+		s->next_slot = (s->next_slot + 1) % THREAD_SLOTS;
+		s->n_free_slots--;
+		if (s->counters)
+			counters_open(s->counters, (pid_t)tid, slot, d);
+	}
 }
 
 void session_collect_threads(struct session *s, bool only_dead)

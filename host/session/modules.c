@@ -24,7 +24,6 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.layout_id = layout < 0 ? 0 : (unsigned)session_layout_id(s, layout),
 		.task = s->have_task ? &s->task : NULL,
 		.counters = s->counters,
-		.n_counters = (unsigned)s->n_counters,
 		.task_storage = feature_ok(s->features, FEATURE_TASK_STORAGE),
 		.filter_tgid = !session_pid_filter(s),
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),

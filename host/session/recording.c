@@ -330,12 +330,16 @@ static void note_command(struct session *s)
 
 int session_stop(struct session *s, struct diag *d)
 {
+	bool operators;
 	cJSON *n;
 	int err;
 
 	if (!s->spool)
 		return diag_fail(d, -EINVAL, "nothing is being recorded");
-	session_collect_threads(s, false);
+	/* Threads fill their batches while programs are attached: they must be off to be read. */
+	operators = s->level[LEVEL_OPERATOR].on;
+	session_level_off(s, &s->level[LEVEL_OPERATOR]);
+	session_settle(s, 1000);
 	err = session_sync(s, d);
 	note_command(s);
 	n = new_note("end");
@@ -347,6 +351,8 @@ int session_stop(struct session *s, struct diag *d)
 				spool_path(s->spool));
 	spool_close(s->spool);
 	s->spool = NULL;
+	if (operators && !session_ended(s))
+		session_enable(s, LEVEL_OPERATOR, d);
 	return err;
 }
 

@@ -44,6 +44,21 @@ static int make_poll(struct session *s, struct diag *d)
 	return add_poll(s, s->timer_fd, d) ? -EIO : add_poll(s, transport_fd(s->transport), d);
 }
 
+static int make_counters(struct session *s, struct diag *d)
+{
+	if (!s->opts.n_counters)
+		return 0;
+	if (s->opts.n_counters > MAX_COUNTERS)
+		return diag_fail(d, -EINVAL,
+				 "%zu counters were asked for, %d at a time are possible",
+				 s->opts.n_counters, MAX_COUNTERS);
+	s->counters = counters_parse(s->opts.counters, s->opts.n_counters, d);
+	if (!s->counters)
+		return -EINVAL;
+	s->n_counters = s->opts.n_counters;
+	return counters_check(s->counters, d);
+}
+
 static int session_make(struct session *s, struct diag *d)
 {
 	struct plan_opts po = {.engine = s->opts.engine};
@@ -54,7 +69,9 @@ static int session_make(struct session *s, struct diag *d)
 	s->transport = transport_new(s->opts.transport, s->opts.buffer_bytes, d);
 	if (!s->transport)
 		return -EINVAL;
-	err = session_maps_make(s, d);
+	err = make_counters(s, d);
+	if (!err)
+		err = session_maps_make(s, d);
 	if (err)
 		return err;
 	s->engines = engine_set_load(NULL, d);
@@ -120,7 +137,7 @@ void session_free(struct session *s)
 	free(s->processes);
 	free(s->open_tokens);
 	free(s->seen_threads);
-	free(s->counters);
+	counters_free(s->counters);
 	free(s->command);
 	free(s->exe);
 	free(s);
@@ -142,10 +159,7 @@ static void slow_work(struct session *s, struct diag *d)
 	session_reap(s, d);
 	session_note_threads(s, false);
 	session_collect_threads(s, true);
-	if (s->flush_pending && reaper_flush(s->reaper, 0) == 0) {
-		session_collect_threads(s, false);
-		s->flush_pending = false;
-	}
+	session_settle(s, 0);
 	session_note_sums(s);
 }
 
@@ -157,6 +171,7 @@ static int timer_ready(struct session *s, struct diag *d)
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
 	err = session_drain(s, d);
+	session_new_threads(s, d);
 	slow_work(s, d);
 	return err;
 }

@@ -151,7 +151,8 @@ void oprows_ops(struct oprows *o, const void *rec, size_t len, const int64_t *id
 		memcpy(&slot, p, sizeof(slot));
 		item = window_add(o->window, (int64_t)slot.begin_ns);
 		*item = (struct item){.pid = r.head.pid, .tid = r.head.tid, .slot = slot};
-		item->counters = read_counters(p + sizeof(slot), r.n_counters, ids, n_ids);
+		if (slot.flags & OP_COUNTED)
+			item->counters = read_counters(p + sizeof(slot), r.n_counters, ids, n_ids);
 	}
 }
 
