@@ -364,6 +364,7 @@ static void put_slot(int thread, const struct op_slot *s)
 		uint64_t c = s->end_ns - s->begin_ns;
 		uint64_t v[4] = {2 * c, c / 64, 1000, thread ? 500 : 1000};
 
+		((struct op_slot *)at)->flags |= OP_COUNTED;
 		memcpy(at + sizeof(*s), v, sizeof(v));
 		sum.counters += 2;
 	}
