@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel types from /sys/kernel/btf/vmlinux, imported one by one as scripts name them. */
-#include <bpf/btf.h>
+/* libbpf's headers by a path that host/bpf/ does not shadow */
+#include <../include/bpf/btf.h>
+#include <../include/bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,8 +107,8 @@ static const struct type *import_enum(const struct btf *btf, struct type_table *
 		f->name = btf__name_by_offset(btf, wide ? btf_enum64(bt)[i].name_off
 							: btf_enum(bt)[i].name_off);
 		f->value = wide ? (int64_t)btf_enum64_value(&btf_enum64(bt)[i])
-			   : e->is_signed ? btf_enum(bt)[i].val
-					  : (uint32_t)btf_enum(bt)[i].val;
+			   : e->is_signed ? (int64_t)btf_enum(bt)[i].val
+					  : (int64_t)(uint32_t)btf_enum(bt)[i].val;
 	}
 	return e;
 }

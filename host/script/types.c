@@ -97,6 +97,11 @@ void type_table_use_kernel(struct type_table *t, struct kernel_types *k)
 	t->kernel = k;
 }
 
+const struct type *type_rawtp_args(struct type_table *t, const char *name)
+{
+	return t->kernel ? kernel_rawtp_args(t->kernel, t, name) : NULL;
+}
+
 struct type *type_alloc(struct type_table *t, enum type_kind kind)
 {
 	struct type *ty = arena_alloc(t->arena, sizeof(*ty));

@@ -171,6 +171,8 @@ bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value)
 /* Types of a raw tracepoint's arguments, from `btf_trace_NAME`; NULL when unknown. */
 const struct type *kernel_rawtp_args(struct kernel_types *k, struct type_table *t,
 				     const char *name);
+/* kernel_rawtp_args of the table's kernel. */
+const struct type *type_rawtp_args(struct type_table *t, const char *name);
 void type_table_use_kernel(struct type_table *t, struct kernel_types *k);
 
 #endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The frame: prelude, programs, scratch memory. */
+#include "script/emit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/builtin.h"
+
+enum { STACK_BUDGET = 224, MAX_SCRATCH = 1 << 18 };
+
+static const char prelude[] =
+	"#define EXTERN_MAP(n) ((void *)bpf_pseudo_fd(1, 0x4c500000 + (n)))\n"
+	"#define INLINE static __attribute__((always_inline)) inline\n"
+	"static void *(*map_lookup)(void *map, const void *key) = (void *)1;\n"
+	"static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = "
+	"(void *)2;\n"
+	"static long (*map_delete)(void *map, const void *key) = (void *)3;\n"
+	"static u64 (*now_ns)(void) = (void *)5;\n"
+	"static u32 (*rand32)(void) = (void *)7;\n"
+	"static u32 (*this_cpu)(void) = (void *)8;\n"
+	"static u64 (*pid_tgid)(void) = (void *)14;\n"
+	"static u64 (*uid_gid)(void) = (void *)15;\n"
+	"static long (*get_comm)(void *dst, u32 len) = (void *)16;\n"
+	"static u64 (*current_task)(void) = (void *)35;\n"
+	"static u32 (*numa_node)(void) = (void *)42;\n"
+	"static long (*get_stack)(void *ctx, void *dst, u32 len, u64 flags) = (void *)67;\n"
+	"static u64 (*cgroup_id)(void) = (void *)80;\n"
+	"static long (*send_signal_thread)(u32 sig) = (void *)117;\n"
+	"static long (*send_signal_)(u32 sig) = (void *)109;\n"
+	"static long (*read_user)(void *dst, u32 len, const void *src) = (void *)112;\n"
+	"static long (*read_kernel)(void *dst, u32 len, const void *src) = (void *)113;\n"
+	"static long (*read_user_str)(void *dst, u32 len, const void *src) = (void *)114;\n"
+	"static long (*read_kernel_str)(void *dst, u32 len, const void *src) = (void *)115;\n"
+	"static long (*ns_pid_tgid)(u64 dev, u64 ino, void *out, u32 size) = (void *)120;\n"
+	"static u64 (*boot_ns)(void) = (void *)125;\n"
+	"static void *(*ring_reserve)(void *ring, u64 size, u64 flags) = (void *)131;\n"
+	"static void (*ring_submit)(void *data, u64 flags) = (void *)132;\n"
+	"static u64 (*ring_query)(void *ring, u64 flags) = (void *)134;\n"
+	"static u64 (*attach_cookie)(void *ctx) = (void *)174;\n"
+	"static void *(*map_lookup_cpu)(void *map, const void *key, u32 cpu) = (void *)195;\n"
+	"static u64 (*tai_ns)(void) = (void *)208;\n"
+	"\n"
+	"/* Kernel addresses have the top bit set, those of a process do not. */\n"
+	"INLINE long lp_read(void *dst, u32 len, u64 src)\n"
+	"{\n"
+	"\treturn (s64)src < 0 ? read_kernel(dst, len, (void *)src) : read_user(dst, len, (void "
+	"*)src);\n"
+	"}\n"
+	"INLINE long lp_read_str(void *dst, u32 len, u64 src)\n"
+	"{\n"
+	"\treturn (s64)src < 0 ? read_kernel_str(dst, len, (void *)src) : read_user_str(dst, len, "
+	"(void *)src);\n"
+	"}\n"
+	"/* Reading from address 0 fails, and the helper then clears the destination. */\n"
+	"INLINE void lp_zero(void *dst, u32 len)\n"
+	"{\n"
+	"\tread_kernel(dst, len, (void *)0);\n"
+	"}\n"
+	"INLINE void lp_lost(void)\n"
+	"{\n"
+	"\tu32 zero = 0;\n"
+	"\tu64 *n = map_lookup(EXTERN_MAP(1), &zero);\n"
+	"\tif (n)\n"
+	"\t\t*n += 1;\n"
+	"}\n"
+	"INLINE void lp_submit(void *rec)\n"
+	"{\n"
+	"\tring_submit(rec, ring_query(EXTERN_MAP(0), 0) > WAKE_BYTES ? 2 : 1);\n"
+	"}\n"
+	"INLINE s64 lp_div(s64 a, s64 b)\n"
+	"{\n"
+	"\tu64 q = (u64)(a < 0 ? -a : a) / (u64)(b < 0 ? -b : b);\n"
+	"\treturn (a < 0) != (b < 0) ? -(s64)q : (s64)q;\n"
+	"}\n"
+	"INLINE s64 lp_mod(s64 a, s64 b)\n"
+	"{\n"
+	"\tu64 r = (u64)(a < 0 ? -a : a) % (u64)(b < 0 ? -b : b);\n"
+	"\treturn a < 0 ? -(s64)r : (s64)r;\n"
+	"}\n"
+	"INLINE u64 lp_log2(u64 v)\n"
+	"{\n"
+	"\tu64 r = 0;\n"
+	"\tif (v >> 32) { v >>= 32; r += 32; }\n"
+	"\tif (v >> 16) { v >>= 16; r += 16; }\n"
+	"\tif (v >> 8) { v >>= 8; r += 8; }\n"
+	"\tif (v >> 4) { v >>= 4; r += 4; }\n"
+	"\tif (v >> 2) { v >>= 2; r += 2; }\n"
+	"\treturn r + (v >> 1);\n"
+	"}\n"
+	"/* Negative: 0, zero: 1; then 2^k buckets per power of two. */\n"
+	"INLINE u64 lp_hist(s64 n, u64 k)\n"
+	"{\n"
+	"\tu64 l;\n"
+	"\tif (n < 0)\n"
+	"\t\treturn 0;\n"
+	"\tif ((u64)n < (1ull << k))\n"
+	"\t\treturn n + 1;\n"
+	"\tl = lp_log2(n) - k;\n"
+	"\treturn 1 + (l << k) + ((u64)n >> l);\n"
+	"}\n";
+
+uint32_t pad8(uint32_t size)
+{
+	return (size + 7) & ~7u;
+}
+
+static void indent(struct emit *e)
+{
+	for (int i = 0; i < e->indent; i++)
+		buf_putc(e->out, '\t');
+}
+
+void em(struct emit *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	indent(e);
+	va_start(ap, fmt);
+	buf_vprintf(e->out, fmt, ap);
+	va_end(ap);
+	buf_putc(e->out, '\n');
+}
+
+void em_open(struct emit *e, const char *fmt, ...)
+{
+	va_list ap;
+
+	indent(e);
+	va_start(ap, fmt);
+	buf_vprintf(e->out, fmt, ap);
+	va_end(ap);
+	buf_puts(e->out, " {\n");
+	e->indent++;
+}
+
+void em_close(struct emit *e)
+{
+	e->indent--;
+	em(e, "}");
+}
+
+const char *emf(struct emit *e, const char *fmt, ...)
+{
+	va_list ap;
+	char *text, *out;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	out = arena_strdup(e->arena, text);
+	free(text);
+	return out;
+}
+
+const char *em_tmp(struct emit *e, bool is_signed, const char *fmt, ...)
+{
+	const char *name = emf(e, "t%d", e->tmp++);
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	em(e, "%s %s = %s;", is_signed ? "s64" : "u64", name, text);
+	free(text);
+	return name;
+}
+
+struct operand opd_value(const char *text)
+{
+	return (struct operand){.kind = OPD_VALUE, .text = text};
+}
+
+struct operand opd_mem(const char *text)
+{
+	return (struct operand){.kind = OPD_MEM, .text = text};
+}
+
+struct operand opd_none(void)
+{
+	return (struct operand){.kind = OPD_NONE, .text = "0"};
+}
+
+const char *em_slot(struct emit *e, uint32_t size)
+{
+	uint32_t room = pad8(size ? size : 8), at;
+
+	if (room <= e->s->settings->on_stack_limit && e->stack + room <= STACK_BUDGET) {
+		int n = e->tmp++;
+
+		e->stack += room;
+		em(e, "u64 s%d[%u];", n, room / 8);
+		return emf(e, "((char *)s%d)", n);
+	}
+	at = e->scratch;
+	e->scratch += room;
+	if (e->scratch > e->scratch_max)
+		e->scratch_max = e->scratch;
+	if (e->scratch > MAX_SCRATCH && !e->err)
+		e->err = diag_fail(e->s->diag, -E2BIG, "a probe needs more than %d bytes of scratch "
+						       "memory; shorten its strings (max_strlen)",
+				   MAX_SCRATCH);
+	return emf(e, "(scr + %u)", at);
+}
+
+void em_return(struct emit *e)
+{
+	em(e, "return 0;");
+}
+
+/* ---- programs ---- */
+
+static void uses_name(void *ctx, struct node *n)
+{
+	bool *used = ctx;
+
+	if ((n->kind == N_IDENT || n->kind == N_CALL) &&
+	    (strcmp(n->name, "args") == 0 || strcmp(n->name, "probe") == 0 ||
+	     strcmp(n->name, "func") == 0 || strncmp(n->name, "arg", 3) == 0))
+		*used = true;
+}
+
+/* Whether the text differs from match to match. Cookies tell uprobes apart, others need programs. */
+static bool needs_own_program(const struct probe *p, const struct attach *a)
+{
+	bool used = false;
+
+	if (a->n_matches < 2 || a->kind == PROBE_UPROBE || a->kind == PROBE_URETPROBE)
+		return false;
+	if (a->kind == PROBE_USDT)
+		used = true; /* where arguments lie differs from site to site */
+	node_walk(p->pred, uses_name, &used);
+	node_walk(p->body, uses_name, &used);
+	return used;
+}
+
+/* Variables in memory get their place before anything else. */
+static void place_variables(struct emit *e, const struct probe *p)
+{
+	for (struct symbol *v = e->s->vars; v; v = v->next) {
+		if (v->probe != p)
+			continue;
+		if (type_in_register(v->type) || v->type->kind == TY_NONE) {
+			em(e, "%s v%d = 0; /* $%s */", v->type->is_signed ? "s64" : "u64", v->id,
+			   v->name);
+		} else {
+			v->slot = e->scratch;
+			e->scratch += pad8(v->type->size ? v->type->size : 8);
+		}
+	}
+	if (e->scratch > e->scratch_max)
+		e->scratch_max = e->scratch;
+}
+
+static void zero_variables(struct emit *e, const struct probe *p)
+{
+	for (struct symbol *v = e->s->vars; v; v = v->next)
+		if (v->probe == p && !type_in_register(v->type) && v->type->kind != TY_NONE)
+			em_zero(e, emf(e, "(scr + %u)", v->slot), v->type->size);
+}
+
+static void emit_body(struct emit *e, const struct probe *p)
+{
+	if (p->pred) {
+		const char *v = em_value(e, p->pred);
+
+		em(e, "if (!(%s))", v);
+		em(e, "\treturn 0;");
+	}
+	zero_variables(e, p);
+	em_block(e, p->body->list);
+	em(e, "return 0;");
+}
+
+static void emit_line(struct emit *e, const struct node *n)
+{
+	struct span at = loc_span(n->src, n->loc);
+
+	em(e, "#line %d \"%s\"", at.line, n->src->name);
+}
+
+static int emit_entry(struct emit *e)
+{
+	if (e->attach->kind != PROBE_ENGINE)
+		return 0;
+	if (!e->engine)
+		return 0;
+	return e->engine->entry(e->engine->ctx, e->attach->engine, e->attach->target,
+				e->attach->func, e->out, e->s->diag);
+}
+
+static struct script_program *add_program(struct emit *e, const struct probe *p, size_t count)
+{
+	struct script_program *prog = arena_alloc(e->arena, sizeof(*prog)), **tail;
+
+	snprintf(prog->name, sizeof(prog->name), "probe_%zu", e->code->n_programs++);
+	prog->probe = p;
+	prog->attach = e->attach;
+	prog->first = e->match;
+	prog->n_matches = count;
+	for (tail = &e->code->programs; *tail; tail = &(*tail)->next)
+		;
+	*tail = prog;
+	return prog;
+}
+
+static void emit_program(struct emit *e, const struct probe *p)
+{
+	struct script_program *prog = add_program(e, p, e->n_matches);
+	struct buf head = {0}, body = {0};
+	struct script_code *code = e->code;
+
+	e->stack = e->scratch = e->scratch_max = 0;
+	e->indent = 1;
+	e->tmp = 0;
+	e->out = &head;
+	place_variables(e, p);
+	e->out = &body;
+	if (!e->err)
+		e->err = emit_entry(e);
+	emit_line(e, p->body);
+	emit_body(e, p);
+	buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
+		   buf_str(&head));
+	if (e->scratch_max)
+		buf_puts(&code->text, "\tchar *scr = map_lookup(EXTERN_MAP(2), &zero);\n"
+				      "\tif (!scr)\n\t\treturn 0;\n");
+	buf_printf(&code->text, "%s}\n\n", buf_str(&body));
+	if (e->scratch_max > code->scratch_size)
+		code->scratch_size = e->scratch_max;
+	buf_free(&head);
+	buf_free(&body);
+}
+
+static void add_cookies(struct emit *e, const struct attach *a)
+{
+	e->first_cookie = e->code->n_cookies;
+	for (const struct probe_match *m = a->matches; m; m = m->next)
+		*VEC_PUSH(e->code->cookies, e->code->n_cookies, e->code->cap_cookies) = m;
+}
+
+static void emit_attach(struct emit *e, const struct probe *p, const struct attach *a)
+{
+	e->attach = a;
+	add_cookies(e, a);
+	if (!needs_own_program(p, a)) {
+		e->match = a->matches;
+		e->n_matches = a->n_matches;
+		if (a->matches && sema_retype(e->s, p, a, a->matches) == 0)
+			emit_program(e, p);
+		else if (a->matches && !e->err)
+			e->err = -EINVAL;
+		return;
+	}
+	for (const struct probe_match *m = a->matches; m && !e->err; m = m->next) {
+		e->match = m;
+		e->n_matches = 1;
+		if (sema_retype(e->s, p, a, m) == 0)
+			emit_program(e, p);
+		else
+			e->err = -EINVAL;
+		e->first_cookie++;
+	}
+}
+
+int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct emit_opts *o,
+		struct script_code *code)
+{
+	struct emit e = {.s = s, .arena = s->arena, .code = code, .engine = o->engine};
+
+	code->action_tail = &code->actions;
+	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);
+	buf_puts(&code->text, prelude);
+	if (o->engine)
+		o->engine->prologue(o->engine->ctx, &code->text);
+	for (size_t i = 0; i < n && !e.err; i++)
+		for (struct attach *a = plans[i].attaches; a && !e.err; a = a->next)
+			emit_attach(&e, plans[i].probe, a);
+	if (!e.err && code->n_programs > s->settings->max_bpf_progs)
+		e.err = diag_fail(s->diag, -E2BIG,
+				  "the script makes %zu programs, more than max_bpf_progs (%llu); raise "
+				  "it with config = { max_bpf_progs = %zu } or BPFTRACE_MAX_BPF_PROGS",
+				  code->n_programs, (unsigned long long)s->settings->max_bpf_progs,
+				  code->n_programs);
+	return e.err;
+}
+
+void script_code_free(struct script_code *code)
+{
+	buf_free(&code->text);
+	free(code->cookies);
+}

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Types of expressions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/builtin.h"
+#include "script/const.h"
+#include "util/text.h"
+
+enum { MAX_EXPR_DEPTH = 2000 };
+
+static const struct type *type_expr(struct sema *s, struct node *n);
+
+static const char *tt(const struct type *t)
+{
+	static _Thread_local char text[2][128];
+	static _Thread_local int i;
+
+	i = !i;
+	return type_text(t, text[i]);
+}
+
+const struct type *sema_expr(struct sema *s, struct node *n)
+{
+	if (++s->depth > MAX_EXPR_DEPTH) {
+		s->depth--;
+		return n->type = sema_error(s, n, "expression is nested too deeply");
+	}
+	n->type = type_expr(s, n);
+	s->depth--;
+	return n->type;
+}
+
+/* Literal, positional parameter and #define become what they stand for. */
+static void become(struct node *n, const struct node *value)
+{
+	struct node *next = n->next;
+	struct loc loc = n->loc;
+	const struct source *src = n->src;
+
+	*n = *value;
+	n->next = next;
+	n->loc = loc;
+	n->src = src;
+}
+
+static const struct type *param_type(struct sema *s, struct node *n)
+{
+	const char *text = n->value <= (uint64_t)s->args->argc ? s->args->argv[n->value - 1] : NULL;
+	struct node value = {.kind = N_INT};
+	int64_t i;
+
+	if (text && text_to_i64(text, &i) == 0) {
+		value.value = (uint64_t)i;
+	} else if (text && text_to_u64(text, &value.value) == 0) {
+		;
+	} else if (text) {
+		value.kind = N_STR;
+		value.name = text;
+		value.len = (uint32_t)strlen(text);
+	}
+	become(n, &value);
+	return sema_expr(s, n);
+}
+
+static const struct type *define_type(struct sema *s, struct node *n, const char *text)
+{
+	struct source *src = arena_alloc(s->arena, sizeof(*src));
+	struct diag *d = diag_new();
+	struct node *value;
+	char *name = arena_strdup(s->arena, n->name);
+
+	*src = (struct source){name, arena_strdup(s->arena, text), strlen(text)};
+	value = script_parse_expr(src, s->arena, d);
+	diag_free(d);
+	if (!value || ++s->macro_depth > 64) {
+		s->macro_depth--;
+		return sema_error(s, n, "#define %s is no expression: '%s'", name, text);
+	}
+	become(n, node_clone(s->arena, value, n));
+	sema_expr(s, n);
+	s->macro_depth--;
+	return n->type;
+}
+
+static const struct type *unknown_ident(struct sema *s, struct node *n)
+{
+	const char *near = builtin_nearest(n->name, false);
+
+	sema_error(s, n, "Unknown identifier: '%s'", n->name);
+	if (near)
+		sema_hint(s, "did you mean '%s'?", near);
+	return &type_none;
+}
+
+static const struct type *ident_type(struct sema *s, struct node *n)
+{
+	const struct builtin *b = builtin_find(n->name, false);
+	const char *define = type_macro(s->types, n->name);
+	const struct enum_value *e;
+	struct node value = {.kind = N_INT};
+
+	if (b) {
+		n->builtin = b;
+		return b->check(s, n);
+	}
+	if (define)
+		return define_type(s, n, define);
+	e = type_enum_value(s->types, n->name);
+	if (!e)
+		return unknown_ident(s, n);
+	value.value = (uint64_t)e->value;
+	value.type = e->type;
+	become(n, &value);
+	n->flag = e->type != NULL;
+	n->a = NULL;
+	return n->type = e->type ? e->type : &type_i64;
+}
+
+static const struct type *call_type(struct sema *s, struct node *n)
+{
+	const struct builtin *b = builtin_find(n->name, true);
+	struct node at = *n;
+	const char *near;
+	int args = call_args(n);
+
+	at.loc = n->name_loc;
+	if (!b) {
+		near = builtin_nearest(n->name, true);
+		sema_error(s, &at, "Unknown function: %s", n->name);
+		if (near)
+			sema_hint(s, "did you mean '%s'?", near);
+		return &type_none;
+	}
+	n->builtin = b;
+	if ((b->flags & BUILTIN_UNSAFE) && !s->unsafe)
+		return sema_error(s, n, "%s() is an unsafe function being used in safe mode", n->name);
+	if (args < b->min_args && b->min_args == b->max_args)
+		return sema_error(s, n, "%s() requires %d argument%s (%d provided)", n->name,
+				  b->min_args, b->min_args == 1 ? "" : "s", args);
+	if (args < b->min_args)
+		return sema_error(s, n, "%s() requires at least %d argument%s (%d provided)", n->name,
+				  b->min_args, b->min_args == 1 ? "" : "s", args);
+	if (b->max_args >= 0 && args > b->max_args)
+		return b->min_args == b->max_args
+			       ? sema_error(s, n, "%s() requires %d argument%s (%d provided)", n->name,
+					    b->max_args, b->max_args == 1 ? "" : "s", args)
+			       : sema_error(s, n, "%s() takes up to %d argument%s (%d provided)",
+					    n->name, b->max_args, b->max_args == 1 ? "" : "s", args);
+	return b->check(s, n);
+}
+
+static const struct type *var_type(struct sema *s, struct node *n)
+{
+	n->sym = sema_var(s, n->name);
+	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final))
+		return sema_error(s, n, "Undefined or undeclared variable: $%s", n->name);
+	return n->sym->type;
+}
+
+static const struct type *map_type(struct sema *s, struct node *n)
+{
+	n->sym = sema_map(s, n->name, n->name_loc);
+	sema_key(s, n->sym, n);
+	if (n->sym->type->kind == TY_NONE)
+		return sema_error(s, n, "Undefined map: %s", n->name);
+	return n->sym->type;
+}
+
+/* An aggregation in an expression is its value so far. */
+static const struct type *as_value(const struct type *t)
+{
+	switch (t->kind) {
+	case TY_COUNT:
+		return &type_u64;
+	case TY_SUM:
+	case TY_MIN:
+	case TY_MAX:
+	case TY_AVG:
+		return t->is_signed ? &type_i64 : &type_u64;
+	default:
+		return t;
+	}
+}
+
+static const struct type *unary_type(struct sema *s, struct node *n)
+{
+	const struct type *t = as_value(sema_expr(s, n->a));
+
+	if (t->kind == TY_NONE)
+		return t;
+	switch (n->op) {
+	case '!':
+		if (!type_in_register(t))
+			break;
+		return &type_bool;
+	case '-':
+		if (type_is_int(t))
+			return &type_i64;
+		break;
+	case '~':
+		if (type_is_int(t))
+			return t->size == 8 && t->kind == TY_INT ? t : &type_i64;
+		break;
+	case '*':
+		if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
+			return sema_complete(s, t->elem);
+		if (type_is_int(t))
+			return &type_u64;
+		break;
+	case '&':
+		if (n->a->kind == N_VAR || n->a->kind == N_MAP)
+			return type_ptr(s->types, t);
+		break;
+	}
+	return sema_error(s, n, "The %s operator can not be used on expressions of type '%s'",
+			  n->op == '&' ? "&" : op_text(n->op), tt(t));
+}
+
+static const struct type *step_type(struct sema *s, struct node *n)
+{
+	const struct type *t;
+
+	if (n->a->kind != N_VAR && n->a->kind != N_MAP)
+		return sema_error(s, n, "The %s operator must be applied to a map or variable",
+				  op_text(n->op));
+	if (n->a->kind == N_MAP) {
+		n->a->sym = sema_map(s, n->a->name, n->a->name_loc);
+		if (n->a->sym->type->kind == TY_NONE)
+			sema_assign_type(s, n->a->sym, &type_i64, false);
+		n->a->sym->assigned = true;
+	}
+	t = sema_expr(s, n->a);
+	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
+		return sema_error(s, n, "The %s operator can not be used on expressions of type '%s'",
+				  op_text(n->op), tt(t));
+	return t;
+}
+
+static bool is_comparison(int op)
+{
+	return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE || op == TOK_GE;
+}
+
+/* C's rule, but a literal that fits takes the sign of the other side. */
+static const struct type *arith_type(const struct node *n, const struct type *a,
+				     const struct type *b)
+{
+	bool la = node_is_literal_int(n->a) && n->a->kind == N_INT;
+	bool lb = node_is_literal_int(n->b) && n->b->kind == N_INT;
+	bool sa = a->is_signed || a->kind == TY_BOOL, sb = b->is_signed || b->kind == TY_BOOL;
+
+	if (la && !lb)
+		return sb ? &type_i64 : &type_u64;
+	if (lb && !la)
+		return sa ? &type_i64 : &type_u64;
+	if ((n->op == TOK_SHL || n->op == TOK_SHR))
+		return sa ? &type_i64 : &type_u64;
+	/* narrow unsigned values are exact in 64 signed bits */
+	if (!sa && a->size < 8)
+		sa = true;
+	if (!sb && b->size < 8)
+		sb = true;
+	if (!a->is_signed && !b->is_signed && a->kind == TY_INT && b->kind == TY_INT)
+		return &type_u64;
+	return sa && sb ? &type_i64 : &type_u64;
+}
+
+static const struct type *pointer_arith(struct sema *s, struct node *n, const struct type *a,
+					const struct type *b)
+{
+	if (is_comparison(n->op))
+		return &type_bool;
+	if (n->op == '-' && a->kind == TY_PTR && b->kind == TY_PTR)
+		return &type_i64;
+	if (n->op == '+' && b->kind == TY_PTR && type_is_int(a))
+		return b;
+	if ((n->op == '+' || n->op == '-') && a->kind == TY_PTR && type_is_int(b))
+		return a;
+	if (a->kind == TY_PTR && type_is_int(b) && strchr("&|%", n->op))
+		return &type_u64;
+	return sema_error(s, n, "The %s operator can not be used on expressions of types '%s', '%s'",
+			  op_text(n->op), tt(a), tt(b));
+}
+
+static bool comparable(const struct type *a, const struct type *b)
+{
+	if (a->kind == TY_STRING && b->kind == TY_STRING)
+		return true;
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == TY_TUPLE || a->kind == TY_RECORD || a->kind == TY_ARRAY ||
+	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM ||
+	       type_is_stack(a);
+}
+
+static const struct type *binary_type(struct sema *s, struct node *n)
+{
+	const struct type *a = as_value(sema_expr(s, n->a)), *b = as_value(sema_expr(s, n->b));
+	int64_t v;
+
+	if (a->kind == TY_NONE || b->kind == TY_NONE)
+		return n->op == TOK_AND || n->op == TOK_OR || is_comparison(n->op) ? &type_bool
+										   : &type_none;
+	if (n->op == TOK_AND || n->op == TOK_OR) {
+		if (!type_in_register(a) || !type_in_register(b))
+			return sema_error(s, n, "The %s operator can not be used on expressions of "
+						"types '%s', '%s'", op_text(n->op), tt(a), tt(b));
+		return &type_bool;
+	}
+	if (a->kind == TY_PTR || b->kind == TY_PTR) {
+		if (type_in_register(a) && type_in_register(b))
+			return pointer_arith(s, n, a, b);
+	} else if (type_in_register(a) && type_in_register(b)) {
+		if ((n->op == '/' || n->op == '%') && const_eval(s->types, n->b, &v) && v == 0)
+			sema_warn(s, n, "division by zero: the result is 1");
+		return is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
+	}
+	if ((n->op == TOK_EQ || n->op == TOK_NE) && comparable(a, b))
+		return &type_bool;
+	if (a->kind != b->kind && is_comparison(n->op))
+		return sema_error(s, n, "Type mismatch for '%s': comparing '%s' with '%s'",
+				  op_text(n->op), tt(a), tt(b));
+	return sema_error(s, n, "The %s operator can not be used on expressions of types '%s', '%s'",
+			  op_text(n->op), tt(a), tt(b));
+}
+
+static const struct type *ternary_type(struct sema *s, struct node *n)
+{
+	const struct type *c = sema_expr(s, n->a), *a = n->b ? sema_expr(s, n->b) : c;
+	const struct type *b = sema_expr(s, n->c), *t;
+
+	if (c->kind != TY_NONE && !type_in_register(c))
+		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
+	a = as_value(a);
+	b = as_value(b);
+	if (a->kind == TY_NONE || b->kind == TY_NONE)
+		return a->kind == TY_NONE ? b : a;
+	t = sema_join(s, a, b);
+	if (!t)
+		return sema_error(s, n, "Ternary operator must return the same type: have '%s' and '%s'",
+				  tt(a), tt(b));
+	return t;
+}
+
+/* char[N] is a string to scripts. */
+static const struct type *field_value_type(struct sema *s, const struct type *t)
+{
+	if (t->kind == TY_ARRAY && t->elem->kind == TY_INT && t->elem->size == 1 &&
+	    t->elem->is_signed && t->count)
+		return type_string(s->types, t->count);
+	return t;
+}
+
+struct field_names {
+	const struct type *st;
+};
+
+static const char *field_name_at(const void *state, size_t i)
+{
+	const struct type *st = state;
+
+	/* anonymous members are shown as an empty name, which is near to nothing */
+	return i < st->fields->n ? (st->fields->v[i].name ? st->fields->v[i].name : "") : NULL;
+}
+
+static const struct type *no_field(struct sema *s, struct node *n, const struct type *st)
+{
+	const char *near = st->fields ? text_nearest(n->name, field_name_at, st) : NULL;
+	struct node at = *n;
+
+	at.loc = n->loc;
+	if (st->fields && !st->fields->complete)
+		return sema_error(s, n, "Unknown struct/union: '%s'", tt(st));
+	sema_error(s, &at, "Struct/union of type '%s' does not contain a field named '%s'", tt(st),
+		   n->name);
+	if (near && *near)
+		sema_hint(s, "did you mean '%s'?", near);
+	return &type_none;
+}
+
+static const struct type *field_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+	const struct field *f;
+	uint32_t offset;
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (t->kind == TY_PTR)
+		t = sema_complete(s, t->elem);
+	if (t->kind == TY_STATS || t->kind == TY_AVG || (t->kind != TY_STRUCT && t->kind != TY_RECORD))
+		return sema_error(s, n, "Can not access field '%s' on expression of type '%s'", n->name,
+				  tt(t));
+	t = sema_complete(s, t);
+	f = type_field(t, n->name, &offset);
+	if (!f)
+		return no_field(s, n, t);
+	return f->is_data_loc ? type_int(4, false) : field_value_type(s, f->type);
+}
+
+static const struct type *tuple_field_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (t->kind != TY_TUPLE)
+		return sema_error(s, n, "Can not access index '%llu' on expression of type '%s'",
+				  (unsigned long long)n->value, tt(t));
+	if (n->value >= t->fields->n)
+		return sema_error(s, n, "Invalid tuple index: %llu. Found %zu elements in tuple.",
+				  (unsigned long long)n->value, t->fields->n);
+	return t->fields->v[n->value].type;
+}
+
+static const struct type *index_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a), *i = sema_expr(s, n->b);
+	int64_t v;
+
+	if (t->kind == TY_NONE || i->kind == TY_NONE)
+		return &type_none;
+	if (t->kind == TY_TUPLE && const_eval(s->types, n->b, &v) && v >= 0) {
+		n->kind = N_TUPLE_FIELD;
+		n->value = (uint64_t)v;
+		return tuple_field_type(s, n);
+	}
+	if (!type_is_int(i))
+		return sema_error(s, n, "The array index operator [] only accepts positive (unsigned) "
+					"integer indices. Got '%s'.", tt(i));
+	if (t->kind == TY_STRING)
+		return type_int(1, false);
+	if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
+		return sema_complete(s, t->elem);
+	if (t->kind != TY_ARRAY)
+		return sema_error(s, n, "The array index operator [] can only be used on arrays and "
+					"pointers, found %s.", tt(t));
+	if (const_eval(s->types, n->b, &v) && t->count && (v < 0 || v >= t->count))
+		return sema_error(s, n, "the index %lld is out of bounds for array of size %u",
+				  (long long)v, t->count);
+	return t->elem;
+}
+
+static bool castable(const struct type *to, const struct type *from)
+{
+	if (type_same(to, from))
+		return true;
+	if (to->kind == TY_ARRAY)
+		return type_is_int(to->elem) && (type_in_register(from) || from->kind == TY_ARRAY);
+	if (type_is_int(to))
+		return type_in_register(from) ||
+		       (from->kind == TY_ARRAY && type_is_int(from->elem) && from->size <= 8);
+	if (to->kind == TY_PTR)
+		return type_in_register(from) || from->kind == TY_STRING || from->kind == TY_ARRAY ||
+		       from->kind == TY_STRUCT;
+	if (to->kind == TY_STRING)
+		return from->kind == TY_STRING;
+	return false;
+}
+
+static const struct type *cast_type(struct sema *s, struct node *n)
+{
+	const struct type *from = sema_expr(s, n->b), *to = sema_resolve_type(s, n->a);
+
+	if (from->kind == TY_NONE || to->kind == TY_NONE)
+		return to;
+	if (to->kind == TY_ARRAY && !to->count && to->elem->size)
+		to = type_array(s->types, to->elem, (from->size ? from->size : 8) / to->elem->size);
+	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
+		return sema_error(s, n, "Cannot cast from '%s' to '%s'; did you mean '%s *'?", tt(from),
+				  tt(to), to->name ? to->name : "struct");
+	if (!castable(to, from))
+		return sema_error(s, n, "Cannot cast from '%s' to '%s'", tt(from), tt(to));
+	return to;
+}
+
+static const struct type *sizeof_type(struct sema *s, struct node *n)
+{
+	const struct type *t = n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	struct node value = {.kind = N_INT};
+
+	if (t->kind == TY_NONE)
+		return t;
+	t = sema_complete(s, t);
+	value.value = t->kind == TY_BUFFER ? t->size - 4 : t->size;
+	become(n, &value);
+	return &type_u64;
+}
+
+static const struct type *offsetof_type(struct sema *s, struct node *n)
+{
+	const struct type *t = n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	struct node value = {.kind = N_INT};
+
+	if (t->kind == TY_NONE)
+		return t;
+	for (struct node *part = n->list; part; part = part->next) {
+		const struct field *f;
+		uint32_t offset;
+
+		t = sema_complete(s, t);
+		f = t->kind == TY_STRUCT || t->kind == TY_RECORD ? type_field(t, part->name, &offset)
+								 : NULL;
+		if (!f)
+			return no_field(s, part, t);
+		value.value += offset;
+		t = f->type;
+	}
+	become(n, &value);
+	return &type_u64;
+}
+
+static const struct type *tuple_type(struct sema *s, struct node *n)
+{
+	size_t count = (size_t)call_args(n), i = 0;
+	const struct type **types = arena_alloc(s->arena, (count + 1) * sizeof(*types));
+	const char **names = n->kind == N_RECORD
+				     ? arena_alloc(s->arena, (count + 1) * sizeof(*names))
+				     : NULL;
+
+	for (struct node *e = n->list; e; e = e->next, i++) {
+		struct node *v = n->kind == N_RECORD ? e->a : e;
+
+		types[i] = as_value(sema_expr(s, v));
+		if (types[i]->kind == TY_NONE)
+			return &type_none;
+		if (type_is_aggregate(types[i]->kind))
+			return sema_error(s, v, "%s can not be part of a tuple", tt(types[i]));
+		if (names)
+			names[i] = e->name;
+	}
+	return type_tuple(s->types, types, names, count);
+}
+
+static const struct type *block_type(struct sema *s, struct node *n)
+{
+	const struct type *t = &type_none;
+	struct scope sc = {.id = s->n_scopes++, .up = s->scope};
+
+	s->scope = &sc;
+	for (struct node *st = n->list; st; st = st->next)
+		sema_stmt(s, st);
+	if (n->a)
+		t = sema_expr(s, n->a);
+	s->scope = sc.up;
+	return t;
+}
+
+static const struct type *type_expr(struct sema *s, struct node *n)
+{
+	switch (n->kind) {
+	case N_INT:
+		if (n->flag && n->type && n->type->kind == TY_ENUM)
+			return n->type;
+		return n->value > INT64_MAX && !n->op ? &type_u64 : &type_i64;
+	case N_BOOL:
+		return &type_bool;
+	case N_STR:
+		return type_string(s->types, n->len + 1);
+	case N_IDENT:
+		return ident_type(s, n);
+	case N_VAR:
+		return var_type(s, n);
+	case N_MAP:
+		return map_type(s, n);
+	case N_PARAM:
+		return param_type(s, n);
+	case N_PARAM_COUNT:
+		n->value = (uint64_t)s->args->argc;
+		n->kind = N_INT;
+		return &type_i64;
+	case N_UNARY:
+		return unary_type(s, n);
+	case N_STEP:
+		return step_type(s, n);
+	case N_BINARY:
+		return binary_type(s, n);
+	case N_TERNARY:
+		return ternary_type(s, n);
+	case N_FIELD:
+		return field_type(s, n);
+	case N_TUPLE_FIELD:
+		return tuple_field_type(s, n);
+	case N_INDEX:
+		return index_type(s, n);
+	case N_CALL:
+		return call_type(s, n);
+	case N_CAST:
+		return cast_type(s, n);
+	case N_SIZEOF:
+		return sizeof_type(s, n);
+	case N_OFFSETOF:
+		return offsetof_type(s, n);
+	case N_TUPLE:
+	case N_RECORD:
+		return tuple_type(s, n);
+	case N_BLOCK_EXPR:
+		return block_type(s, n);
+	default:
+		return sema_error(s, n, "not an expression");
+	}
+}
