@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel types from /sys/kernel/btf/vmlinux, imported one by one as scripts name them. */
-/* libbpf's headers by a path that host/bpf/ does not shadow */
-#include <../include/bpf/btf.h>
-#include <../include/bpf/libbpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

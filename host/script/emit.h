@@ -33,9 +33,13 @@ enum extern_id {
 	EXTERN_RING,
 	EXTERN_LOSS,	/* per-CPU u64: records that did not fit */
 	EXTERN_SCRATCH,
+	EXTERN_GLOBALS, /* one element: see enum global_word */
 	EXTERN_STACK = 8, /* + index of the stack map */
 	EXTERN_SCRIPT = 64 /* + id of the script's map */
 };
+
+/* Words of the globals map, set before the programs run. */
+enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_WORDS = 8 };
 
 struct action_arg {
 	const struct type *type;

@@ -109,7 +109,8 @@ char *resolve_binary(const char *name, pid_t pid);
 int expand_tracepoint(struct attach *a, const struct expand_opts *o, struct diag *d);
 int expand_rawtracepoint(struct attach *a, const struct expand_opts *o, struct diag *d);
 /* The struct behind `args` of a tracepoint from its format file; NULL when it has none. */
-const struct type *tracepoint_args(struct type_table *t, const char *category, const char *event);
+const struct type *tracepoint_args(struct type_table *t, int tracefs, const char *category,
+				   const char *event);
 /* Same from the text of a format file. */
 const struct type *tracepoint_args_of(struct type_table *t, const char *name, const char *format);
 /* Calls fn with "category:event" for each one that matches. */

@@ -8,12 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bpf/link.h"
+#include "bpf/tracefs.h"
 #include "script/probe.h"
 #include "util/file.h"
 #include "util/text.h"
-
-enum { MAX_FORMAT = 64 << 10 };
 
 /* One "field:TYPE NAME[N]; offset:O; size:S; signed:B;" line. */
 struct format_line {
@@ -118,26 +116,18 @@ const struct type *tracepoint_args_of(struct type_table *t, const char *name, co
 	return st;
 }
 
-const struct type *tracepoint_args(struct type_table *t, const char *category, const char *event)
+const struct type *tracepoint_args(struct type_table *t, int tracefs, const char *category,
+				   const char *event)
 {
-	int dir = links_tracefs(), fd;
 	char path[256], name[192];
-	static const size_t max = MAX_FORMAT;
 	const struct type *st = NULL;
-	char *text;
-	ssize_t n;
+	struct buf text = {0};
 
 	snprintf(path, sizeof(path), "events/%s/%s/format", category, event);
-	fd = dir < 0 ? -1 : openat(dir, path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return NULL;
-	text = xcalloc(1, max + 1);
-	n = read(fd, text, max);
-	close(fd);
 	snprintf(name, sizeof(name), "%s_%s", category, event);
-	if (n > 0)
-		st = tracepoint_args_of(t, name, text);
-	free(text);
+	if (tracefs_read(tracefs, path, &text) == 0)
+		st = tracepoint_args_of(t, name, buf_str(&text));
+	buf_free(&text);
 	return st;
 }
 
@@ -161,15 +151,13 @@ static int each_event(int dir, const char *category, const char *event,
 	return err;
 }
 
-int tracepoint_each(const char *category, const char *event,
-		    int (*fn)(void *ctx, const char *category, const char *event), void *ctx)
+static int each_in(int dir, const char *category, const char *event,
+		   int (*fn)(void *ctx, const char *category, const char *event), void *ctx)
 {
-	int dir = links_tracefs(), fd, err = 0;
+	int fd, err = 0;
 	struct dirent *e;
 	DIR *d;
 
-	if (dir < 0)
-		return dir;
 	if (!probe_has_wildcard(category))
 		return each_event(dir, category, event, fn, ctx);
 	fd = openat(dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -183,7 +171,20 @@ int tracepoint_each(const char *category, const char *event,
 	return err;
 }
 
+int tracepoint_each(const char *category, const char *event,
+		    int (*fn)(void *ctx, const char *category, const char *event), void *ctx)
+{
+	int dir = tracefs_open(), err;
+
+	if (dir < 0)
+		return dir;
+	err = each_in(dir, category, event, fn, ctx);
+	close(dir);
+	return err;
+}
+
 struct collect {
+	int tracefs;
 	struct attach *a;
 	const struct expand_opts *o;
 	struct probe_match **tail;
@@ -198,7 +199,7 @@ static int add_match(void *ctx, const char *category, const char *event)
 	m->b = arena_strdup(c->o->arena, event);
 	m->func = m->b;
 	m->name = arena_printf(c->o->arena, "tracepoint:%s:%s", category, event);
-	m->args = tracepoint_args(c->o->types, category, event);
+	m->args = c->tracefs >= 0 ? tracepoint_args(c->o->types, c->tracefs, category, event) : NULL;
 	*c->tail = m;
 	c->tail = &m->next;
 	c->a->n_matches++;
@@ -235,22 +236,28 @@ static int not_found(struct attach *a, const struct expand_opts *o, struct diag 
 			    near ? "?" : "");
 }
 
+static int find_events(struct collect *c)
+{
+	const struct attach *a = c->a;
+
+	if (probe_has_wildcard(a->target) || probe_has_wildcard(a->func))
+		return each_in(c->tracefs, a->target, a->func, add_match, c);
+	if (tracefs_event_id(c->tracefs, a->target, a->func) >= 0)
+		return add_match(c, a->target, a->func);
+	return 0;
+}
+
 int expand_tracepoint(struct attach *a, const struct expand_opts *o, struct diag *d)
 {
-	struct collect c = {a, o, &a->matches};
+	struct collect c = {-1, a, o, &a->matches};
 	int err;
 
-	if (o->offline) {
-		add_match(&c, a->target, a->func);
-		return 0;
-	}
-	if (!probe_has_wildcard(a->target) && !probe_has_wildcard(a->func)) {
-		if (links_tracepoint_id(a->target, a->func) >= 0)
-			return add_match(&c, a->target, a->func);
-		err = 0;
-	} else {
-		err = tracepoint_each(a->target, a->func, add_match, &c);
-	}
+	if (o->offline)
+		return add_match(&c, a->target, a->func);
+	c.tracefs = tracefs_open();
+	err = c.tracefs < 0 ? c.tracefs : find_events(&c);
+	if (c.tracefs >= 0)
+		close(c.tracefs);
 	if (err < 0)
 		return diag_fail_at(d, err, o->src, loc_span(o->src, a->loc),
 				    "cannot read tracefs (%s); tracepoints need root and "
@@ -283,7 +290,7 @@ static int add_raw(void *ctx, const char *category, const char *event)
 
 int expand_rawtracepoint(struct attach *a, const struct expand_opts *o, struct diag *d)
 {
-	struct collect c = {a, o, &a->matches};
+	struct collect c = {-1, a, o, &a->matches};
 
 	(void)d;
 	if (o->offline || !probe_has_wildcard(a->func))

@@ -365,6 +365,8 @@ bool type_in_register(const struct type *t)
 	case TY_SIGNAL:
 	case TY_SYSCALL:
 	case TY_MAC:
+	case TY_PROBE:
+	case TY_FUNC:
 		return true;
 	case TY_COUNT:
 	case TY_SUM:
@@ -437,6 +439,7 @@ static void text_of(const struct type *t, struct buf *b)
 		[TY_TIMESTAMP] = "timestamp", [TY_CGROUP_PATH] = "cgroup_path_t",
 		[TY_STRERROR] = "strerror",   [TY_SIGNAL] = "signal",
 		[TY_SYSCALL] = "syscall",     [TY_STACK_MODE] = "stack_mode",
+		[TY_PROBE] = "string",	      [TY_FUNC] = "string",
 		[TY_COUNT] = "count_t",	      [TY_SUM] = "sum_t",
 		[TY_MIN] = "min_t",	      [TY_MAX] = "max_t",
 		[TY_AVG] = "avg_t",	      [TY_STATS] = "stats_t",

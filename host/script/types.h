@@ -37,6 +37,8 @@ enum type_kind {
 	TY_STRERROR,
 	TY_SIGNAL,
 	TY_SYSCALL,
+	TY_PROBE, /* what `probe` and `func` yield: a cookie */
+	TY_FUNC,
 	TY_STACK_MODE, /* the words perf, raw, ... as argument */
 	/* aggregations: only as map values */
 	TY_COUNT,
@@ -78,6 +80,7 @@ struct type {
 	uint32_t align;
 	bool is_signed;
 	bool is_union;
+	bool may_truncate; /* a string cut at the limit ends in the trailer */
 	bool is_ctx; /* pointer to the context of the program: direct loads */
 	const char *name;	 /* "struct foo", or of an enum */
 	const struct type *elem; /* pointer, array */

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From text to BPF C. */
+#include "script/script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "script/script_impl.h"
+#include "util/file.h"
+
+enum { MAX_IMPORT = 4 << 20, MAX_IMPORTS = 64 };
+
+/* ---- imports: further files whose macros, definitions and probes join the program ---- */
+
+static char *import_path(const struct script *s, const char *name)
+{
+	const char *slash = strrchr(s->src.name, '/');
+	char *path;
+
+	if (name[0] != '/' && slash) {
+		path = xasprintf("%.*s/%s", (int)(slash - s->src.name), s->src.name, name);
+		if (access(path, R_OK) == 0)
+			return path;
+		free(path);
+	}
+	return xstrdup(name);
+}
+
+static void merge_program(struct program *into, struct program *p)
+{
+	struct probe **probes = &into->probes;
+	struct macro **macros = &into->macros;
+	struct map_decl **decls = &into->map_decls;
+
+	while (*probes)
+		probes = &(*probes)->next;
+	while (*macros)
+		macros = &(*macros)->next;
+	while (*decls)
+		decls = &(*decls)->next;
+	*probes = p->probes;
+	*macros = p->macros;
+	*decls = p->map_decls;
+	into->preamble = arena_printf(into->arena, "%s%s", p->preamble, into->preamble);
+}
+
+static int import_one(struct script *s, const struct import_item *item, struct diag *d)
+{
+	char *path = import_path(s, item->path);
+	struct source *src = arena_alloc(s->arena, sizeof(*src));
+	struct buf text = {0};
+	struct program *p;
+	int err = file_read(path, &text, MAX_IMPORT);
+
+	if (err) {
+		diag_fail_at(d, err, &s->src, loc_span(&s->src, item->loc),
+			     "cannot import '%s': %s", item->path, strerror(-err));
+	} else {
+		src->name = arena_strdup(s->arena, path);
+		src->text = arena_strndup(s->arena, buf_str(&text), text.len);
+		src->len = text.len;
+		p = script_parse(src, s->arena, &s->args, d);
+		if (p)
+			merge_program(s->prog, p);
+		else
+			err = -EINVAL;
+	}
+	buf_free(&text);
+	free(path);
+	return err;
+}
+
+static int import_all(struct script *s, struct diag *d)
+{
+	int err = 0, n = 0;
+
+	for (const struct import_item *i = s->prog->imports; i && !err && n++ < MAX_IMPORTS; i = i->next)
+		err = import_one(s, i, d);
+	return err;
+}
+
+/* ---- stages ---- */
+
+static int check_text(const struct script *s, struct diag *d)
+{
+	const char *nul = s->src.len ? memchr(s->src.text, 0, s->src.len) : NULL;
+
+	if (!s->src.len)
+		return 0;
+	if (nul)
+		return diag_fail(d, -EINVAL, "%s: the script holds a NUL byte at offset %zu",
+				 s->src.name, (size_t)(nul - s->src.text));
+	return 0;
+}
+
+static int parse_types(struct script *s, struct diag *d)
+{
+	const char *text = s->prog->preamble;
+	struct ctype_opts o = {
+		.include_dirs = s->o.include_dirs,
+		.n_include_dirs = s->o.n_include_dirs,
+		.have_btf = true,
+	};
+
+	s->types = type_table_new(s->arena);
+	if (!s->o.offline) {
+		s->kernel = kernel_types_new();
+		type_table_use_kernel(s->types, s->kernel);
+	}
+	if (s->o.preamble)
+		text = arena_printf(s->arena, "%s\n%s", s->o.preamble, text);
+	return ctype_parse(s->types, text, &o, d);
+}
+
+static int expand_probe(struct script *s, struct probe *p, struct probe_plan *plan, struct diag *d)
+{
+	struct expand_opts o = {
+		.types = s->types,
+		.arena = s->arena,
+		.src = p->body->src,
+		.pid = s->o.pid ? s->o.pid : s->o.cpid,
+		.max_probes = s->settings.max_probes,
+		.missing = (enum missing_policy)s->settings.missing_probes,
+		.offline = s->o.offline,
+	};
+	struct attach **tail = &plan->attaches;
+	int err = 0;
+
+	plan->probe = p;
+	for (const struct attach_point *ap = p->points; ap; ap = ap->next) {
+		struct attach *a = attach_parse(s->arena, o.src, ap, d);
+		int e = a ? attach_expand(a, &o, d) : -EINVAL;
+
+		err = err ? err : e;
+		if (!a)
+			continue;
+		if (!e && !a->n_matches && o.missing == MISSING_WARN)
+			diag_add_at(d, DIAG_WARNING, o.src, loc_span(o.src, a->loc),
+				    "No matches for %s. Skipping.", a->text);
+		*tail = a;
+		tail = &a->next;
+	}
+	return err;
+}
+
+static int expand_all(struct script *s, struct diag *d)
+{
+	size_t n = 0;
+	int err = 0;
+
+	for (struct probe *p = s->prog->probes; p; p = p->next)
+		n++;
+	s->plans = xcalloc(n + 1, sizeof(*s->plans));
+	for (struct probe *p = s->prog->probes; p; p = p->next) {
+		int e = expand_probe(s, p, &s->plans[s->n_plans++], d);
+
+		err = err ? err : e;
+	}
+	if (!err && !script_probes(s))
+		err = diag_fail(d, -ENOENT, "No probes to attach");
+	if (!err && script_probes(s) > s->settings.max_probes)
+		err = diag_fail(d, -E2BIG,
+				"Can't attach to %zu probes because it exceeds the current limit of %llu "
+				"probes. You can increase the limit through the BPFTRACE_MAX_PROBES "
+				"environment variable, but BE CAREFUL since a high number of probes "
+				"attached can cause your system to crash.",
+				script_probes(s), (unsigned long long)s->settings.max_probes);
+	return err;
+}
+
+static int run_sema(struct script *s, struct diag *d)
+{
+	s->sema = (struct sema){
+		.prog = s->prog,
+		.arena = s->arena,
+		.types = s->types,
+		.diag = d,
+		.settings = &s->settings,
+		.args = &s->args,
+		.unsafe = s->o.unsafe,
+	};
+	return sema_run(&s->sema, s->plans, s->n_plans);
+}
+
+static int front_end(struct script *s, struct diag *d)
+{
+	int err = check_text(s, d);
+
+	if (!err) {
+		s->prog = script_parse(&s->src, s->arena, &s->args, d);
+		err = s->prog ? 0 : -EINVAL;
+	}
+	err = err ? err : import_all(s, d);
+	err = err ? err : settings_load(&s->settings, s->prog, d);
+	err = err ? err : parse_types(s, d);
+	err = err ? err : expand_all(s, d);
+	return err ? err : run_sema(s, d);
+}
+
+struct script *script_new(const struct script_opts *o, struct diag *d)
+{
+	struct script *s = xcalloc(1, sizeof(*s));
+
+	s->o = *o;
+	s->src = (struct source){o->name, o->text, o->len};
+	s->args = (struct script_args){o->argv, o->argc};
+	s->arena = arena_new();
+	s->loss_fd = s->scratch_fd = s->globals_fd = -1;
+	if (front_end(s, d) != 0) {
+		script_free(s);
+		return NULL;
+	}
+	return s;
+}
+
+void script_free(struct script *s)
+{
+	if (!s)
+		return;
+	script_unload(s);
+	script_code_free(&s->code);
+	type_table_free(s->types);
+	kernel_types_free(s->kernel);
+	free(s->plans);
+	arena_free(s->arena);
+	free(s);
+}
+
+int script_emit(struct script *s, struct diag *d)
+{
+	struct emit_opts o = {.engine = s->o.engine, .wake_bytes = 1 << 20};
+	int err;
+
+	if (s->emitted)
+		return 0;
+	s->sema.diag = d;
+	err = emit_script(&s->sema, s->plans, s->n_plans, &o, &s->code);
+	s->emitted = !err;
+	return err;
+}
+
+int script_dump(struct script *s, const char *stage, struct buf *out, struct diag *d)
+{
+	int err;
+
+	if (strcmp(stage, "ast") == 0 || strcmp(stage, "types") == 0) {
+		program_dump(s->prog, stage[0] == 't', out);
+		return 0;
+	}
+	if (strcmp(stage, "bpf") != 0)
+		return diag_fail(d, -EINVAL, "--dump takes ast, types or bpf, not '%s'", stage);
+	err = script_emit(s, d);
+	if (!err)
+		buf_add(out, s->code.text.data, s->code.text.len);
+	return err;
+}
+
+size_t script_probes(const struct script *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->n_plans; i++)
+		for (const struct attach *a = s->plans[i].attaches; a; a = a->next)
+			n += a->n_matches;
+	return n;
+}
+
+bool script_is_finite(const struct script *s)
+{
+	for (size_t i = 0; i < s->n_plans; i++)
+		for (const struct attach *a = s->plans[i].attaches; a; a = a->next)
+			if (a->n_matches && a->kind != PROBE_BEGIN && a->kind != PROBE_END)
+				return false;
+	return true;
+}
+
+bool script_prints_maps_on_exit(const struct script *s)
+{
+	return s->settings.print_maps_on_exit;
+}

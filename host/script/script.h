@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A script from text to output. The stages are calls of their own, so that a dump, a dry run and
+ * the REPL stop where they want:
+ *   script_new       parse, types, names (no root needed with opts.offline)
+ *   script_emit      BPF C text
+ *   script_load      compile, make maps, load
+ *   script_attach    begin probes run, then all others are attached
+ *   script_drain     prints what has arrived
+ *   script_stop      detaches, end probes run, the rest is printed
+ *   script_free
+ */
+#ifndef LLMPROBE_SCRIPT_SCRIPT_H
+#define LLMPROBE_SCRIPT_SCRIPT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/types.h>
+
+#include "script/engine_probe.h"
+#include "script/runtime.h"
+
+struct reaper;
+
+struct script_opts {
+	const char *name; /* of the source in messages: a file name or "stdin" */
+	const char *text; /* borrowed until script_free */
+	size_t len;
+	const char *const *argv; /* positional parameters and --options of the script; borrowed */
+	int argc;
+	const char *const *include_dirs;
+	size_t n_include_dirs;
+	const char *preamble; /* further C text (--include); NULL: none */
+	pid_t pid;	      /* only this process where the probe kind can; 0: all */
+	pid_t cpid;	      /* child of -c, 0: none */
+	bool offline;	      /* nothing of this machine is looked at */
+	bool unsafe, no_warnings;
+	enum script_format format;
+	FILE *out, *err;
+	const struct script_engine_binding *engine; /* NULL: engine probes cannot be attached */
+	struct reaper *reaper;			    /* closes links; borrowed, needed by script_load */
+};
+
+struct script;
+
+struct script *script_new(const struct script_opts *o, struct diag *d);
+void script_free(struct script *s); /* NULL is fine */
+/* Text of a stage: "ast", "types" or "bpf". Returns 0 or -EINVAL for another word. */
+int script_dump(struct script *s, const char *stage, struct buf *out, struct diag *d);
+int script_emit(struct script *s, struct diag *d);
+int script_load(struct script *s, struct diag *d);
+int script_attach(struct script *s, struct diag *d);
+/* Number of probes that are attached or would be. */
+size_t script_probes(const struct script *s);
+/* True when only begin and end probes are there: nothing to wait for. */
+bool script_is_finite(const struct script *s);
+/* Readable when records wait; drain every 10 ms as well. */
+int script_fd(const struct script *s);
+void script_drain(struct script *s);
+/* True after exit(); its code through `code` when not NULL. */
+bool script_exited(const struct script *s, int *code);
+/* Runs the self:signal:SIGUSR1 probes. */
+void script_signal(struct script *s);
+void script_stop(struct script *s);
+void script_print_maps(struct script *s);
+/* Records that were lost for want of room. */
+uint64_t script_lost(const struct script *s);
+bool script_prints_maps_on_exit(const struct script *s);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of struct script share. */
+#ifndef LLMPROBE_SCRIPT_SCRIPT_IMPL_H
+#define LLMPROBE_SCRIPT_SCRIPT_IMPL_H
+
+#include "bpf/link.h"
+#include "bpf/module.h"
+#include "bpf/reaper.h"
+#include "bpf/transport.h"
+#include "script/builtin.h"
+#include "script/script.h"
+
+struct script {
+	struct script_opts o;
+	struct source src;
+	struct arena *arena;
+	struct program *prog;
+	struct type_table *types;
+	struct kernel_types *kernel;
+	struct settings settings;
+	struct script_args args;
+	struct sema sema;
+	struct probe_plan *plans;
+	size_t n_plans;
+	bool emitted;
+	struct script_code code;
+	struct runtime rt;
+	/* loaded */
+	struct transport *transport;
+	struct bpf_code *bpf;
+	struct bpf_module *module;
+	struct bpf_links *links;
+	int loss_fd, scratch_fd, globals_fd;
+	int *map_fds, *stack_fds;
+	int *usdt_fds; /* perf events of probes with a semaphore */
+	size_t n_usdt, cap_usdt;
+	bool stopped;
+};
+
+/* script_load.c */
+void script_unload(struct script *s);
+/* Runs the begin, end or self programs, in order of the source. */
+void script_run_special(struct script *s, enum probe_kind kind);
+
+#endif

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/symbols.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <uthash.h>
+
+#include "target/elf.h"
+
+struct file {
+	UT_hash_handle hh;
+	char *path;
+	struct elf *elf; /* NULL: not readable */
+};
+
+struct segment {
+	uint64_t begin, end, offset;
+	struct file *file;
+	char *path; /* as the process sees it */
+};
+
+struct process {
+	UT_hash_handle hh;
+	pid_t pid;
+	struct segment *v;
+	size_t n, cap;
+};
+
+struct ksym {
+	uint64_t address;
+	char *name;
+};
+
+struct demangled {
+	UT_hash_handle hh;
+	char *mangled, *name;
+};
+
+struct symbols {
+	struct process *processes;
+	struct file *files;
+	struct demangled *names;
+	struct ksym *kernel;
+	size_t n_kernel, cap_kernel;
+	bool kernel_read, demangle;
+	char *(*cxa_demangle)(const char *name, char *buf, size_t *len, int *status);
+	void *libstdcxx;
+};
+
+struct symbols *symbols_new(bool demangle)
+{
+	struct symbols *s = xcalloc(1, sizeof(*s));
+
+	s->demangle = demangle;
+	return s;
+}
+
+static void process_free(struct process *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->v[i].path);
+	free(p->v);
+	free(p);
+}
+
+void symbols_free(struct symbols *s)
+{
+	struct process *p, *pn;
+	struct file *f, *fn;
+	struct demangled *d, *dn;
+
+	if (!s)
+		return;
+	HASH_ITER(hh, s->processes, p, pn) {
+		HASH_DEL(s->processes, p);
+		process_free(p);
+	}
+	HASH_ITER(hh, s->files, f, fn) {
+		HASH_DEL(s->files, f);
+		elf_close(f->elf);
+		free(f->path);
+		free(f);
+	}
+	HASH_ITER(hh, s->names, d, dn) {
+		HASH_DEL(s->names, d);
+		free(d->mangled);
+		free(d->name);
+		free(d);
+	}
+	for (size_t i = 0; i < s->n_kernel; i++)
+		free(s->kernel[i].name);
+	free(s->kernel);
+	if (s->libstdcxx)
+		dlclose(s->libstdcxx);
+	free(s);
+}
+
+const char *symbols_demangle(struct symbols *s, const char *name)
+{
+	struct demangled *d;
+	int status;
+
+	if (!s->demangle || strncmp(name, "_Z", 2) != 0)
+		return name;
+	HASH_FIND_STR(s->names, name, d);
+	if (d)
+		return d->name;
+	if (!s->libstdcxx) {
+		s->libstdcxx = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_LOCAL);
+		if (s->libstdcxx)
+			*(void **)&s->cxa_demangle = dlsym(s->libstdcxx, "__cxa_demangle");
+	}
+	d = xcalloc(1, sizeof(*d));
+	d->mangled = xstrdup(name);
+	d->name = s->cxa_demangle ? s->cxa_demangle(name, NULL, NULL, &status) : NULL;
+	if (!d->name)
+		d->name = xstrdup(name);
+	HASH_ADD_KEYPTR(hh, s->names, d->mangled, strlen(d->mangled), d);
+	return d->name;
+}
+
+static struct file *file_get(struct symbols *s, pid_t pid, const char *path)
+{
+	struct diag *ignored;
+	struct file *f;
+	char root[64];
+
+	HASH_FIND_STR(s->files, path, f);
+	if (f)
+		return f;
+	f = xcalloc(1, sizeof(*f));
+	f->path = xstrdup(path);
+	ignored = diag_new();
+	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
+	if (access(root, F_OK) == 0) {
+		char *full = xasprintf("%s%s", root, path);
+
+		f->elf = elf_open(full, ignored);
+		free(full);
+	}
+	if (!f->elf)
+		f->elf = elf_open(path, ignored);
+	diag_free(ignored);
+	HASH_ADD_KEYPTR(hh, s->files, f->path, strlen(f->path), f);
+	return f;
+}
+
+static bool have_segment(const struct process *p, uint64_t begin, uint64_t end)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].begin == begin && p->v[i].end == end)
+			return true;
+	return false;
+}
+
+static void read_maps(struct symbols *s, struct process *p)
+{
+	char name[64], line[4352];
+	FILE *f;
+
+	snprintf(name, sizeof(name), "/proc/%d/maps", (int)p->pid);
+	f = fopen(name, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		unsigned long long begin, end, offset;
+		char perm[5] = "", path[4096] = "";
+		struct segment *seg;
+
+		if (sscanf(line, "%llx-%llx %4s %llx %*s %*s %4095[^\n]", &begin, &end, perm, &offset,
+			   path) < 4 ||
+		    perm[2] != 'x' || have_segment(p, begin, end))
+			continue;
+		seg = VEC_PUSH(p->v, p->n, p->cap);
+		*seg = (struct segment){begin, end, offset, NULL, xstrdup(path)};
+		if (path[0] == '/')
+			seg->file = file_get(s, p->pid, path);
+	}
+	if (f)
+		fclose(f);
+}
+
+static struct process *process_get(struct symbols *s, pid_t pid, bool again)
+{
+	struct process *p;
+
+	HASH_FIND_INT(s->processes, &pid, p);
+	if (p && !again)
+		return p;
+	if (!p) {
+		p = xcalloc(1, sizeof(*p));
+		p->pid = pid;
+		HASH_ADD_INT(s->processes, pid, p);
+	}
+	read_maps(s, p);
+	return p;
+}
+
+void symbols_note(struct symbols *s, pid_t pid, bool again)
+{
+	if (pid > 0)
+		process_get(s, pid, again);
+}
+
+static const struct segment *segment_at(const struct process *p, uint64_t address)
+{
+	/* the newest mapping of an address counts */
+	for (size_t i = p->n; i-- > 0;)
+		if (address >= p->v[i].begin && address < p->v[i].end)
+			return &p->v[i];
+	return NULL;
+}
+
+bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_at *out)
+{
+	const struct segment *seg;
+	struct elf_symbol sym;
+	uint64_t vaddr;
+
+	*out = (struct symbol_at){0};
+	if (pid <= 0)
+		return false;
+	seg = segment_at(process_get(s, pid, false), address);
+	if (!seg)
+		seg = segment_at(process_get(s, pid, true), address);
+	if (!seg)
+		return false;
+	out->module = seg->path;
+	out->module_offset = address - seg->begin + seg->offset;
+	if (!seg->file || !seg->file->elf ||
+	    !elf_offset_to_vaddr(seg->file->elf, out->module_offset, &vaddr) ||
+	    !elf_symbol_at(seg->file->elf, vaddr, &sym))
+		return false;
+	out->name = symbols_demangle(s, sym.name);
+	out->offset = vaddr - sym.vaddr;
+	return true;
+}
+
+/* ---- kernel ---- */
+
+static int by_address(const void *a, const void *b)
+{
+	uint64_t x = ((const struct ksym *)a)->address, y = ((const struct ksym *)b)->address;
+
+	return x < y ? -1 : x > y;
+}
+
+static void read_kallsyms(struct symbols *s)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], name[256], type;
+	unsigned long long address;
+
+	s->kernel_read = true;
+	while (f && fgets(line, sizeof(line), f)) {
+		struct ksym *k;
+
+		if (sscanf(line, "%llx %c %255s", &address, &type, name) != 3 || !address ||
+		    !strchr("tTwW", type))
+			continue;
+		k = VEC_PUSH(s->kernel, s->n_kernel, s->cap_kernel);
+		k->address = address;
+		k->name = xstrdup(name);
+	}
+	if (f)
+		fclose(f);
+	if (s->n_kernel)
+		qsort(s->kernel, s->n_kernel, sizeof(*s->kernel), by_address);
+}
+
+bool symbols_kernel(struct symbols *s, uint64_t address, struct symbol_at *out)
+{
+	size_t lo = 0, hi;
+
+	*out = (struct symbol_at){0};
+	if (!s->kernel_read)
+		read_kallsyms(s);
+	for (hi = s->n_kernel; lo < hi;) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->kernel[mid].address <= address)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (!lo || address - s->kernel[lo - 1].address > 1 << 20)
+		return false;
+	while (lo > 1 && s->kernel[lo - 2].address == s->kernel[lo - 1].address)
+		lo--;
+	out->name = s->kernel[lo - 1].name;
+	out->offset = address - s->kernel[lo - 1].address;
+	return true;
+}
+
+uint64_t symbol_kernel_address(const char *name)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[512], sym[256], type;
+	unsigned long long address, found = 0;
+
+	while (f && !found && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx %c %255s", &address, &type, sym) == 3 && strcmp(sym, name) == 0)
+			found = address;
+	if (f)
+		fclose(f);
+	return found;
+}
+
+uint64_t symbol_file_address(const char *path, const char *name)
+{
+	struct diag *ignored = diag_new();
+	struct elf *elf = elf_open(path, ignored);
+	struct elf_symbol sym;
+	uint64_t v = elf && elf_find(elf, name, &sym) ? sym.vaddr : 0;
+
+	elf_close(elf);
+	diag_free(ignored);
+	return v;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Names of addresses. What a process had mapped is read when it is first heard of and kept, so that
+ * its addresses still have names after it is gone.
+ */
+#ifndef LLMPROBE_SCRIPT_SYMBOLS_H
+#define LLMPROBE_SCRIPT_SYMBOLS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/buf.h"
+
+struct symbols;
+
+struct symbols *symbols_new(bool demangle);
+void symbols_free(struct symbols *s); /* NULL is fine */
+/* Reads the process's mappings now, unless that was done; `again` reads what is new. */
+void symbols_note(struct symbols *s, pid_t pid, bool again);
+
+struct symbol_at {
+	const char *name;   /* demangled; NULL: none. Borrowed */
+	uint64_t offset;    /* from the symbol's start */
+	const char *module; /* file; NULL: none. Borrowed */
+	uint64_t module_offset;
+};
+bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_at *out);
+bool symbols_kernel(struct symbols *s, uint64_t address, struct symbol_at *out);
+/* The C++ name behind a mangled one, else the name itself. Borrowed. */
+const char *symbols_demangle(struct symbols *s, const char *name);
+
+/* 0 when there is none. */
+uint64_t symbol_kernel_address(const char *name);
+uint64_t symbol_file_address(const char *path, const char *name);
+
+#endif
