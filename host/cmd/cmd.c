@@ -48,6 +48,17 @@ const struct cmd cmd_table[] = {
 		.run = cmd_overhead,
 	},
 	{
+		.name = "script",
+		.id = COMMAND_SCRIPT,
+		.usage = "[-e PROGRAM | FILE] [ARG...]",
+		.help = "run a program of the script language",
+		.about = "Takes programs and flags of bpftrace. With -l the probes that match the "
+			 "argument are listed, with -lv also what they hand to a script.",
+		.max_args = -1,
+		.complete = COMPLETE_FILE,
+		.run = cmd_script,
+	},
+	{
 		.name = "list",
 		.id = COMMAND_LIST,
 		.usage = "[TOPIC]",

@@ -70,6 +70,7 @@ int cmd_overhead(const struct cmd_context *ctx);
 int cmd_help(const struct cmd_context *ctx);
 int cmd_version(const struct cmd_context *ctx);
 int cmd_list(const struct cmd_context *ctx);
+int cmd_script(const struct cmd_context *ctx);
 int cmd_completion(const struct cmd_context *ctx);
 
 #endif

@@ -199,7 +199,8 @@ void program_dump(const struct program *p, bool types, struct buf *out)
 	for (const struct config_item *c = p->config; c; c = c->next)
 		buf_printf(out, "config %s = %s\n", c->key, c->value);
 	for (const struct map_decl *m = p->map_decls; m; m = m->next)
-		buf_printf(out, "let %s = %s(%llu)\n", m->name, m->kind, (unsigned long long)m->max);
+		buf_printf(out, "let %s = %s(%llu)\n", m->name, m->kind,
+			   (unsigned long long)m->max);
 	dump_macros(&d, p);
 	for (const struct probe *pr = p->probes; pr; pr = pr->next) {
 		buf_puts(out, "probe\n");

@@ -11,44 +11,44 @@
 
 enum node_kind {
 	/* expressions */
-	N_INT,	       /* value; flag: it came from a duration */
-	N_STR,	       /* name, len */
-	N_BOOL,	       /* value */
-	N_IDENT,       /* name: a built-in, enum constant, macro or #define */
-	N_VAR,	       /* name; sym after the type pass */
-	N_MAP,	       /* name with @; a: key or NULL; sym */
-	N_PARAM,       /* value: $1 is 1 */
+	N_INT,	 /* value; flag: it came from a duration */
+	N_STR,	 /* name, len */
+	N_BOOL,	 /* value */
+	N_IDENT, /* name: a built-in, enum constant, macro or #define */
+	N_VAR,	 /* name; sym after the type pass */
+	N_MAP,	 /* name with @; a: key or NULL; sym */
+	N_PARAM, /* value: $1 is 1 */
 	N_PARAM_COUNT,
-	N_UNARY,       /* op, a */
-	N_STEP,	       /* op TOK_INC or TOK_DEC, a; flag: postfix */
-	N_BINARY,      /* op, a, b */
-	N_TERNARY,     /* a ? b : c; b is NULL for a ?: c */
-	N_FIELD,       /* a.name; flag: written -> */
-	N_TUPLE_FIELD, /* a.value */
-	N_INDEX,       /* a[b] */
-	N_CALL,	       /* name(list) */
-	N_CAST,	       /* a: N_TYPE, b: expression */
-	N_SIZEOF,      /* a: N_TYPE or expression */
-	N_OFFSETOF,    /* a: N_TYPE or expression, list: N_IDENT path */
-	N_TUPLE,       /* list */
-	N_RECORD,      /* list of N_RECORD_FIELD */
+	N_UNARY,	/* op, a */
+	N_STEP,		/* op TOK_INC or TOK_DEC, a; flag: postfix */
+	N_BINARY,	/* op, a, b */
+	N_TERNARY,	/* a ? b : c; b is NULL for a ?: c */
+	N_FIELD,	/* a.name; flag: written -> */
+	N_TUPLE_FIELD,	/* a.value */
+	N_INDEX,	/* a[b] */
+	N_CALL,		/* name(list) */
+	N_CAST,		/* a: N_TYPE, b: expression */
+	N_SIZEOF,	/* a: N_TYPE or expression */
+	N_OFFSETOF,	/* a: N_TYPE or expression, list: N_IDENT path */
+	N_TUPLE,	/* list */
+	N_RECORD,	/* list of N_RECORD_FIELD */
 	N_RECORD_FIELD, /* name, a */
-	N_BLOCK_EXPR,  /* list of statements, the last an expression: a */
-	N_TYPE,	       /* name, value: pointer depth, list: array dims as N_INT, a: typeof(...) */
+	N_BLOCK_EXPR,	/* list of statements, the last an expression: a */
+	N_TYPE,		/* name, value: pointer depth, list: array dims as N_INT, a: typeof(...) */
 	/* statements */
-	N_EXPR,	       /* a */
-	N_ASSIGN,      /* a op= b; op 0 for plain */
-	N_LET,	       /* a: N_VAR, b: N_TYPE or NULL, c: value or NULL */
-	N_DISCARD,     /* a */
-	N_IF,	       /* a, b: N_BLOCK, c: N_BLOCK, N_IF or NULL */
-	N_WHILE,       /* a, b */
-	N_FOR_MAP,     /* a: N_VAR, b: N_MAP, c: body */
-	N_FOR_RANGE,   /* a: N_VAR, b: from, d: to, c: body */
-	N_UNROLL,      /* a: count, b: body */
+	N_EXPR,	     /* a */
+	N_ASSIGN,    /* a op= b; op 0 for plain */
+	N_LET,	     /* a: N_VAR, b: N_TYPE or NULL, c: value or NULL */
+	N_DISCARD,   /* a */
+	N_IF,	     /* a, b: N_BLOCK, c: N_BLOCK, N_IF or NULL */
+	N_WHILE,     /* a, b */
+	N_FOR_MAP,   /* a: N_VAR, b: N_MAP, c: body */
+	N_FOR_RANGE, /* a: N_VAR, b: from, d: to, c: body */
+	N_UNROLL,    /* a: count, b: body */
 	N_BREAK,
 	N_CONTINUE,
-	N_RETURN,      /* a or NULL */
-	N_BLOCK,       /* list */
+	N_RETURN, /* a or NULL */
+	N_BLOCK,  /* list */
 	N_KIND_COUNT
 };
 

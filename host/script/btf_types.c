@@ -105,7 +105,7 @@ static const struct type *import_enum(const struct btf *btf, struct type_table *
 
 		f->name = btf__name_by_offset(btf, wide ? btf_enum64(bt)[i].name_off
 							: btf_enum(bt)[i].name_off);
-		f->value = wide ? (int64_t)btf_enum64_value(&btf_enum64(bt)[i])
+		f->value = wide		  ? (int64_t)btf_enum64_value(&btf_enum64(bt)[i])
 			   : e->is_signed ? (int64_t)btf_enum(bt)[i].val
 					  : (int64_t)(uint32_t)btf_enum(bt)[i].val;
 	}
@@ -255,7 +255,8 @@ const struct type *kernel_rawtp_args(struct kernel_types *k, struct type_table *
 		const char *pname = btf__name_by_offset(btf, btf_params(bt)[i].name_off);
 		struct field *f = fields_add(t, st->fields);
 
-		f->name = pname && *pname ? pname : arena_printf(type_table_arena(t), "arg%d", i - 1);
+		f->name =
+			pname && *pname ? pname : arena_printf(type_table_arena(t), "arg%d", i - 1);
 		f->type = import_id(btf, t, btf_params(bt)[i].type, 0);
 		f->offset = (uint32_t)(i - 1) * 8;
 	}

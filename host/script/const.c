@@ -109,7 +109,7 @@ static bool eval(struct type_table *t, const struct node *n, int64_t *out, int d
 	case N_UNARY:
 		if (!eval(t, n->a, &a, depth + 1))
 			return false;
-		*out = n->op == '-' ? (int64_t)-(uint64_t)a : n->op == '~' ? ~a : !a;
+		*out = n->op == '-' ? (int64_t) - (uint64_t)a : n->op == '~' ? ~a : !a;
 		return n->op == '-' || n->op == '~' || n->op == '!';
 	case N_BINARY:
 		return eval(t, n->a, &a, depth + 1) && eval(t, n->b, &b, depth + 1) &&

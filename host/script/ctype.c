@@ -22,7 +22,7 @@ struct prep {
 	struct type_table *t;
 	const struct ctype_opts *o;
 	struct diag *diag;
-	struct buf out;	/* what is left for the declaration parser */
+	struct buf out; /* what is left for the declaration parser */
 	bool active[MAX_COND_DEPTH], taken[MAX_COND_DEPTH];
 	int cond, include_depth;
 	int err;
@@ -133,8 +133,8 @@ static void prep_include(struct prep *p, const char *rest)
 		prep_text(p, buf_str(&text));
 		p->include_depth--;
 	} else if (open == '"') {
-		p->err = diag_fail(p->diag, -ENOENT,
-				   "'%s' file not found; name its folder with -I", name);
+		p->err = diag_fail(p->diag, -ENOENT, "'%s' file not found; name its folder with -I",
+				   name);
 	}
 	buf_free(&text);
 	free(path);

@@ -24,7 +24,8 @@ static char *in_dirs(const char *dirs, const char *prefix, const char *name, con
 {
 	while (dirs && *dirs) {
 		const char *end = strchrnul(dirs, ':');
-		char *path = xasprintf("%.*s/%s%s%s", (int)(end - dirs), dirs, prefix, name, suffix);
+		char *path =
+			xasprintf("%.*s/%s%s%s", (int)(end - dirs), dirs, prefix, name, suffix);
 
 		if (is_file(path))
 			return path;
@@ -40,7 +41,8 @@ static char *find_library(const char *name)
 	static const char dirs[] = "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:"
 				   "/lib/aarch64-linux-gnu:/usr/lib/aarch64-linux-gnu:/lib64:"
 				   "/usr/lib64:/usr/local/lib:/lib:/usr/lib";
-	static const char *const suffixes[] = {"", ".so", ".so.6", ".so.1", ".so.2", ".so.3", ".so.0"};
+	static const char *const suffixes[] = {"",	".so",	 ".so.6", ".so.1",
+					       ".so.2", ".so.3", ".so.0"};
 	char *path = NULL;
 
 	if (strchr(name, '/') || (strncmp(name, "lib", 3) != 0 && !strstr(name, ".so")))

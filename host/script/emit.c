@@ -199,8 +199,9 @@ const char *em_slot(struct emit *e, uint32_t size)
 	if (e->scratch > e->scratch_max)
 		e->scratch_max = e->scratch;
 	if (e->scratch > MAX_SCRATCH && !e->err)
-		e->err = diag_fail(e->s->diag, -E2BIG, "a probe needs more than %d bytes of scratch "
-						       "memory; shorten its strings (max_strlen)",
+		e->err = diag_fail(e->s->diag, -E2BIG,
+				   "a probe needs more than %d bytes of scratch "
+				   "memory; shorten its strings (max_strlen)",
 				   MAX_SCRATCH);
 	return emf(e, "(scr + %u)", at);
 }
@@ -222,7 +223,8 @@ static void uses_name(void *ctx, struct node *n)
 		*used = true;
 }
 
-/* Whether the text differs from match to match. Cookies tell uprobes apart, others need programs. */
+/* Whether the text differs from match to match. Cookies tell uprobes apart, others need programs.
+ */
 static bool needs_own_program(const struct probe *p, const struct attach *a)
 {
 	bool used = false;
@@ -379,11 +381,12 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 		for (struct attach *a = plans[i].attaches; a && !e.err; a = a->next)
 			emit_attach(&e, plans[i].probe, a);
 	if (!e.err && code->n_programs > s->settings->max_bpf_progs)
-		e.err = diag_fail(s->diag, -E2BIG,
-				  "the script makes %zu programs, more than max_bpf_progs (%llu); raise "
-				  "it with config = { max_bpf_progs = %zu } or BPFTRACE_MAX_BPF_PROGS",
-				  code->n_programs, (unsigned long long)s->settings->max_bpf_progs,
-				  code->n_programs);
+		e.err = diag_fail(
+			s->diag, -E2BIG,
+			"the script makes %zu programs, more than max_bpf_progs (%llu); raise "
+			"it with config = { max_bpf_progs = %zu } or BPFTRACE_MAX_BPF_PROGS",
+			code->n_programs, (unsigned long long)s->settings->max_bpf_progs,
+			code->n_programs);
 	return e.err;
 }
 

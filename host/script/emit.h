@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * From the typed tree to BPF C text. One program per attach point (or per match, where its argument
- * struct or its name matters). Values that fit a register are C expressions; everything else lies in
- * memory: small things on the stack, the rest in a per-CPU scratch area, always padded with zeros to
- * a multiple of 8, so that copies and comparisons go by words and keys hash alike.
+ * struct or its name matters). Values that fit a register are C expressions; everything else lies
+ * in memory: small things on the stack, the rest in a per-CPU scratch area, always padded with
+ * zeros to a multiple of 8, so that copies and comparisons go by words and keys hash alike.
  */
 #ifndef LLMPROBE_SCRIPT_EMIT_H
 #define LLMPROBE_SCRIPT_EMIT_H
@@ -31,10 +31,10 @@ struct operand {
 /* Numbers behind EXTERN_MAP in the text. */
 enum extern_id {
 	EXTERN_RING,
-	EXTERN_LOSS,	/* per-CPU u64: records that did not fit */
+	EXTERN_LOSS, /* per-CPU u64: records that did not fit */
 	EXTERN_SCRATCH,
-	EXTERN_GLOBALS, /* one element: see enum global_word */
-	EXTERN_STACK = 8, /* + index of the stack map */
+	EXTERN_GLOBALS,	   /* one element: see enum global_word */
+	EXTERN_STACK = 8,  /* + index of the stack map */
 	EXTERN_SCRIPT = 64 /* + id of the script's map */
 };
 

@@ -52,7 +52,8 @@ static struct operand em_division(struct emit *e, struct node *n, const char *a,
 	int t;
 
 	if (const_eval(e->s->types, n->b, &v) && v > 0)
-		return opd_value(em_tmp(e, is_signed, is_signed ? "%s(%s, %s)" : "%s((u64)(%s) %s (u64)%s)",
+		return opd_value(em_tmp(e, is_signed,
+					is_signed ? "%s(%s, %s)" : "%s((u64)(%s) %s (u64)%s)",
 					is_signed ? fn : "", a, is_signed ? b : op_text(n->op), b));
 	t = e->tmp++;
 	b = em_tmp(e, is_signed, "%s", b);
@@ -64,8 +65,9 @@ static struct operand em_division(struct emit *e, struct node *n, const char *a,
 		em(e, "d%d = (u64)(%s) %s %s;", t, a, op_text(n->op), b);
 	em_close(e);
 	em_open(e, "else");
-	em_warning(e, n, "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is "
-			 "being used as the result.");
+	em_warning(e, n,
+		   "Divide or modulo by 0 detected. This can lead to unexpected results. 1 is "
+		   "being used as the result.");
 	em_close(e);
 	return opd_value(emf(e, "d%d", t));
 }
@@ -133,7 +135,8 @@ static struct operand em_binary(struct emit *e, struct node *n)
 		return opd_value(em_tmp(e, n->type->is_signed, "(%s)(%s) %s ((u64)(%s) & 63)",
 					n->type->is_signed && n->op == TOK_SHR ? "s64" : "u64", a,
 					op_text(n->op), b));
-	return opd_value(em_tmp(e, n->type->is_signed, "(u64)(%s) %s (u64)(%s)", a, op_text(n->op), b));
+	return opd_value(
+		em_tmp(e, n->type->is_signed, "(u64)(%s) %s (u64)(%s)", a, op_text(n->op), b));
 }
 
 static struct operand em_ternary(struct emit *e, struct node *n)
@@ -211,7 +214,8 @@ static struct operand advance(struct emit *e, struct operand v, uint64_t offset)
 		v.value += offset;
 		break;
 	case OPD_MEM:
-		v.text = offset ? emf(e, "(%s + %llu)", v.text, (unsigned long long)offset) : v.text;
+		v.text =
+			offset ? emf(e, "(%s + %llu)", v.text, (unsigned long long)offset) : v.text;
 		break;
 	default:
 		v.kind = OPD_REMOTE;
@@ -333,11 +337,13 @@ static struct operand em_cast(struct emit *e, struct node *n)
 	if (type_is_int(to) && from->kind == TY_ARRAY) {
 		v = em_expr(e, n->b);
 		v.packed = true;
-		return opd_value(cast_int(e, to, em_load(e, v, type_int(from->size >= 8   ? 8
-									   : from->size >= 4 ? 4
-									   : from->size >= 2 ? 2
-											     : 1,
-									 false))));
+		return opd_value(cast_int(e, to,
+					  em_load(e, v,
+						  type_int(from->size >= 8   ? 8
+							   : from->size >= 4 ? 4
+							   : from->size >= 2 ? 2
+									     : 1,
+							   false))));
 	}
 	if (!type_in_register(to))
 		return em_expr(e, n->b);

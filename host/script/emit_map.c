@@ -15,9 +15,9 @@
 #include "bpf/kmap.h"
 #include "script/builtin.h"
 
-static const char full_text[] =
-	"Map full; can't update element. Try increasing max_map_keys config or manually setting the "
-	"max entries in a map declaration e.g. `let %s = hash(%llu)`";
+static const char full_text[] = "Map full; can't update element. Try increasing max_map_keys "
+				"config or manually setting the "
+				"max entries in a map declaration e.g. `let %s = hash(%llu)`";
 
 uint32_t map_agg_words(enum type_kind kind)
 {
@@ -171,8 +171,9 @@ static const char *agg_add(struct emit *e, const struct symbol *m, const char *k
 	switch (m->type->kind) {
 	case TY_MIN:
 	case TY_MAX:
-		em(e, "if (p[1] && (!c%d || (%s)p[0] %s (%s)a%d))", n, m->type->is_signed ? "s64" : "u64",
-		   m->type->kind == TY_MIN ? "<" : ">", m->type->is_signed ? "s64" : "u64", n);
+		em(e, "if (p[1] && (!c%d || (%s)p[0] %s (%s)a%d))", n,
+		   m->type->is_signed ? "s64" : "u64", m->type->kind == TY_MIN ? "<" : ">",
+		   m->type->is_signed ? "s64" : "u64", n);
 		em(e, "\ta%d = p[0];", n);
 		em(e, "c%d |= p[1];", n);
 		break;
@@ -230,7 +231,8 @@ struct operand em_map_read(struct emit *e, struct node *access)
 static const char *fit_int(struct emit *e, const struct type *t, const char *v)
 {
 	if (t->kind == TY_INT && t->size < 8)
-		return em_tmp(e, t->is_signed, "(%c%u)(%s)", t->is_signed ? 's' : 'u', t->size * 8, v);
+		return em_tmp(e, t->is_signed, "(%c%u)(%s)", t->is_signed ? 's' : 'u', t->size * 8,
+			      v);
 	return em_tmp(e, t->is_signed, "%s", v);
 }
 

@@ -38,7 +38,8 @@ static bool em_atomic(struct emit *e, struct node *n)
 	    (sum->op != '+' && sum->op != '-') || !type_is_int(n->a->sym->type) ||
 	    !type_in_register(sum->b->type))
 		return false;
-	em_map_add(e, n->a, emf(e, "%s(s64)(%s)", sum->op == '-' ? "-" : "", em_value(e, sum->b)), false);
+	em_map_add(e, n->a, emf(e, "%s(s64)(%s)", sum->op == '-' ? "-" : "", em_value(e, sum->b)),
+		   false);
 	return true;
 }
 

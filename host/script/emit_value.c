@@ -76,11 +76,16 @@ const char *em_load(struct emit *e, struct operand at, const struct type *type)
 	case OPD_VALUE:
 		return at.text;
 	case OPD_CTX:
-		return widen(e, type, emf(e, "*(%s *)((char *)ctx + %llu)", c,
-					  (unsigned long long)at.value));
+		return widen(
+			e, type,
+			emf(e, "*(%s *)((char *)ctx + %llu)", c, (unsigned long long)at.value));
 	case OPD_MEM:
-		return widen(e, type, emf(e, "*(%s *)%s", at.packed ? c : type->is_signed ? "s64" : "u64",
-					  at.text));
+		return widen(e, type,
+			     emf(e, "*(%s *)%s",
+				 at.packed	   ? c
+				 : type->is_signed ? "s64"
+						   : "u64",
+				 at.text));
 	case OPD_REMOTE:
 		n = e->tmp++;
 		em(e, "%s r%d = 0;", c, n);
@@ -243,14 +248,16 @@ const char *em_address(struct emit *e, struct node *n)
 	case OPD_CTX:
 		return emf(e, "(u64)((char *)ctx + %llu)", (unsigned long long)v.value);
 	case OPD_MEM:
-		return type_in_register(n->type) ? em_load(e, v, n->type) : emf(e, "(u64)%s", v.text);
+		return type_in_register(n->type) ? em_load(e, v, n->type)
+						 : emf(e, "(u64)%s", v.text);
 	default:
 		return "0";
 	}
 }
 
 /* String against literal: as many words as the literal has. */
-static const char *equal_literal(struct emit *e, const char *p, uint32_t size, const struct node *lit)
+static const char *equal_literal(struct emit *e, const char *p, uint32_t size,
+				 const struct node *lit)
 {
 	struct buf b = {0};
 	const char *out;

@@ -5,17 +5,26 @@
 
 #include "util/text.h"
 
-#define INT(n, h)  {n, ENGINE_ARG_INT, h}
-#define STR(n, h)  {n, ENGINE_ARG_STRING, h}
-#define INT4(n, h) {n, ENGINE_ARG_INT4, h}
+#define INT(n, h)                                                                                  \
+	{                                                                                          \
+		n, ENGINE_ARG_INT, h                                                               \
+	}
+#define STR(n, h)                                                                                  \
+	{                                                                                          \
+		n, ENGINE_ARG_STRING, h                                                            \
+	}
+#define INT4(n, h)                                                                                 \
+	{                                                                                          \
+		n, ENGINE_ARG_INT4, h                                                              \
+	}
 
 #define TENSOR_ARGS                                                                                \
-	STR("name", "tensor name"), STR("op", "operator, MUL_MAT"), STR("type", "element type, f16"), \
-		INT4("ne", "elements per dimension"), INT("tensor", "address, an identity"),       \
-		STR("backend", "backend that computes it"), INT("thread_index", "worker, 0 leads"), \
-		INT("cpu", "CPU it runs on")
+	STR("name", "tensor name"), STR("op", "operator, MUL_MAT"),                                \
+		STR("type", "element type, f16"), INT4("ne", "elements per dimension"),            \
+		INT("tensor", "address, an identity"), STR("backend", "backend that computes it"), \
+		INT("thread_index", "worker, 0 leads"), INT("cpu", "CPU it runs on")
 
-const struct engine_event engine_events[] = {
+const struct engine_event typed_events[] = {
 	{"token",
 	 "begin",
 	 false,
@@ -86,7 +95,7 @@ const struct engine_event engine_events[] = {
 
 const struct engine_event *engine_event_find(const char *provider, const char *event)
 {
-	for (const struct engine_event *e = engine_events; e->provider; e++)
+	for (const struct engine_event *e = typed_events; e->provider; e++)
 		if (strcmp(e->provider, provider) == 0 && strcmp(e->event, event) == 0)
 			return e;
 	return NULL;
@@ -97,7 +106,7 @@ const char *engine_event_nearest(const char *provider, const char *event)
 	const char *names[8];
 	size_t n = 0;
 
-	for (const struct engine_event *e = engine_events; e->provider && n < 8; e++)
+	for (const struct engine_event *e = typed_events; e->provider && n < 8; e++)
 		if (strcmp(e->provider, provider) == 0)
 			names[n++] = e->event;
 	return text_nearest_of(event, names, n);

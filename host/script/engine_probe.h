@@ -24,7 +24,7 @@ struct engine_event {
 };
 
 /* Ended by provider == NULL. */
-extern const struct engine_event engine_events[];
+extern const struct engine_event typed_events[];
 
 const struct engine_event *engine_event_find(const char *provider, const char *event);
 const char *engine_event_nearest(const char *provider, const char *event);

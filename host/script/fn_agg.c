@@ -64,7 +64,8 @@ static const struct type *check_hist(struct sema *s, struct node *n)
 	if (n->list->next && !sema_literal(s, n->list->next, "hist() bits", &bits))
 		return &type_none;
 	if (bits < 0 || bits > MAX_HIST_BITS)
-		return sema_error(s, n, "hist: bits %lld must be 0..%d", (long long)bits, MAX_HIST_BITS);
+		return sema_error(s, n, "hist: bits %lld must be 0..%d", (long long)bits,
+				  MAX_HIST_BITS);
 	out->args[0] = bits;
 	return out;
 }
@@ -77,7 +78,8 @@ static const struct type *check_lhist(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	for (int i = 0; i < 3; i++)
-		if (!sema_literal(s, call_arg(n, i + 1), "lhist() min, max and step", &out->args[i]))
+		if (!sema_literal(s, call_arg(n, i + 1), "lhist() min, max and step",
+				  &out->args[i]))
 			return &type_none;
 	if (out->args[2] <= 0)
 		return sema_error(s, n, "lhist() step must be >= 1 (%lld provided)",
@@ -86,8 +88,10 @@ static const struct type *check_lhist(struct sema *s, struct node *n)
 		return sema_error(s, n, "lhist() min must be non-negative (provided min %lld)",
 				  (long long)out->args[0]);
 	if (out->args[0] >= out->args[1])
-		return sema_error(s, n, "lhist() min must be less than max (provided min %lld and max "
-					"%lld)", (long long)out->args[0], (long long)out->args[1]);
+		return sema_error(s, n,
+				  "lhist() min must be less than max (provided min %lld and max "
+				  "%lld)",
+				  (long long)out->args[0], (long long)out->args[1]);
 	if ((out->args[1] - out->args[0]) / out->args[2] > MAX_LHIST_BUCKETS)
 		return sema_error(s, n, "lhist() too many buckets, must be <= %d (would need %lld)",
 				  MAX_LHIST_BUCKETS,
@@ -105,22 +109,24 @@ static const struct type *check_tseries(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	for (int i = 0; i < 2; i++)
-		if (!sema_literal(s, call_arg(n, i + 1), "tseries() interval and buckets", &out->args[i]))
+		if (!sema_literal(s, call_arg(n, i + 1), "tseries() interval and buckets",
+				  &out->args[i]))
 			return &type_none;
 	if (out->args[0] <= 0)
 		return sema_error(s, n, "tseries() interval_ns must be >= 1 (%lld provided)",
 				  (long long)out->args[0]);
 	if (out->args[1] <= 0 || out->args[1] > MAX_TSERIES)
-		return sema_error(s, n, "tseries() num_intervals must be 1..%d (%lld provided)", MAX_TSERIES,
-				  (long long)out->args[1]);
+		return sema_error(s, n, "tseries() num_intervals must be 1..%d (%lld provided)",
+				  MAX_TSERIES, (long long)out->args[1]);
 	if (how) {
 		sema_expr(s, how);
 		for (int i = 1; i < 5; i++)
 			if (how->kind == N_STR && strcmp(how->name, kinds[i]) == 0)
 				out->args[2] = i;
 		if (!out->args[2])
-			return sema_error(s, how, "tseries() expects one of the following aggregation "
-						  "functions: avg, max, min, sum");
+			return sema_error(s, how,
+					  "tseries() expects one of the following aggregation "
+					  "functions: avg, max, min, sum");
 	}
 	return out;
 }
@@ -197,8 +203,8 @@ static void update_hist(struct emit *e, struct node *map, struct node *call)
 	/* an unsigned value above 2^63 is no negative one */
 	if (!call->list->type->is_signed && call->list->type->size == 8)
 		v = em_tmp(e, true, "(s64)%s < 0 ? 0x7fffffffffffffffll : (s64)%s", v, v);
-	add_to_bucket(e, map, em_tmp(e, false, "lp_hist(%s, %lld)", v,
-				     (long long)map->sym->type->args[0]));
+	add_to_bucket(e, map,
+		      em_tmp(e, false, "lp_hist(%s, %lld)", v, (long long)map->sym->type->args[0]));
 }
 
 static void update_lhist(struct emit *e, struct node *map, struct node *call)
@@ -212,7 +218,8 @@ static void update_lhist(struct emit *e, struct node *map, struct node *call)
 	em(e, "if ((s64)%s >= %lldll)", v, (long long)arg[1]);
 	em(e, "\t%s = %lld;", b, last);
 	em(e, "else if ((s64)%s >= %lldll)", v, (long long)arg[0]);
-	em(e, "\t%s = (u64)(%s - %lldll) / %lldull + 1;", b, v, (long long)arg[0], (long long)arg[2]);
+	em(e, "\t%s = (u64)(%s - %lldll) / %lldull + 1;", b, v, (long long)arg[0],
+	   (long long)arg[2]);
 	add_to_bucket(e, map, b);
 }
 
@@ -223,7 +230,8 @@ static void update_tseries(struct emit *e, struct node *map, struct node *call)
 	const char *v = argument(e, call);
 	const char *epoch = em_tmp(e, false, "now_ns() / %lldull", (long long)arg[0]);
 	const char *words[] = {epoch, v, "1"};
-	struct agg a = em_agg_begin(e, map, em_tmp(e, false, "%s %% %lldull", epoch, (long long)arg[1]));
+	struct agg a =
+		em_agg_begin(e, map, em_tmp(e, false, "%s %% %lldull", epoch, (long long)arg[1]));
 	const char *c = map->sym->type->is_signed ? "s64" : "u64";
 
 	em_open(e, "if (%s[0] != %s || !%s[2])", a.p, epoch, a.p);
@@ -237,8 +245,8 @@ static void update_tseries(struct emit *e, struct node *map, struct node *call)
 	else if (arg[2] == 1 || arg[2] == 4)
 		em(e, "%s[1] += %s;", a.p, v);
 	else
-		em(e, "%s[1] = (%s)%s %s (%s)%s[1] ? %s : %s[1];", a.p, c, v, arg[2] == 2 ? ">" : "<", c,
-		   a.p, v, a.p);
+		em(e, "%s[1] = (%s)%s %s (%s)%s[1] ? %s : %s[1];", a.p, c, v,
+		   arg[2] == 2 ? ">" : "<", c, a.p, v, a.p);
 	em(e, "%s[2] += 1;", a.p);
 	em_close(e);
 	em_agg_end(e, &a, map, words, 3);
@@ -250,15 +258,46 @@ const struct builtin builtins_agg[] = {
 	{.name = "count", AGG, 0, 0, check_count, emit_nothing, update_count, .help = "calls"},
 	{.name = "sum", AGG, 1, 1, check_sum, emit_nothing, update_sum, .help = "sum of values"},
 	{.name = "min", AGG, 1, 1, check_min, emit_nothing, update_extreme, .help = "least value"},
-	{.name = "max", AGG, 1, 1, check_max, emit_nothing, update_extreme, .help = "greatest value"},
+	{.name = "max",
+	 AGG,
+	 1,
+	 1,
+	 check_max,
+	 emit_nothing,
+	 update_extreme,
+	 .help = "greatest value"},
 	{.name = "avg", AGG, 1, 1, check_avg, emit_nothing, update_stats, .help = "average"},
-	{.name = "stats", AGG, 1, 1, check_stats, emit_nothing, update_stats,
+	{.name = "stats",
+	 AGG,
+	 1,
+	 1,
+	 check_stats,
+	 emit_nothing,
+	 update_stats,
 	 .help = "count, average and sum"},
-	{.name = "hist", AGG, 1, 2, check_hist, emit_nothing, update_hist,
+	{.name = "hist",
+	 AGG,
+	 1,
+	 2,
+	 check_hist,
+	 emit_nothing,
+	 update_hist,
 	 .help = "histogram by powers of two"},
-	{.name = "lhist", AGG, 4, 4, check_lhist, emit_nothing, update_lhist,
+	{.name = "lhist",
+	 AGG,
+	 4,
+	 4,
+	 check_lhist,
+	 emit_nothing,
+	 update_lhist,
 	 .help = "linear histogram"},
-	{.name = "tseries", AGG, 3, 4, check_tseries, emit_nothing, update_tseries,
+	{.name = "tseries",
+	 AGG,
+	 3,
+	 4,
+	 check_tseries,
+	 emit_nothing,
+	 update_tseries,
 	 .help = "values over time"},
 	{.name = NULL},
 };

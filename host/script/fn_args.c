@@ -19,8 +19,9 @@ static const struct type *check_args(struct sema *s, struct node *n)
 	if (!t) {
 		if (s->attach && !s->attach->matches)
 			return &type_none;
-		return sema_error(s, n, "The args builtin can only be used with tracepoint, "
-					"rawtracepoint and engine probes (%s used here)",
+		return sema_error(s, n,
+				  "The args builtin can only be used with tracepoint, "
+				  "rawtracepoint and engine probes (%s used here)",
 				  s->attach ? s->attach->provider->name : "none");
 	}
 	ctx = type_alloc(s->types, TY_STRUCT);
@@ -57,8 +58,10 @@ static const struct type *check_arg(struct sema *s, struct node *n)
 		return &type_i64;
 	}
 	default:
-		return sema_error(s, n, "The %s builtin can only be used with 'kprobes', 'uprobes' and "
-					"'usdt' probes", n->name);
+		return sema_error(s, n,
+				  "The %s builtin can only be used with 'kprobes', 'uprobes' and "
+				  "'usdt' probes",
+				  n->name);
 	}
 }
 
@@ -84,8 +87,8 @@ static struct operand usdt_value(struct emit *e, int i)
 	addr = emf(e, "(%s + (s64)%lldll", a.reg >= 0 ? reg(e, a.reg) : "0", (long long)a.value);
 	if (a.index_reg >= 0)
 		addr = emf(e, "%s + %s * %d", addr, reg(e, a.index_reg), a.scale);
-	return opd_value(em_load(e, (struct operand){.kind = OPD_REMOTE, .text = emf(e, "%s)", addr)},
-				 t));
+	return opd_value(
+		em_load(e, (struct operand){.kind = OPD_REMOTE, .text = emf(e, "%s)", addr)}, t));
 }
 
 static struct operand emit_arg(struct emit *e, struct node *n)
@@ -112,8 +115,9 @@ static const struct type *check_retval(struct sema *s, struct node *n)
 {
 	if (kind_of(s) == PROBE_URETPROBE)
 		return &type_i64;
-	return sema_error(s, n, "The retval builtin can only be used with 'kretprobe' and 'uretprobe' "
-				"probes");
+	return sema_error(s, n,
+			  "The retval builtin can only be used with 'kretprobe' and 'uretprobe' "
+			  "probes");
 }
 
 static struct operand emit_retval(struct emit *e, struct node *n)
@@ -159,7 +163,8 @@ static const struct type *check_reg(struct sema *s, struct node *n)
 	if (name->kind != N_STR)
 		return sema_error(s, n, "reg() takes the name of a register as a string literal");
 	if (regs_offset(name->name) < 0)
-		return sema_error(s, n, "'%s' is not a valid register on this architecture", name->name);
+		return sema_error(s, n, "'%s' is not a valid register on this architecture",
+				  name->name);
 	if (!has_registers(kind_of(s)))
 		return sema_error(s, n, "reg can not be used with \"%s\" probes",
 				  s->attach->provider->name);
@@ -238,10 +243,20 @@ const struct builtin builtins_args[] = {
 	{.name = "ctx", NAME_OR_CALL, 0, 0, check_ctx, emit_ctx, .help = "the program's context"},
 	{.name = "reg", BUILTIN_CALL, 1, 1, check_reg, emit_reg, .help = "register by name"},
 	{.name = "probe", NAME_OR_CALL, 0, 0, check_probe, emit_probe, .help = "name of the probe"},
-	{.name = "probetype", NAME_OR_CALL, 0, 0, check_probetype, emit_probetype,
+	{.name = "probetype",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_probetype,
+	 emit_probetype,
 	 .help = "kind of the probe"},
 	{.name = "func", NAME_OR_CALL, 0, 0, check_func, emit_probe, .help = "traced function"},
-	{.name = "usermode", NAME_OR_CALL, 0, 0, check_usermode, emit_usermode,
+	{.name = "usermode",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_usermode,
+	 emit_usermode,
 	 .help = "1 in user mode"},
 	{.name = NULL},
 };

@@ -37,8 +37,11 @@ static const struct type *check_delete(struct sema *s, struct node *n)
 	if (!fold_key(s, n))
 		return &type_none;
 	if (!n->list->a && n->list->sym->key)
-		return sema_error(s, n, "call to delete() expects a map with keys: use delete(%s, key) or "
-					"clear(%s)", n->list->name, n->list->name);
+		return sema_error(
+			s, n,
+			"call to delete() expects a map with keys: use delete(%s, key) or "
+			"clear(%s)",
+			n->list->name, n->list->name);
 	return &type_bool;
 }
 
@@ -55,8 +58,10 @@ static const struct type *check_has_key(struct sema *s, struct node *n)
 	if (!fold_key(s, n))
 		return &type_none;
 	if (!n->list->sym->key && n->list->sym->key_known)
-		return sema_error(s, n, "has_key() only accepts maps that have explicit keys (%s is a "
-					"scalar map)", n->list->name);
+		return sema_error(s, n,
+				  "has_key() only accepts maps that have explicit keys (%s is a "
+				  "scalar map)",
+				  n->list->name);
 	return &type_bool;
 }
 
@@ -113,15 +118,18 @@ static const struct type *check_print(struct sema *s, struct node *n)
 		for (struct node *x = a->next; x; x = x->next)
 			if (!sema_literal(s, x, "print() top and div", &v) || v < 0)
 				return &type_none;
-		if (a->next && a->sym->key_known && !a->sym->key && !map_has_buckets(a->sym->type->kind))
-			sema_warn(s, n, "print(): top and div have no effect on a map without keys");
+		if (a->next && a->sym->key_known && !a->sym->key &&
+		    !map_has_buckets(a->sym->type->kind))
+			sema_warn(s, n,
+				  "print(): top and div have no effect on a map without keys");
 		return &type_none;
 	}
 	t = sema_expr(s, a);
 	if (t->kind == TY_NONE)
 		return t;
 	if (a->next)
-		return sema_error(s, n, "Non-map print() only takes 1 argument, %d found", call_args(n));
+		return sema_error(s, n, "Non-map print() only takes 1 argument, %d found",
+				  call_args(n));
 	if (t->kind == TY_VOID || map_has_buckets(t->kind) || t->kind == TY_STACK_MODE)
 		return sema_error(s, n, "%s type cannot be printed", type_text(t, (char[128]){0}));
 	return &type_none;
@@ -154,7 +162,8 @@ static struct operand emit_print(struct emit *e, struct node *n)
 static const struct type *check_map_call(struct sema *s, struct node *n)
 {
 	if (n->list->kind == N_MAP && n->list->a)
-		return sema_error(s, n, "The map passed to %s() should not be indexed by a key", n->name);
+		return sema_error(s, n, "The map passed to %s() should not be indexed by a key",
+				  n->name);
 	if (n->list->kind != N_MAP)
 		return sema_error(s, n, "%s() expects a map to be provided", n->name);
 	sema_map_arg(s, n->list);
@@ -174,14 +183,37 @@ static struct operand emit_map_call(struct emit *e, struct node *n)
 
 const struct builtin builtins_map[] = {
 	{.name = "delete", BUILTIN_CALL, 1, 2, check_delete, emit_delete, .help = "removes a key"},
-	{.name = "has_key", BUILTIN_CALL, 2, 2, check_has_key, emit_has_key,
+	{.name = "has_key",
+	 BUILTIN_CALL,
+	 2,
+	 2,
+	 check_has_key,
+	 emit_has_key,
 	 .help = "whether a map has a key"},
 	{.name = "len", BUILTIN_CALL, 1, 1, check_len, emit_len, .help = "elements or frames"},
-	{.name = "print", BUILTIN_CALL | BUILTIN_VOID, 1, 3, check_print, emit_print,
-	 .run = run_print, .help = "prints a map or a value"},
-	{.name = "clear", BUILTIN_CALL | BUILTIN_VOID, 1, 1, check_map_call, emit_map_call,
-	 .run = run_clear, .help = "removes all keys"},
-	{.name = "zero", BUILTIN_CALL | BUILTIN_VOID, 1, 1, check_map_call, emit_map_call,
-	 .run = run_zero, .help = "sets all values to 0"},
+	{.name = "print",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 3,
+	 check_print,
+	 emit_print,
+	 .run = run_print,
+	 .help = "prints a map or a value"},
+	{.name = "clear",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 1,
+	 check_map_call,
+	 emit_map_call,
+	 .run = run_clear,
+	 .help = "removes all keys"},
+	{.name = "zero",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 1,
+	 check_map_call,
+	 emit_map_call,
+	 .run = run_zero,
+	 .help = "sets all values to 0"},
 	{.name = NULL},
 };

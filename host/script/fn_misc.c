@@ -34,7 +34,8 @@ static const struct type *check_signal(struct sema *s, struct node *n)
 	if (n->list->kind != N_STR && !type_is_int(t))
 		return sema_error(s, n, "signal only accepts string literals or integers");
 	if (const_eval(s->types, n->list, &v) && (v < 1 || v > 64))
-		return sema_error(s, n, "%lld is not a valid signal, allowed range: [1,64]", (long long)v);
+		return sema_error(s, n, "%lld is not a valid signal, allowed range: [1,64]",
+				  (long long)v);
 	return &type_none;
 }
 
@@ -55,7 +56,8 @@ static const struct type *check_cgroupid(struct sema *s, struct node *n)
 
 	sema_expr(s, n->list);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n, "cgroupid() expects the path of a cgroup as a string literal");
+		return sema_error(s, n,
+				  "cgroupid() expects the path of a cgroup as a string literal");
 	if (stat(n->list->name, &st) != 0)
 		return sema_error(s, n, "cgroupid(): %s does not exist", n->list->name);
 	n->value = st.st_ino;
@@ -114,7 +116,8 @@ static struct operand emit_memcmp(struct emit *e, struct node *n)
 			em(e, "read_kernel(%s, %llu, (void *)%s);", side[i],
 			   (unsigned long long)n->value, addr);
 		else
-			em(e, "lp_read(%s, %llu, %s);", side[i], (unsigned long long)n->value, addr);
+			em(e, "lp_read(%s, %llu, %s);", side[i], (unsigned long long)n->value,
+			   addr);
 	}
 	em(e, "s64 q%d = 0;", t);
 	em_open(e, "for (u32 i = 0; i < %llu; i++)", (unsigned long long)n->value);
@@ -209,8 +212,9 @@ static const struct type *check_getopt(struct sema *s, struct node *n)
 	if (n->list->kind != N_STR)
 		return sema_error(s, n, "First argument to 'getopt' must be a string literal.");
 	if (def && def->kind != N_STR && def->kind != N_BOOL && !const_eval(s->types, def, &v))
-		return sema_error(s, n, "Second argument to 'getopt' must be a string literal, integer "
-					"literal, or a boolean literal.");
+		return sema_error(s, n,
+				  "Second argument to 'getopt' must be a string literal, integer "
+				  "literal, or a boolean literal.");
 	text = option_text(s, n->list->name);
 	if (!def || def->kind == N_BOOL) {
 		n->value = text ? strcmp(text, "false") != 0 && strcmp(text, "0") != 0
@@ -227,7 +231,8 @@ static const struct type *check_getopt(struct sema *s, struct node *n)
 		return def->type;
 	}
 	if (text && text_to_i64(text, &v) != 0)
-		return sema_error(s, n, "Invalid value for %s, expected a number: %s", n->list->name, text);
+		return sema_error(s, n, "Invalid value for %s, expected a number: %s",
+				  n->list->name, text);
 	n->value = (uint64_t)v;
 	return t;
 }
@@ -240,20 +245,63 @@ static struct operand emit_getopt(struct emit *e, struct node *n)
 }
 
 const struct builtin builtins_misc[] = {
-	{.name = "signal", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE, 1, 1, check_signal, emit_signal,
+	{.name = "signal",
+	 BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE,
+	 1,
+	 1,
+	 check_signal,
+	 emit_signal,
 	 .help = "sends a signal to the process"},
-	{.name = "signal_thread", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE, 1, 1, check_signal,
-	 emit_signal, .help = "sends a signal to the thread"},
-	{.name = "cgroupid", BUILTIN_CALL, 1, 1, check_cgroupid, emit_number, .help = "id of a cgroup"},
-	{.name = "cgroup_path", BUILTIN_CALL, 1, 2, check_cgroup_path, emit_first,
+	{.name = "signal_thread",
+	 BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE,
+	 1,
+	 1,
+	 check_signal,
+	 emit_signal,
+	 .help = "sends a signal to the thread"},
+	{.name = "cgroupid",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_cgroupid,
+	 emit_number,
+	 .help = "id of a cgroup"},
+	{.name = "cgroup_path",
+	 BUILTIN_CALL,
+	 1,
+	 2,
+	 check_cgroup_path,
+	 emit_first,
 	 .help = "path of a cgroup id"},
 	{.name = "memcmp", BUILTIN_CALL, 3, 3, check_memcmp, emit_memcmp, .help = "compares bytes"},
-	{.name = "assert", BUILTIN_CALL | BUILTIN_VOID, 2, 2, check_assert, emit_assert,
-	 .run = run_assert, .help = "ends the script when false"},
-	{.name = "static_assert", BUILTIN_CALL | BUILTIN_VOID, 2, 2, check_static_assert, emit_nothing,
+	{.name = "assert",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 2,
+	 2,
+	 check_assert,
+	 emit_assert,
+	 .run = run_assert,
+	 .help = "ends the script when false"},
+	{.name = "static_assert",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 2,
+	 2,
+	 check_static_assert,
+	 emit_nothing,
 	 .help = "refuses the script when false"},
-	{.name = "fail", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_fail, emit_nothing,
+	{.name = "fail",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_fail,
+	 emit_nothing,
 	 .help = "refuses the script"},
-	{.name = "getopt", BUILTIN_CALL, 1, 3, check_getopt, emit_getopt, .help = "option of the script"},
+	{.name = "getopt",
+	 BUILTIN_CALL,
+	 1,
+	 3,
+	 check_getopt,
+	 emit_getopt,
+	 .help = "option of the script"},
 	{.name = NULL},
 };

@@ -79,8 +79,9 @@ static const struct type *check_macaddr(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	if (t->kind != TY_ARRAY && t->kind != TY_STRING && t->kind != TY_PTR && !type_is_int(t))
-		return sema_error(s, n, "macaddr() only supports array or pointer arguments (%s provided)",
-				  type_text(t, (char[128]){0}));
+		return sema_error(
+			s, n, "macaddr() only supports array or pointer arguments (%s provided)",
+			type_text(t, (char[128]){0}));
 	return type_plain(s->types, TY_MAC, 8);
 }
 
@@ -116,9 +117,19 @@ static struct operand emit_bswap(struct emit *e, struct node *n)
 const struct builtin builtins_net[] = {
 	{.name = "ntop", BUILTIN_CALL, 1, 2, check_ntop, emit_ntop, .help = "IP address as text"},
 	{.name = "pton", BUILTIN_CALL, 1, 1, check_pton, emit_pton, .help = "text as IP address"},
-	{.name = "macaddr", BUILTIN_CALL, 1, 1, check_macaddr, emit_macaddr,
+	{.name = "macaddr",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_macaddr,
+	 emit_macaddr,
 	 .help = "MAC address as text"},
-	{.name = "bswap", BUILTIN_CALL, 1, 1, check_bswap, emit_bswap,
+	{.name = "bswap",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_bswap,
+	 emit_bswap,
 	 .help = "bytes of an integer reversed"},
 	{.name = NULL},
 };

@@ -11,8 +11,8 @@ enum { JOIN_ARGS = 16 };
 
 static const struct type *bad_args(struct sema *s, struct node *n, int have, int want)
 {
-	return sema_error(s, n, "%s: %s arguments for format string (%d supplied, %d expected)", n->name,
-			  have < want ? "Not enough" : "Too many", have, want);
+	return sema_error(s, n, "%s: %s arguments for format string (%d supplied, %d expected)",
+			  n->name, have < want ? "Not enough" : "Too many", have, want);
 }
 
 static const char *type_word(const struct type *t)
@@ -37,8 +37,8 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 {
 	for (int i = 0; i < c->width_arg + c->precision_arg && *arg; i++) {
 		if ((*arg)->type->kind != TY_NONE && !type_is_int((*arg)->type)) {
-			sema_error(s, n, "%s: * expects a value of type integer (%s supplied)", n->name,
-				   type_word((*arg)->type));
+			sema_error(s, n, "%s: * expects a value of type integer (%s supplied)",
+				   n->name, type_word((*arg)->type));
 			return false;
 		}
 		*arg = (*arg)->next;
@@ -46,8 +46,8 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 	if (!*arg || c->conv[0] == '%')
 		return true;
 	if ((*arg)->type->kind != TY_NONE && !conversion_takes(c, (*arg)->type)) {
-		sema_error(s, n, "%s: %%%s specifier expects a value of type %s (%s supplied)", n->name,
-			   c->conv, conversion_wants(c), type_word((*arg)->type));
+		sema_error(s, n, "%s: %%%s specifier expects a value of type %s (%s supplied)",
+			   n->name, c->conv, conversion_wants(c), type_word((*arg)->type));
 		return false;
 	}
 	*arg = (*arg)->next;
@@ -63,13 +63,15 @@ static const struct type *check_printf(struct sema *s, struct node *n)
 
 	sema_expr(s, fmt);
 	if (fmt->kind != N_STR)
-		return sema_error(s, n, "%s() expects a string literal as its first argument", n->name);
+		return sema_error(s, n, "%s() expects a string literal as its first argument",
+				  n->name);
 	for (struct node *a = arg; a; a = a->next)
 		sema_expr(s, a);
 	for (pos = fmt->name; (rc = format_next(&pos, &c)) > 0;)
 		want += c.conv[0] == '%' ? 0 : 1 + c.width_arg + c.precision_arg;
 	if (rc < 0)
-		return sema_error(s, n, "%s: unknown or unfinished conversion in the format string: '%s'",
+		return sema_error(s, n,
+				  "%s: unknown or unfinished conversion in the format string: '%s'",
 				  n->name, c.start);
 	if (have != want)
 		return bad_args(s, n, have, want);
@@ -126,7 +128,8 @@ static const struct type *check_strftime(struct sema *s, struct node *n)
 	sema_expr(s, n->list);
 	t = sema_expr(s, n->list->next);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n, "strftime() expects a string literal as its first argument");
+		return sema_error(s, n,
+				  "strftime() expects a string literal as its first argument");
 	if (t->kind != TY_NONE && !type_is_int(t))
 		return sema_error(s, n, "strftime() only supports int arguments (%s provided)",
 				  type_word(t));
@@ -160,7 +163,8 @@ static const struct type *check_join(struct sema *s, struct node *n)
 	const struct type *t = sema_expr(s, n->list);
 
 	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
-		return sema_error(s, n, "join() only supports int or pointer arguments (%s provided)",
+		return sema_error(s, n,
+				  "join() only supports int or pointer arguments (%s provided)",
 				  type_word(t));
 	if (n->list->next && sema_expr(s, n->list->next) && n->list->next->kind != N_STR)
 		return sema_error(s, n, "join() expects a string literal as its separator");
@@ -207,7 +211,8 @@ static const struct type *check_exit(struct sema *s, struct node *n)
 	const struct type *t = n->list ? sema_expr(s, n->list) : &type_i64;
 
 	if (t->kind != TY_NONE && !type_is_int(t))
-		return sema_error(s, n, "exit() only supports int arguments (%s provided)", type_word(t));
+		return sema_error(s, n, "exit() only supports int arguments (%s provided)",
+				  type_word(t));
 	return &type_none;
 }
 
@@ -224,25 +229,85 @@ static struct operand emit_exit(struct emit *e, struct node *n)
 }
 
 const struct builtin builtins_output[] = {
-	{.name = "printf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_printf, .help = "formatted output"},
-	{.name = "errorf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_errorf, .help = "printf to stderr, as an error"},
-	{.name = "warnf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_errorf, .help = "printf to stderr, as a warning"},
-	{.name = "debugf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_printf, .help = "printf for debugging"},
-	{.name = "cat", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_cat, .help = "content of a file"},
-	{.name = "system", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE, 1, -1, check_printf,
-	 emit_printf, .run = run_system, .help = "runs a command"},
-	{.name = "time", BUILTIN_CALL | BUILTIN_VOID, 0, 1, check_time, emit_time, .run = run_time,
+	{.name = "printf",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_printf,
+	 .help = "formatted output"},
+	{.name = "errorf",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_errorf,
+	 .help = "printf to stderr, as an error"},
+	{.name = "warnf",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_errorf,
+	 .help = "printf to stderr, as a warning"},
+	{.name = "debugf",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_printf,
+	 .help = "printf for debugging"},
+	{.name = "cat",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_cat,
+	 .help = "content of a file"},
+	{.name = "system",
+	 BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE,
+	 1,
+	 -1,
+	 check_printf,
+	 emit_printf,
+	 .run = run_system,
+	 .help = "runs a command"},
+	{.name = "time",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 0,
+	 1,
+	 check_time,
+	 emit_time,
+	 .run = run_time,
 	 .help = "prints the time of day"},
-	{.name = "strftime", BUILTIN_CALL, 2, 2, check_strftime, emit_strftime,
-	 .emit_into = strftime_into, .help = "time as text"},
-	{.name = "join", BUILTIN_CALL | BUILTIN_VOID, 1, 2, check_join, emit_join, .run = run_join,
+	{.name = "strftime",
+	 BUILTIN_CALL,
+	 2,
+	 2,
+	 check_strftime,
+	 emit_strftime,
+	 .emit_into = strftime_into,
+	 .help = "time as text"},
+	{.name = "join",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 1,
+	 2,
+	 check_join,
+	 emit_join,
+	 .run = run_join,
 	 .help = "prints an array of strings"},
-	{.name = "exit", BUILTIN_CALL | BUILTIN_VOID, 0, 1, check_exit, emit_exit, .run = run_exit,
+	{.name = "exit",
+	 BUILTIN_CALL | BUILTIN_VOID,
+	 0,
+	 1,
+	 check_exit,
+	 emit_exit,
+	 .run = run_exit,
 	 .help = "ends the script"},
 	{.name = NULL},
 };

@@ -88,9 +88,10 @@ static struct operand emit_nsecs(struct emit *e, struct node *n)
 {
 	const char *mode = n->kind == N_CALL && n->list ? n->list->name : "monotonic";
 
-	return opd_value(em_tmp(e, false, "%s()", strcmp(mode, "boot") == 0	? "boot_ns"
-						  : strcmp(mode, "monotonic") == 0 ? "now_ns"
-										   : "tai_ns"));
+	return opd_value(em_tmp(e, false, "%s()",
+				strcmp(mode, "boot") == 0	 ? "boot_ns"
+				: strcmp(mode, "monotonic") == 0 ? "now_ns"
+								 : "tai_ns"));
 }
 
 static const char *global_word(struct emit *e, enum global_word word)
@@ -210,7 +211,8 @@ static const struct type *check_task_field(struct sema *s, struct node *n, const
 
 	if (task && type_field(task, field, &offset))
 		return t;
-	return sema_error(s, n, "%s needs kernel type information (/sys/kernel/btf/vmlinux)", n->name);
+	return sema_error(s, n, "%s needs kernel type information (/sys/kernel/btf/vmlinux)",
+			  n->name);
 }
 
 static const struct type *check_ppid(struct sema *s, struct node *n)
@@ -239,8 +241,9 @@ static const char *task_word(struct emit *e, const char *base, const char *field
 	uint32_t offset = 0;
 
 	type_field(task_type(e->s), field, &offset);
-	return em_load(e, (struct operand){.kind = OPD_REMOTE, .text = emf(e, "(%s + %u)", base, offset)},
-		       t);
+	return em_load(
+		e, (struct operand){.kind = OPD_REMOTE, .text = emf(e, "(%s + %u)", base, offset)},
+		t);
 }
 
 static const char *related(struct emit *e, const struct node *n)
@@ -252,7 +255,8 @@ static const char *related(struct emit *e, const struct node *n)
 
 static struct operand emit_related_id(struct emit *e, struct node *n)
 {
-	return opd_value(task_word(e, related(e, n), n->name[0] == 'l' ? "pid" : "tgid", &type_u32));
+	return opd_value(
+		task_word(e, related(e, n), n->name[0] == 'l' ? "pid" : "tgid", &type_u32));
 }
 
 static struct operand emit_related_comm(struct emit *e, struct node *n)
@@ -274,26 +278,63 @@ const struct builtin builtins_proc[] = {
 	{.name = "uid", NAME_OR_CALL, 0, 0, check_u32, emit_uid, .help = "user id"},
 	{.name = "gid", NAME_OR_CALL, 0, 0, check_u32, emit_gid, .help = "group id"},
 	{.name = "username", NAME_OR_CALL, 0, 0, check_username, emit_uid, .help = "user name"},
-	{.name = "comm", NAME_OR_CALL, 0, 0, check_comm, emit_comm, .emit_into = comm_into,
+	{.name = "comm",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_comm,
+	 emit_comm,
+	 .emit_into = comm_into,
 	 .help = "thread name"},
 	{.name = "nsecs", NAME_OR_CALL, 0, 1, check_nsecs, emit_nsecs, .help = "ns since boot"},
-	{.name = "elapsed", NAME_OR_CALL, 0, 0, check_u64, emit_elapsed, .help = "ns since the start"},
+	{.name = "elapsed",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_u64,
+	 emit_elapsed,
+	 .help = "ns since the start"},
 	{.name = "cpu", NAME_OR_CALL, 0, 0, check_u32, emit_cpu, .help = "CPU number"},
 	{.name = "ncpus", NAME_OR_CALL, 0, 0, check_u64, emit_ncpus, .help = "number of CPUs"},
 	{.name = "numaid", NAME_OR_CALL, 0, 0, check_u32, emit_numaid, .help = "NUMA node"},
 	{.name = "rand", NAME_OR_CALL, 0, 0, check_u32, emit_rand, .help = "random number"},
 	{.name = "cgroup", NAME_OR_CALL, 0, 0, check_u64, emit_cgroup, .help = "cgroup id"},
 	{.name = "cpid", NAME_OR_CALL, 0, 0, check_u32, emit_cpid, .help = "pid of the -c command"},
-	{.name = "has_cpid", NAME_OR_CALL, 0, 0, check_has_cpid, emit_has_cpid,
+	{.name = "has_cpid",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_has_cpid,
+	 emit_has_cpid,
 	 .help = "whether -c was given"},
-	{.name = "curtask", NAME_OR_CALL, 0, 0, check_curtask, emit_curtask,
+	{.name = "curtask",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_curtask,
+	 emit_curtask,
 	 .help = "struct task_struct *"},
 	{.name = "ppid", NAME_OR_CALL, 0, 0, check_ppid, emit_related_id, .help = "parent's pid"},
-	{.name = "pcomm", NAME_OR_CALL, 0, 0, check_pcomm, emit_related_comm,
+	{.name = "pcomm",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_pcomm,
+	 emit_related_comm,
 	 .help = "parent's name"},
-	{.name = "leader_tid", NAME_OR_CALL, 0, 0, check_leader_tid, emit_related_id,
+	{.name = "leader_tid",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_leader_tid,
+	 emit_related_id,
 	 .help = "tid of the thread group's leader"},
-	{.name = "leader_comm", NAME_OR_CALL, 0, 0, check_leader_comm, emit_related_comm,
+	{.name = "leader_comm",
+	 NAME_OR_CALL,
+	 0,
+	 0,
+	 check_leader_comm,
+	 emit_related_comm,
 	 .help = "name of the thread group's leader"},
 	{.name = NULL},
 };

@@ -34,8 +34,11 @@ static const struct type *check_stack(struct sema *s, struct node *n)
 			if (!const_eval(s->types, a, &limit))
 				return sema_error(s, a, "%s: invalid limit value", n->name);
 			if (limit < 0 || limit > MAX_FRAMES)
-				return sema_error(s, n, "%s([int limit]): limit shouldn't exceed %d, %lld "
-							"given", n->name, MAX_FRAMES, (long long)limit);
+				return sema_error(
+					s, n,
+					"%s([int limit]): limit shouldn't exceed %d, %lld "
+					"given",
+					n->name, MAX_FRAMES, (long long)limit);
 		}
 	}
 	if (mode == STACK_BUILD_ID && kernel)
@@ -56,9 +59,10 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 	mark = e->scratch;
 	fr = em_slot(e, bytes > 64 ? bytes : 72);
 	em(e, "s64 n%d = %s;", v,
-	   t->stack_limit ? emf(e, "get_stack(ctx, %s, %u, %d)", fr, bytes,
-				t->kind == TY_KSTACK ? 0 : USER_STACK | (build_id ? USER_BUILD_ID : 0))
-			  : "0");
+	   t->stack_limit
+		   ? emf(e, "get_stack(ctx, %s, %u, %d)", fr, bytes,
+			 t->kind == TY_KSTACK ? 0 : USER_STACK | (build_id ? USER_BUILD_ID : 0))
+		   : "0");
 	em(e, "u64 h%d = 0xcbf29ce484222325ull;", v);
 	em(e, "if (n%d < 0)", v);
 	em(e, "\tn%d = 0;", v);
@@ -93,8 +97,8 @@ static const struct type *check_addr(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	if (!type_in_register(t) && t->kind != TY_USYM)
-		return sema_error(s, n, "%s() only supports int or pointer arguments (%s provided)", n->name,
-				  type_text(t, (char[128]){0}));
+		return sema_error(s, n, "%s() only supports int or pointer arguments (%s provided)",
+				  n->name, type_text(t, (char[128]){0}));
 	return &type_u64;
 }
 
@@ -134,7 +138,8 @@ static const struct type *check_symbol_name(struct sema *s, struct node *n)
 {
 	sema_expr(s, n->list);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n, "%s() takes the name of a symbol as a string literal", n->name);
+		return sema_error(s, n, "%s() takes the name of a symbol as a string literal",
+				  n->name);
 	return &type_u64;
 }
 
@@ -165,16 +170,50 @@ static struct operand emit_uaddr(struct emit *e, struct node *n)
 #define NAME_OR_CALL BUILTIN_NAME | BUILTIN_CALL
 
 const struct builtin builtins_stack[] = {
-	{.name = "kstack", NAME_OR_CALL, 0, 2, check_stack, emit_stack, .emit_into = stack_into,
+	{.name = "kstack",
+	 NAME_OR_CALL,
+	 0,
+	 2,
+	 check_stack,
+	 emit_stack,
+	 .emit_into = stack_into,
 	 .help = "kernel stack"},
-	{.name = "ustack", NAME_OR_CALL, 0, 2, check_stack, emit_stack, .emit_into = stack_into,
+	{.name = "ustack",
+	 NAME_OR_CALL,
+	 0,
+	 2,
+	 check_stack,
+	 emit_stack,
+	 .emit_into = stack_into,
 	 .help = "user stack"},
-	{.name = "ksym", BUILTIN_CALL, 1, 1, check_ksym, emit_ksym, .help = "kernel symbol at address"},
-	{.name = "usym", BUILTIN_CALL, 1, 1, check_usym, emit_usym, .emit_into = usym_into,
+	{.name = "ksym",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_ksym,
+	 emit_ksym,
+	 .help = "kernel symbol at address"},
+	{.name = "usym",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_usym,
+	 emit_usym,
+	 .emit_into = usym_into,
 	 .help = "symbol of the process at address"},
-	{.name = "kaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_kaddr,
+	{.name = "kaddr",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_symbol_name,
+	 emit_kaddr,
 	 .help = "address of a kernel symbol"},
-	{.name = "uaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_uaddr,
+	{.name = "uaddr",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_symbol_name,
+	 emit_uaddr,
 	 .help = "address of a symbol of the traced file"},
 	{.name = NULL},
 };

@@ -31,8 +31,10 @@ static const struct type *check_str(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	if (!is_address(t))
-		return sema_error(s, n, "str() expects an integer or a pointer type as first argument "
-					"(%s provided)", type_text(t, (char[128]){0}));
+		return sema_error(s, n,
+				  "str() expects an integer or a pointer type as first argument "
+				  "(%s provided)",
+				  type_text(t, (char[128]){0}));
 	if (t->kind == TY_STRING && !len)
 		return t;
 	if (len) {
@@ -63,7 +65,8 @@ static void str_into(struct emit *e, struct node *n, const char *dst, uint32_t s
 
 	em_zero(e, dst, size);
 	if (n->list->type->kind == TY_STRING || (len && !const_eval(e->s->types, len, &v))) {
-		l = len ? em_tmp(e, false, "(%s) + 1", em_value(e, len)) : emf(e, "%u", n->type->size);
+		l = len ? em_tmp(e, false, "(%s) + 1", em_value(e, len))
+			: emf(e, "%u", n->type->size);
 		if (len) {
 			em(e, "if (%s > %u)", l, n->type->size);
 			em(e, "\t%s = %u;", l, n->type->size);
@@ -91,7 +94,8 @@ static struct operand emit_str(struct emit *e, struct node *n)
 static void str_into_checked(struct emit *e, struct node *n, const char *dst, uint32_t size)
 {
 	if (n->list->type->kind == TY_STRING && !n->list->next)
-		em_store(e, em_expr(e, n->list), n->list->type, dst, type_string(e->s->types, size));
+		em_store(e, em_expr(e, n->list), n->list->type, dst,
+			 type_string(e->s->types, size));
 	else
 		str_into(e, n, dst, size);
 }
@@ -105,7 +109,8 @@ static const struct type *check_buf(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	if (!is_address(t))
-		return sema_error(s, n, "buf() expects an integer, string, or array argument but saw %s",
+		return sema_error(s, n,
+				  "buf() expects an integer, string, or array argument but saw %s",
 				  type_text(t, (char[128]){0}));
 	if (len) {
 		const struct type *lt = sema_expr(s, len);
@@ -137,8 +142,8 @@ static void buf_into(struct emit *e, struct node *n, const char *dst, uint32_t s
 	em(e, "if (%s > %u)", l, max);
 	em(e, "\t%s = %u;", l, max);
 	em(e, "*(u32 *)%s = %s;", dst, l);
-	em(e, "%s(%s + 4, %s, %s%s);", local ? "read_kernel" : "lp_read", dst, l, local ? "(void *)" : "",
-	   p);
+	em(e, "%s(%s + 4, %s, %s%s);", local ? "read_kernel" : "lp_read", dst, l,
+	   local ? "(void *)" : "", p);
 }
 
 static struct operand emit_buf(struct emit *e, struct node *n)
@@ -157,8 +162,8 @@ static bool two_strings(struct sema *s, struct node *n)
 		if (t->kind == TY_NONE)
 			return false;
 		if (t->kind != TY_STRING) {
-			sema_error(s, n, "%s() only supports string arguments (%s provided)", n->name,
-				   type_text(t, (char[128]){0}));
+			sema_error(s, n, "%s() only supports string arguments (%s provided)",
+				   n->name, type_text(t, (char[128]){0}));
 			return false;
 		}
 	}
@@ -329,24 +334,72 @@ static const struct type *check_pointer(struct sema *s, struct node *n)
 }
 
 const struct builtin builtins_string[] = {
-	{.name = "str", BUILTIN_CALL, 1, 2, check_str, emit_str, .emit_into = str_into_checked,
+	{.name = "str",
+	 BUILTIN_CALL,
+	 1,
+	 2,
+	 check_str,
+	 emit_str,
+	 .emit_into = str_into_checked,
 	 .help = "string at an address"},
-	{.name = "buf", BUILTIN_CALL, 1, 2, check_buf, emit_buf, .emit_into = buf_into,
+	{.name = "buf",
+	 BUILTIN_CALL,
+	 1,
+	 2,
+	 check_buf,
+	 emit_buf,
+	 .emit_into = buf_into,
 	 .help = "bytes at an address"},
-	{.name = "strncmp", BUILTIN_CALL, 3, 3, check_strncmp, emit_strncmp,
+	{.name = "strncmp",
+	 BUILTIN_CALL,
+	 3,
+	 3,
+	 check_strncmp,
+	 emit_strncmp,
 	 .help = "0 when the first n bytes are equal"},
-	{.name = "strcontains", BUILTIN_CALL, 2, 2, check_strcontains, emit_strcontains,
+	{.name = "strcontains",
+	 BUILTIN_CALL,
+	 2,
+	 2,
+	 check_strcontains,
+	 emit_strcontains,
 	 .help = "whether a string holds another"},
-	{.name = "strstr", BUILTIN_CALL, 2, 2, check_strcontains, emit_strcontains,
+	{.name = "strstr",
+	 BUILTIN_CALL,
+	 2,
+	 2,
+	 check_strcontains,
+	 emit_strcontains,
 	 .help = "where a string holds another, -1: nowhere"},
 	{.name = "strlen", BUILTIN_CALL, 1, 1, check_strlen, emit_strlen, .help = "length"},
-	{.name = "strcap", BUILTIN_CALL, 1, 1, check_strlen, emit_strcap, .help = "room of a string"},
+	{.name = "strcap",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_strlen,
+	 emit_strcap,
+	 .help = "room of a string"},
 	{.name = "str_concat", BUILTIN_CALL, 2, 2, check_concat, emit_concat, .help = "a and b"},
-	{.name = "strerror", BUILTIN_CALL, 1, 1, check_strerror, emit_same,
+	{.name = "strerror",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_strerror,
+	 emit_same,
 	 .help = "text of an errno"},
-	{.name = "signal_name", BUILTIN_CALL, 1, 1, check_signal_name, emit_same,
+	{.name = "signal_name",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_signal_name,
+	 emit_same,
 	 .help = "name of a signal"},
-	{.name = "syscall_name", BUILTIN_CALL, 1, 1, check_syscall_name, emit_same,
+	{.name = "syscall_name",
+	 BUILTIN_CALL,
+	 1,
+	 1,
+	 check_syscall_name,
+	 emit_same,
 	 .help = "name of a system call"},
 	{.name = "kptr", BUILTIN_CALL, 1, 1, check_pointer, emit_same, .help = "a kernel address"},
 	{.name = "uptr", BUILTIN_CALL, 1, 1, check_pointer, emit_same, .help = "a user address"},

@@ -99,7 +99,8 @@ static uint32_t skip_blank(const struct lexer *lx, uint32_t pos)
 				pos++;
 		} else if (at(lx, pos) == '/' && at(lx, pos + 1) == '*') {
 			pos += 2;
-			while (pos < lx->src->len && !(at(lx, pos) == '*' && at(lx, pos + 1) == '/'))
+			while (pos < lx->src->len &&
+			       !(at(lx, pos) == '*' && at(lx, pos + 1) == '/'))
 				pos++;
 			pos = pos < lx->src->len ? pos + 2 : pos;
 		} else {
@@ -138,7 +139,8 @@ static uint64_t power_of_ten(unsigned exp)
 	return v;
 }
 
-/* Digits of `base`, underscores between them allowed. Sets *overflow when 64 bits do not hold it. */
+/* Digits of `base`, underscores between them allowed. Sets *overflow when 64 bits do not hold it.
+ */
 static uint64_t lex_digits(struct lexer *lx, int base, bool *overflow)
 {
 	uint64_t v = 0;
@@ -207,8 +209,9 @@ static struct token lex_number(struct lexer *lx)
 		lex_exponent(lx, &t.value, &overflow);
 	}
 	if (!lex_suffix(lx, &t, &overflow))
-		return bad(lx, t.loc.pos, "invalid integer: a number ends in ns, us, ms, s, m, h, "
-					  "d, U, L or nothing");
+		return bad(lx, t.loc.pos,
+			   "invalid integer: a number ends in ns, us, ms, s, m, h, "
+			   "d, U, L or nothing");
 	if (overflow)
 		return bad(lx, t.loc.pos, "integer is too large for 64 bits");
 	t.loc.end = lx->pos;

@@ -46,7 +46,7 @@ struct token {
 	uint64_t value;
 	bool is_duration;
 	const char *text; /* identifier, or the string with its escapes resolved; in the arena */
-	uint32_t len;     /* of text: strings may hold NUL */
+	uint32_t len;	  /* of text: strings may hold NUL */
 };
 
 struct lexer {
@@ -56,8 +56,7 @@ struct lexer {
 	uint32_t pos;
 };
 
-void lexer_init(struct lexer *lx, const struct source *src, struct arena *arena,
-		struct diag *diag);
+void lexer_init(struct lexer *lx, const struct source *src, struct arena *arena, struct diag *diag);
 /* Errors go to the diag and give TOK_BAD. */
 struct token lexer_next(struct lexer *lx);
 /* Skips blanks and comments. */

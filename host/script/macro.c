@@ -105,7 +105,8 @@ static void expand_call(struct sema *s, struct node *n, const struct macro *m)
 	struct node *body, *call;
 
 	if (have != m->n_params || have > 32) {
-		sema_error(s, n, "Call to macro has wrong number arguments. Expected: %d but got %d",
+		sema_error(s, n,
+			   "Call to macro has wrong number arguments. Expected: %d but got %d",
 			   m->n_params, have);
 		return;
 	}

@@ -98,8 +98,9 @@ static struct node *parse_for(struct parser *p)
 		n->kind = N_FOR_RANGE;
 		n->d = parse_expr(p);
 	} else if (n->b->kind != N_MAP || n->b->a) {
-		parser_fail(p, n->b->loc, "a for loop goes over a map or a range: "
-					  "for ($kv : @map) or for ($i : 0..10)");
+		parser_fail(p, n->b->loc,
+			    "a for loop goes over a map or a range: "
+			    "for ($kv : @map) or for ($i : 0..10)");
 	}
 	if (paren)
 		parser_expect(p, ')');

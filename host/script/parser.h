@@ -15,15 +15,15 @@ struct parser {
 	struct arena *arena;
 	struct diag *diag;
 	const struct script_args *args;
-	struct token tok;   /* the one being looked at */
-	uint32_t prev_end;  /* where the token before it ended */
+	struct token tok;  /* the one being looked at */
+	uint32_t prev_end; /* where the token before it ended */
 	int depth;
 	struct buf raw; /* an attach point in the making */
 	jmp_buf fail;
 };
 
-void parser_fail(struct parser *p, struct loc at, const char *fmt, ...)
-	PRINTF_LIKE(3, 4) __attribute__((noreturn));
+void parser_fail(struct parser *p, struct loc at, const char *fmt, ...) PRINTF_LIKE(3, 4)
+	__attribute__((noreturn));
 /* "syntax error, unexpected X, expecting Y"; `expecting` may be NULL. */
 void parser_unexpected(struct parser *p, const char *expecting) __attribute__((noreturn));
 void parser_advance(struct parser *p);

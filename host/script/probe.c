@@ -140,7 +140,8 @@ static struct attach *parse_uprobe(struct parts *p, struct attach *a)
 	a->target = p->v[1];
 	func = p->v[p->n - 1];
 	if (!*func || !*a->target)
-		return fail(p, "%s should be attached to a binary and a function", a->provider->name);
+		return fail(p, "%s should be attached to a binary and a function",
+			    a->provider->name);
 	if (isdigit((unsigned char)*func)) {
 		a->has_address = true;
 		if (!parse_u64(func, &a->address))
@@ -173,8 +174,10 @@ static struct attach *parse_tracepoint(struct parts *p, struct attach *a)
 {
 	if (a->kind == PROBE_RAWTRACEPOINT) {
 		if (p->n != 2 && p->n != 3)
-			return fail(p, "rawtracepoint probe type requires 1 or 2 arguments, "
-				       "found %d", p->n - 1);
+			return fail(p,
+				    "rawtracepoint probe type requires 1 or 2 arguments, "
+				    "found %d",
+				    p->n - 1);
 		a->target = p->n == 3 ? p->v[1] : "";
 		a->func = p->v[p->n - 1];
 		return a;
@@ -191,8 +194,8 @@ static bool unit_ns(const char *unit, uint64_t *ns)
 	static const struct {
 		const char *name;
 		uint64_t ns;
-	} units[] = {{"s", 1000000000}, {"ms", 1000000}, {"us", 1000}, {"ns", 1}, {"m", 60000000000},
-		     {"h", 3600000000000}, {"d", 86400000000000}};
+	} units[] = {{"s", 1000000000},	 {"ms", 1000000},      {"us", 1000},	     {"ns", 1},
+		     {"m", 60000000000}, {"h", 3600000000000}, {"d", 86400000000000}};
 
 	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
 		if (strcmp(unit, units[i].name) == 0) {
@@ -218,7 +221,8 @@ static struct attach *parse_timer(struct parts *p, struct attach *a)
 				    a->provider->name, a->provider->name, a->provider->name);
 	} else if (p->n == 3) {
 		if (!parse_u64(p->v[2], &n))
-			return fail(p, "Invalid rate of %s probe: '%s'", a->provider->name, p->v[2]);
+			return fail(p, "Invalid rate of %s probe: '%s'", a->provider->name,
+				    p->v[2]);
 		if (strcmp(p->v[1], "hz") == 0)
 			a->freq = n;
 		else if (!unit_ns(p->v[1], &ns))
@@ -413,10 +417,11 @@ int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d)
 		break;
 	}
 	if (!err && a->n_matches > o->max_probes)
-		err = diag_fail_at(d, -E2BIG, o->src, loc_span(o->src, a->loc),
-				   "%s matches %zu probes, more than max_probes (%zu); raise it with "
-				   "config = { max_probes = %zu } or BPFTRACE_MAX_PROBES",
-				   a->text, a->n_matches, o->max_probes, a->n_matches);
+		err = diag_fail_at(
+			d, -E2BIG, o->src, loc_span(o->src, a->loc),
+			"%s matches %zu probes, more than max_probes (%zu); raise it with "
+			"config = { max_probes = %zu } or BPFTRACE_MAX_PROBES",
+			a->text, a->n_matches, o->max_probes, a->n_matches);
 	a->args = a->matches ? a->matches->args : NULL;
 	return err;
 }

@@ -44,11 +44,11 @@ struct engine_event;
 
 /* One thing an attach point matched. */
 struct probe_match {
-	const char *name; /* the full name: what the `probe` built-in shows */
-	const char *func; /* the function: what `func` shows; NULL: none */
-	const char *a, *b; /* file and symbol, or category and event */
-	uint64_t offset;   /* in the file */
-	uint64_t sem_offset; /* usdt: semaphore's file offset, 0: none */
+	const char *name;	 /* the full name: what the `probe` built-in shows */
+	const char *func;	 /* the function: what `func` shows; NULL: none */
+	const char *a, *b;	 /* file and symbol, or category and event */
+	uint64_t offset;	 /* in the file */
+	uint64_t sem_offset;	 /* usdt: semaphore's file offset, 0: none */
 	const struct type *args; /* struct behind `args`; NULL: none */
 	struct probe_match *next;
 };
@@ -65,9 +65,9 @@ struct attach {
 	const char *mode;   /* watchpoint: rwx */
 	uint64_t address;   /* uprobe:bin:0x.., watchpoint */
 	bool has_address;
-	uint64_t offset;    /* fn+off */
-	uint64_t period;    /* ns for profile and interval, count for events, bytes of a watchpoint */
-	uint64_t freq;	    /* profile:hz */
+	uint64_t offset; /* fn+off */
+	uint64_t period; /* ns for profile and interval, count for events, bytes of a watchpoint */
+	uint64_t freq;	 /* profile:hz */
 	const struct engine_event *engine;
 	struct probe_match *matches;
 	size_t n_matches;
@@ -81,7 +81,7 @@ struct expand_opts {
 	struct type_table *types;
 	struct arena *arena;
 	const struct source *src;
-	pid_t pid;	  /* of -p or -c, 0: none */
+	pid_t pid; /* of -p or -c, 0: none */
 	size_t max_probes;
 	enum missing_policy missing;
 	bool offline; /* no look at the machine: --dump and fuzzing */

@@ -97,7 +97,8 @@ static bool extent(const uint64_t *counts, size_t n, size_t *first, size_t *last
 	return *max > 0;
 }
 
-void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, size_t n, uint64_t div)
+void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
+	       uint64_t div)
 {
 	size_t first = 0, last = 0;
 	uint64_t max;
@@ -119,7 +120,8 @@ void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, si
 	buf_putc(out, '\n');
 }
 
-void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n, uint64_t div)
+void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
+	       uint64_t div)
 {
 	size_t first = 0, last = 0;
 	uint64_t max;

@@ -8,8 +8,8 @@
 #include "script/runtime.h"
 
 struct element {
-	uint8_t *key;	/* key bytes, without the bucket */
-	uint8_t *value; /* plain maps */
+	uint8_t *key;	       /* key bytes, without the bucket */
+	uint8_t *value;	       /* plain maps */
 	uint64_t total, count; /* aggregations: value or sum, and number */
 	uint64_t *buckets;
 	uint64_t *stamp; /* tseries: interval of each bucket, and count */
@@ -416,8 +416,8 @@ static void json_element(struct table *t, struct buf *out, const struct element 
 		put_stats(t, out, e, div);
 	} else if (ty->kind == TY_STATS) {
 		buf_printf(out, "{\"count\": %llu, \"average\": %lld, \"total\": %lld}",
-			   (unsigned long long)e->count, (long long)((int64_t)average(e) / (int64_t)div),
-			   (long long)e->total);
+			   (unsigned long long)e->count,
+			   (long long)((int64_t)average(e) / (int64_t)div), (long long)e->total);
 	} else if (sorts_by_value(ty)) {
 		uint8_t value[8];
 

@@ -49,7 +49,8 @@ static void put_int(struct buf *out, const struct type *t, uint64_t v)
 		buf_printf(out, "%llu", (unsigned long long)v);
 }
 
-static void put_string(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data)
+static void put_string(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data)
 {
 	size_t n = strnlen((const char *)data, t->size);
 
@@ -97,9 +98,10 @@ static void put_frame(struct runtime *r, struct buf *out, const struct type *t, 
 			buf_printf(out, "%s+%llu", at.name, (unsigned long long)at.offset);
 		else
 			buf_printf(out, "0x%llx", (unsigned long long)address);
-		buf_printf(out, " (%s)\n", kernel ? (found ? "[kernel]" : "[unknown]")
-					   : at.module && *at.module ? at.module
-								     : "[unknown]");
+		buf_printf(out, " (%s)\n",
+			   kernel		     ? (found ? "[kernel]" : "[unknown]")
+			   : at.module && *at.module ? at.module
+						     : "[unknown]");
 		return;
 	}
 	buf_printf(out, "%*s", indent, "");
@@ -152,12 +154,14 @@ static void put_stack(struct runtime *r, struct buf *out, const struct type *t, 
 
 /* ---- names ---- */
 
-static void put_symbol(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data)
+static void put_symbol(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data)
 {
 	struct symbol_at at;
 	uint64_t address = word(data, 0);
-	bool found = t->kind == TY_KSYM ? symbols_kernel(r->symbols, address, &at)
-					: symbols_user(r->symbols, (pid_t)word(data, 1), address, &at);
+	bool found = t->kind == TY_KSYM
+			     ? symbols_kernel(r->symbols, address, &at)
+			     : symbols_user(r->symbols, (pid_t)word(data, 1), address, &at);
 
 	if (found)
 		buf_puts(out, at.name);
@@ -245,8 +249,8 @@ static void put_timestamp(struct runtime *r, struct buf *out, const uint8_t *dat
 		format_time(out, r->actions[id]->text, word(data, 1));
 }
 
-static bool put_special(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
-			int indent)
+static bool put_special(struct runtime *r, struct buf *out, const struct type *t,
+			const uint8_t *data, int indent)
 {
 	switch (t->kind) {
 	case TY_KSTACK:
@@ -295,8 +299,8 @@ static bool put_special(struct runtime *r, struct buf *out, const struct type *t
 static void put_value(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
 		      int indent, bool c_layout);
 
-static void put_fields(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
-		       int indent)
+static void put_fields(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data, int indent)
 {
 	bool c_layout = t->kind == TY_STRUCT, first = true;
 
@@ -317,7 +321,8 @@ static void put_fields(struct runtime *r, struct buf *out, const struct type *t,
 		if (f->bit_size) {
 			uint64_t v = c_word(type_int(f->type->size, false), data + f->offset);
 
-			v = v >> f->bit_offset & (f->bit_size >= 64 ? ~0ull : (1ull << f->bit_size) - 1);
+			v = v >> f->bit_offset &
+			    (f->bit_size >= 64 ? ~0ull : (1ull << f->bit_size) - 1);
 			put_int(out, type_int(8, false), v);
 		} else {
 			put_value(r, out, f->type, data + f->offset, indent, c_layout);
@@ -424,8 +429,8 @@ static void json_int(struct buf *out, const struct type *t, uint64_t v)
 	buf_printf(out, exact ? "" : "\"");
 }
 
-static void json_value(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
-		       bool c_layout);
+static void json_value(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data, bool c_layout);
 
 static void json_list(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data)
 {
@@ -441,14 +446,15 @@ static void json_list(struct runtime *r, struct buf *out, const struct type *t, 
 			json_string(out, f->name ? f->name : "", f->name ? strlen(f->name) : 0);
 			buf_puts(out, ": ");
 		}
-		json_value(r, out, f ? f->type : t->elem, data + (f ? f->offset : i * t->elem->size),
+		json_value(r, out, f ? f->type : t->elem,
+			   data + (f ? f->offset : i * t->elem->size),
 			   t->kind == TY_STRUCT || t->kind == TY_ARRAY);
 	}
 	buf_putc(out, named ? '}' : ']');
 }
 
-static void json_value(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
-		       bool c_layout)
+static void json_value(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data, bool c_layout)
 {
 	struct buf text = {0};
 
@@ -512,7 +518,8 @@ static void put_number(struct buf *out, const struct conversion *c, int width, i
 	size_t n = 0;
 	char conv = c->conv[0] == 'p' ? 'x' : c->conv[0] == 'g' ? 'x' : c->conv[0];
 
-	if (t->kind == TY_INT && !t->is_signed && t->size == 8 && (conv == 'd' || conv == 'i') && v >> 63)
+	if (t->kind == TY_INT && !t->is_signed && t->size == 8 && (conv == 'd' || conv == 'i') &&
+	    v >> 63)
 		v = (uint64_t)(int64_t)v;
 	if (strchr("uxXo", conv) && type_is_int(t) && t->size < 8 && t->size)
 		v &= (1ull << (8 * t->size)) - 1;
@@ -534,8 +541,8 @@ static void put_number(struct buf *out, const struct conversion *c, int width, i
 	buf_printf(out, fmt, (long long)v);
 }
 
-static void put_conversion(struct runtime *r, struct buf *out, const struct conversion *c, int width,
-			   int precision, const struct type *t, const uint8_t *data)
+static void put_conversion(struct runtime *r, struct buf *out, const struct conversion *c,
+			   int width, int precision, const struct type *t, const uint8_t *data)
 {
 	struct buf text = {0};
 

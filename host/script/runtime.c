@@ -51,8 +51,8 @@ void run_errorf(struct runtime *r, const struct action *a, const uint8_t *data, 
 	if (r->format == SCRIPT_JSON)
 		output_text(r, a->builtin->name, buf_str(&out), out.len);
 	else
-		fprintf(r->err, "%s:%d:%d-%d: %s: %s%s", a->node->src->name, at.line, at.col, at.end_col,
-			error ? "ERROR" : "WARNING", buf_str(&out),
+		fprintf(r->err, "%s:%d:%d-%d: %s: %s%s", a->node->src->name, at.line, at.col,
+			at.end_col, error ? "ERROR" : "WARNING", buf_str(&out),
 			out.len && out.data[out.len - 1] == '\n' ? "" : "\n");
 	buf_free(&out);
 }
@@ -66,7 +66,8 @@ void run_cat(struct runtime *r, const struct action *a, const uint8_t *data, siz
 	format_values(r, &path, a, data);
 	f = fopen(buf_str(&path), "re");
 	if (!f) {
-		fprintf(r->err, "ERROR: failed to open file '%s': %s\n", buf_str(&path), strerror(errno));
+		fprintf(r->err, "ERROR: failed to open file '%s': %s\n", buf_str(&path),
+			strerror(errno));
 	} else {
 		char block[4096];
 		size_t n;
@@ -225,7 +226,8 @@ static void print_warning(struct runtime *r, const struct action *a)
 	if (r->warned[a->id]++ || r->no_warnings)
 		return;
 	d = diag_new();
-	diag_add_at(d, DIAG_WARNING, a->node->src, loc_span(a->node->src, a->node->loc), "%s", a->text);
+	diag_add_at(d, DIAG_WARNING, a->node->src, loc_span(a->node->src, a->node->loc), "%s",
+		    a->text);
 	fflush(r->out);
 	diag_print(d, r->err, DIAG_STYLE_BPFTRACE, false);
 	diag_free(d);
@@ -252,7 +254,8 @@ void runtime_record(struct runtime *r, const void *data, size_t len)
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp((*(const struct symbol *const *)a)->name, (*(const struct symbol *const *)b)->name);
+	return strcmp((*(const struct symbol *const *)a)->name,
+		      (*(const struct symbol *const *)b)->name);
 }
 
 void runtime_print_maps(struct runtime *r)

@@ -61,8 +61,10 @@ void format_time(struct buf *out, const char *fmt, uint64_t ns);
 void map_print(struct runtime *r, const struct symbol *m, uint64_t top, uint64_t div, bool at_exit);
 
 /* Histogram rows (rt_hist.c): counts[n] per bucket of type t. */
-void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, size_t n, uint64_t div);
-void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n, uint64_t div);
+void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
+	       uint64_t div);
+void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
+	       uint64_t div);
 
 /* {"type": T, "data": D} */
 void output_json(struct runtime *r, const char *type, const char *data);

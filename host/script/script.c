@@ -76,7 +76,8 @@ static int import_all(struct script *s, struct diag *d)
 {
 	int err = 0, n = 0;
 
-	for (const struct import_item *i = s->prog->imports; i && !err && n++ < MAX_IMPORTS; i = i->next)
+	for (const struct import_item *i = s->prog->imports; i && !err && n++ < MAX_IMPORTS;
+	     i = i->next)
 		err = import_one(s, i, d);
 	return err;
 }
@@ -161,12 +162,13 @@ static int expand_all(struct script *s, struct diag *d)
 	if (!err && !script_probes(s))
 		err = diag_fail(d, -ENOENT, "No probes to attach");
 	if (!err && script_probes(s) > s->settings.max_probes)
-		err = diag_fail(d, -E2BIG,
-				"Can't attach to %zu probes because it exceeds the current limit of %llu "
-				"probes. You can increase the limit through the BPFTRACE_MAX_PROBES "
-				"environment variable, but BE CAREFUL since a high number of probes "
-				"attached can cause your system to crash.",
-				script_probes(s), (unsigned long long)s->settings.max_probes);
+		err = diag_fail(
+			d, -E2BIG,
+			"Can't attach to %zu probes because it exceeds the current limit of %llu "
+			"probes. You can increase the limit through the BPFTRACE_MAX_PROBES "
+			"environment variable, but BE CAREFUL since a high number of probes "
+			"attached can cause your system to crash.",
+			script_probes(s), (unsigned long long)s->settings.max_probes);
 	return err;
 }
 

@@ -38,7 +38,7 @@ struct script_opts {
 	enum script_format format;
 	FILE *out, *err;
 	const struct script_engine_binding *engine; /* NULL: engine probes cannot be attached */
-	struct reaper *reaper;			    /* closes links; borrowed, needed by script_load */
+	struct reaper *reaper; /* closes links; borrowed, needed by script_load */
 };
 
 struct script;

@@ -60,8 +60,8 @@ static int make_maps(struct script *s, struct diag *d)
 {
 	struct kmap_spec loss = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1, 0, "lp_loss"};
 	struct kmap_spec globals = {BPF_MAP_TYPE_ARRAY, 4, GLOBAL_WORDS * 8, 1, 0, "lp_globals"};
-	struct kmap_spec scratch = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, pad8(s->code.scratch_size + 8), 1, 0,
-				    "lp_scratch"};
+	struct kmap_spec scratch = {
+		BPF_MAP_TYPE_PERCPU_ARRAY, 4, pad8(s->code.scratch_size + 8), 1, 0, "lp_scratch"};
 	uint64_t bytes = RING_BYTES;
 	int err;
 
@@ -105,7 +105,8 @@ static enum bpf_kind program_kind(enum probe_kind kind)
 static int load_module(struct script *s, struct diag *d)
 {
 	size_t n = 0, k = 0;
-	struct bpf_extern *ext = xcalloc((size_t)s->sema.n_maps + s->code.n_stacks + 8, sizeof(*ext));
+	struct bpf_extern *ext =
+		xcalloc((size_t)s->sema.n_maps + s->code.n_stacks + 8, sizeof(*ext));
 	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
 	struct bpf_load_opts o = {.externs = ext, .kinds = kinds};
 
@@ -118,7 +119,8 @@ static int load_module(struct script *s, struct diag *d)
 	for (int i = 0; i < s->sema.n_maps; i++)
 		ext[n++] = (struct bpf_extern){EXTERN_SCRIPT + (uint32_t)i, s->map_fds[i]};
 	for (const struct script_program *p = s->code.programs; p; p = p->next)
-		kinds[k++] = (struct bpf_program_kind){p->name, program_kind(p->attach->kind), NULL};
+		kinds[k++] =
+			(struct bpf_program_kind){p->name, program_kind(p->attach->kind), NULL};
 	o.n_externs = n;
 	o.n_kinds = k;
 	s->module = bpf_module_load(s->bpf, &o, d);
@@ -168,10 +170,12 @@ static int check_engine(struct script *s, struct diag *d)
 {
 	for (const struct script_program *p = s->code.programs; p; p = p->next)
 		if (p->attach->kind == PROBE_ENGINE && !s->o.engine)
-			return diag_fail_at(d, -ENODEV, p->probe->body->src,
-					    loc_span(p->probe->body->src, p->attach->loc),
-					    "%s needs a traced engine: name it with -p PID, -c CMD or a "
-					    "config", p->attach->text);
+			return diag_fail_at(
+				d, -ENODEV, p->probe->body->src,
+				loc_span(p->probe->body->src, p->attach->loc),
+				"%s needs a traced engine: name it with -p PID, -c CMD or a "
+				"config",
+				p->attach->text);
 	return 0;
 }
 
@@ -228,7 +232,8 @@ void script_unload(struct script *s)
 
 /* ---- attaching ---- */
 
-static int attach_usdt_site(struct script *s, int prog_fd, const struct probe_match *m, struct diag *d)
+static int attach_usdt_site(struct script *s, int prog_fd, const struct probe_match *m,
+			    struct diag *d)
 {
 	struct perf_event_attr attr = {.size = sizeof(attr), .sample_period = 1};
 	struct buf text = {0};
@@ -338,7 +343,8 @@ static const struct {
 	{"page-faults", "faults", PROBE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 100},
 	{"task-clock", "", PROBE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, 1},
 	{"backend-stalls", "", PROBE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1000000},
-	{"branch-instructions", "branches", PROBE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS, 100000},
+	{"branch-instructions", "branches", PROBE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS,
+	 100000},
 	{"branch-misses", "", PROBE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, 100000},
 	{"bus-cycles", "", PROBE_HARDWARE, PERF_COUNT_HW_BUS_CYCLES, 100000},
 	{"cache-misses", "", PROBE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, 1000000},

@@ -241,8 +241,8 @@ bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *typ
 		joined = sema_join(s, sym->type, type);
 		return joined && (joined == sym->type || type_same(joined, sym->type));
 	}
-	if (sym->type->kind != TY_NONE && type_is_int(sym->type) && weak && sym->type->kind != TY_BOOL &&
-	    type_is_int(type))
+	if (sym->type->kind != TY_NONE && type_is_int(sym->type) && weak &&
+	    sym->type->kind != TY_BOOL && type_is_int(type))
 		return true;
 	if (sym->type->kind != TY_NONE && sym->weak && !weak && type_is_int(type) &&
 	    type_is_int(sym->type)) {
@@ -295,22 +295,25 @@ void sema_key(struct sema *s, struct symbol *map, struct node *access)
 	if (!key && !map->key)
 		return;
 	if (!key) {
-		sema_error(s, access, "Argument mismatch for %s: trying to access with no arguments "
-				      "when map expects arguments: '%s'", map->name,
-			   key_text(map->key, want));
+		sema_error(s, access,
+			   "Argument mismatch for %s: trying to access with no arguments "
+			   "when map expects arguments: '%s'",
+			   map->name, key_text(map->key, want));
 		return;
 	}
 	if (!map->key) {
-		sema_error(s, access, "Argument mismatch for %s: trying to access with arguments: "
-				      "'%s' when map expects no arguments", map->name,
-			   key_text(key, have));
+		sema_error(s, access,
+			   "Argument mismatch for %s: trying to access with arguments: "
+			   "'%s' when map expects no arguments",
+			   map->name, key_text(key, have));
 		return;
 	}
 	joined = sema_join(s, map->key, key);
 	if (!joined) {
-		sema_error(s, access, "Argument mismatch for %s: trying to access with arguments: "
-				      "'%s' when map expects arguments: '%s'", map->name,
-			   key_text(key, have), key_text(map->key, want));
+		sema_error(s, access,
+			   "Argument mismatch for %s: trying to access with arguments: "
+			   "'%s' when map expects arguments: '%s'",
+			   map->name, key_text(key, have), key_text(map->key, want));
 		return;
 	}
 	if (!type_same(joined, map->key)) {
@@ -355,8 +358,8 @@ static const struct type *named_type(struct sema *s, struct node *n)
 	char tagged[128];
 
 	if (strcmp(n->name, "string") == 0 || strcmp(n->name, "buffer") == 0) {
-		uint32_t size = n->list ? (uint32_t)n->list->value
-					: (uint32_t)s->settings->max_strlen;
+		uint32_t size =
+			n->list ? (uint32_t)n->list->value : (uint32_t)s->settings->max_strlen;
 
 		return n->name[0] == 's' ? type_string(s->types, size)
 					 : type_buffer(s->types, size);

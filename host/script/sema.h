@@ -18,10 +18,10 @@ struct symbol {
 	const struct type *type; /* of the value; TY_NONE until known */
 	const struct type *key;	 /* maps: NULL scalar, TY_NONE not known yet */
 	bool key_known;
-	bool weak;	/* the type comes from a literal only and yields to any other integer */
-	bool fixed;	/* declared with a type */
+	bool weak;  /* the type comes from a literal only and yields to any other integer */
+	bool fixed; /* declared with a type */
 	bool assigned;
-	int id;		/* running number among its kind */
+	int id; /* running number among its kind */
 	struct loc loc;
 	const struct map_decl *decl;
 	const struct probe *probe; /* variables: where they live */

@@ -134,19 +134,21 @@ static const struct type *call_type(struct sema *s, struct node *n)
 	}
 	n->builtin = b;
 	if ((b->flags & BUILTIN_UNSAFE) && !s->unsafe)
-		return sema_error(s, n, "%s() is an unsafe function being used in safe mode", n->name);
+		return sema_error(s, n, "%s() is an unsafe function being used in safe mode",
+				  n->name);
 	if (args < b->min_args && b->min_args == b->max_args)
 		return sema_error(s, n, "%s() requires %d argument%s (%d provided)", n->name,
 				  b->min_args, b->min_args == 1 ? "" : "s", args);
 	if (args < b->min_args)
-		return sema_error(s, n, "%s() requires at least %d argument%s (%d provided)", n->name,
-				  b->min_args, b->min_args == 1 ? "" : "s", args);
+		return sema_error(s, n, "%s() requires at least %d argument%s (%d provided)",
+				  n->name, b->min_args, b->min_args == 1 ? "" : "s", args);
 	if (b->max_args >= 0 && args > b->max_args)
 		return b->min_args == b->max_args
-			       ? sema_error(s, n, "%s() requires %d argument%s (%d provided)", n->name,
-					    b->max_args, b->max_args == 1 ? "" : "s", args)
+			       ? sema_error(s, n, "%s() requires %d argument%s (%d provided)",
+					    n->name, b->max_args, b->max_args == 1 ? "" : "s", args)
 			       : sema_error(s, n, "%s() takes up to %d argument%s (%d provided)",
-					    n->name, b->max_args, b->max_args == 1 ? "" : "s", args);
+					    n->name, b->max_args, b->max_args == 1 ? "" : "s",
+					    args);
 	return b->check(s, n);
 }
 
@@ -232,14 +234,16 @@ static const struct type *step_type(struct sema *s, struct node *n)
 	}
 	t = sema_expr(s, n->a);
 	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
-		return sema_error(s, n, "The %s operator can not be used on expressions of type '%s'",
+		return sema_error(s, n,
+				  "The %s operator can not be used on expressions of type '%s'",
 				  op_text(n->op), tt(t));
 	return t;
 }
 
 static bool is_comparison(int op)
 {
-	return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE || op == TOK_GE;
+	return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE ||
+	       op == TOK_GE;
 }
 
 /* C's rule, but a literal that fits takes the sign of the other side. */
@@ -279,7 +283,8 @@ static const struct type *pointer_arith(struct sema *s, struct node *n, const st
 		return a;
 	if (a->kind == TY_PTR && type_is_int(b) && strchr("&|%", n->op))
 		return &type_u64;
-	return sema_error(s, n, "The %s operator can not be used on expressions of types '%s', '%s'",
+	return sema_error(s, n,
+			  "The %s operator can not be used on expressions of types '%s', '%s'",
 			  op_text(n->op), tt(a), tt(b));
 }
 
@@ -290,8 +295,7 @@ static bool comparable(const struct type *a, const struct type *b)
 	if (a->kind != b->kind)
 		return false;
 	return a->kind == TY_TUPLE || a->kind == TY_RECORD || a->kind == TY_ARRAY ||
-	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM ||
-	       type_is_stack(a);
+	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
 }
 
 static const struct type *binary_type(struct sema *s, struct node *n)
@@ -304,8 +308,10 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 										   : &type_none;
 	if (n->op == TOK_AND || n->op == TOK_OR) {
 		if (!type_in_register(a) || !type_in_register(b))
-			return sema_error(s, n, "The %s operator can not be used on expressions of "
-						"types '%s', '%s'", op_text(n->op), tt(a), tt(b));
+			return sema_error(s, n,
+					  "The %s operator can not be used on expressions of "
+					  "types '%s', '%s'",
+					  op_text(n->op), tt(a), tt(b));
 		return &type_bool;
 	}
 	if (a->kind == TY_PTR || b->kind == TY_PTR) {
@@ -321,7 +327,8 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 	if (a->kind != b->kind && is_comparison(n->op))
 		return sema_error(s, n, "Type mismatch for '%s': comparing '%s' with '%s'",
 				  op_text(n->op), tt(a), tt(b));
-	return sema_error(s, n, "The %s operator can not be used on expressions of types '%s', '%s'",
+	return sema_error(s, n,
+			  "The %s operator can not be used on expressions of types '%s', '%s'",
 			  op_text(n->op), tt(a), tt(b));
 }
 
@@ -338,7 +345,8 @@ static const struct type *ternary_type(struct sema *s, struct node *n)
 		return a->kind == TY_NONE ? b : a;
 	t = sema_join(s, a, b);
 	if (!t)
-		return sema_error(s, n, "Ternary operator must return the same type: have '%s' and '%s'",
+		return sema_error(s, n,
+				  "Ternary operator must return the same type: have '%s' and '%s'",
 				  tt(a), tt(b));
 	return t;
 }
@@ -389,9 +397,10 @@ static const struct type *field_type(struct sema *s, struct node *n)
 		return t;
 	if (t->kind == TY_PTR)
 		t = sema_complete(s, t->elem);
-	if (t->kind == TY_STATS || t->kind == TY_AVG || (t->kind != TY_STRUCT && t->kind != TY_RECORD))
-		return sema_error(s, n, "Can not access field '%s' on expression of type '%s'", n->name,
-				  tt(t));
+	if (t->kind == TY_STATS || t->kind == TY_AVG ||
+	    (t->kind != TY_STRUCT && t->kind != TY_RECORD))
+		return sema_error(s, n, "Can not access field '%s' on expression of type '%s'",
+				  n->name, tt(t));
 	t = sema_complete(s, t);
 	f = type_field(t, n->name, &offset);
 	if (!f)
@@ -427,15 +436,19 @@ static const struct type *index_type(struct sema *s, struct node *n)
 		return tuple_field_type(s, n);
 	}
 	if (!type_is_int(i))
-		return sema_error(s, n, "The array index operator [] only accepts positive (unsigned) "
-					"integer indices. Got '%s'.", tt(i));
+		return sema_error(s, n,
+				  "The array index operator [] only accepts positive (unsigned) "
+				  "integer indices. Got '%s'.",
+				  tt(i));
 	if (t->kind == TY_STRING)
 		return type_int(1, false);
 	if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
 		return sema_complete(s, t->elem);
 	if (t->kind != TY_ARRAY)
-		return sema_error(s, n, "The array index operator [] can only be used on arrays and "
-					"pointers, found %s.", tt(t));
+		return sema_error(s, n,
+				  "The array index operator [] can only be used on arrays and "
+				  "pointers, found %s.",
+				  tt(t));
 	if (const_eval(s->types, n->b, &v) && t->count && (v < 0 || v >= t->count))
 		return sema_error(s, n, "the index %lld is out of bounds for array of size %u",
 				  (long long)v, t->count);
@@ -452,8 +465,8 @@ static bool castable(const struct type *to, const struct type *from)
 		return type_in_register(from) ||
 		       (from->kind == TY_ARRAY && type_is_int(from->elem) && from->size <= 8);
 	if (to->kind == TY_PTR)
-		return type_in_register(from) || from->kind == TY_STRING || from->kind == TY_ARRAY ||
-		       from->kind == TY_STRUCT;
+		return type_in_register(from) || from->kind == TY_STRING ||
+		       from->kind == TY_ARRAY || from->kind == TY_STRUCT;
 	if (to->kind == TY_STRING)
 		return from->kind == TY_STRING;
 	return false;
@@ -468,8 +481,8 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 	if (to->kind == TY_ARRAY && !to->count && to->elem->size)
 		to = type_array(s->types, to->elem, (from->size ? from->size : 8) / to->elem->size);
 	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
-		return sema_error(s, n, "Cannot cast from '%s' to '%s'; did you mean '%s *'?", tt(from),
-				  tt(to), to->name ? to->name : "struct");
+		return sema_error(s, n, "Cannot cast from '%s' to '%s'; did you mean '%s *'?",
+				  tt(from), tt(to), to->name ? to->name : "struct");
 	if (!castable(to, from))
 		return sema_error(s, n, "Cannot cast from '%s' to '%s'", tt(from), tt(to));
 	return to;
@@ -477,7 +490,8 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 
 static const struct type *sizeof_type(struct sema *s, struct node *n)
 {
-	const struct type *t = n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	const struct type *t =
+		n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
 	struct node value = {.kind = N_INT};
 
 	if (t->kind == TY_NONE)
@@ -490,7 +504,8 @@ static const struct type *sizeof_type(struct sema *s, struct node *n)
 
 static const struct type *offsetof_type(struct sema *s, struct node *n)
 {
-	const struct type *t = n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	const struct type *t =
+		n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
 	struct node value = {.kind = N_INT};
 
 	if (t->kind == TY_NONE)
@@ -500,8 +515,9 @@ static const struct type *offsetof_type(struct sema *s, struct node *n)
 		uint32_t offset;
 
 		t = sema_complete(s, t);
-		f = t->kind == TY_STRUCT || t->kind == TY_RECORD ? type_field(t, part->name, &offset)
-								 : NULL;
+		f = t->kind == TY_STRUCT || t->kind == TY_RECORD
+			    ? type_field(t, part->name, &offset)
+			    : NULL;
 		if (!f)
 			return no_field(s, part, t);
 		value.value += offset;
@@ -515,9 +531,8 @@ static const struct type *tuple_type(struct sema *s, struct node *n)
 {
 	size_t count = (size_t)call_args(n), i = 0;
 	const struct type **types = arena_alloc(s->arena, (count + 1) * sizeof(*types));
-	const char **names = n->kind == N_RECORD
-				     ? arena_alloc(s->arena, (count + 1) * sizeof(*names))
-				     : NULL;
+	const char **names =
+		n->kind == N_RECORD ? arena_alloc(s->arena, (count + 1) * sizeof(*names)) : NULL;
 
 	for (struct node *e = n->list; e; e = e->next, i++) {
 		struct node *v = n->kind == N_RECORD ? e->a : e;

@@ -19,9 +19,11 @@ static const char *tt(const struct type *t)
 static void mismatch(struct sema *s, struct node *n, const struct symbol *sym,
 		     const struct type *type)
 {
-	sema_error(s, n, "Type mismatch for %s%s: trying to assign value of type '%s' when %s already "
-			 "contains a value of type '%s'", sym->is_map ? "" : "$", sym->name, tt(type),
-		   sym->is_map ? "map" : "variable", tt(sym->type));
+	sema_error(s, n,
+		   "Type mismatch for %s%s: trying to assign value of type '%s' when %s already "
+		   "contains a value of type '%s'",
+		   sym->is_map ? "" : "$", sym->name, tt(type), sym->is_map ? "map" : "variable",
+		   tt(sym->type));
 }
 
 /* A value that cannot be kept: what `value` yields is nothing. */
@@ -78,7 +80,8 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 		return;
 	if (type_is_aggregate(t->kind) && value->kind != N_CALL) {
 		if (!type_in_register(t)) {
-			sema_error(s, n, "Map value '%s' cannot be assigned from one map to another",
+			sema_error(s, n,
+				   "Map value '%s' cannot be assigned from one map to another",
 				   tt(t));
 			return;
 		}
@@ -186,8 +189,10 @@ static void check_for_map(struct sema *s, struct node *n)
 		return;
 	}
 	if (!m->key) {
-		sema_error(s, n->b, "%s has no explicit keys (scalar map), and cannot be used for "
-				    "iteration", m->name);
+		sema_error(s, n->b,
+			   "%s has no explicit keys (scalar map), and cannot be used for "
+			   "iteration",
+			   m->name);
 		return;
 	}
 	s->scope = &sc;
@@ -195,7 +200,7 @@ static void check_for_map(struct sema *s, struct node *n)
 	if (!v || v->scope != sc.id)
 		v = sema_declare_var(s, n->a->name, n->a->loc);
 	pair[0] = m->key;
-	pair[1] = m->type->kind == TY_COUNT	   ? &type_u64
+	pair[1] = m->type->kind == TY_COUNT	     ? &type_u64
 		  : type_is_aggregate(m->type->kind) ? &type_i64
 						     : m->type;
 	sema_assign_type(s, v, type_tuple(s->types, pair, NULL, 2), false);

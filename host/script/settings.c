@@ -52,7 +52,7 @@ static const struct setting *find(const char *key)
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		if (strcasecmp(table[i].key, key) == 0)
 			return &table[i];
-	return strcasecmp(key, "strlen") == 0 ? find("max_strlen")
+	return strcasecmp(key, "strlen") == 0	      ? find("max_strlen")
 	       : strcasecmp(key, "map_keys_max") == 0 ? find("max_map_keys")
 						      : NULL;
 }

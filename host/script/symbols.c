@@ -74,17 +74,17 @@ void symbols_free(struct symbols *s)
 
 	if (!s)
 		return;
-	HASH_ITER(hh, s->processes, p, pn) {
+	HASH_ITER (hh, s->processes, p, pn) {
 		HASH_DEL(s->processes, p);
 		process_free(p);
 	}
-	HASH_ITER(hh, s->files, f, fn) {
+	HASH_ITER (hh, s->files, f, fn) {
 		HASH_DEL(s->files, f);
 		elf_close(f->elf);
 		free(f->path);
 		free(f);
 	}
-	HASH_ITER(hh, s->names, d, dn) {
+	HASH_ITER (hh, s->names, d, dn) {
 		HASH_DEL(s->names, d);
 		free(d->mangled);
 		free(d->name);
@@ -168,8 +168,8 @@ static void read_maps(struct symbols *s, struct process *p)
 		char perm[5] = "", path[4096] = "";
 		struct segment *seg;
 
-		if (sscanf(line, "%llx-%llx %4s %llx %*s %*s %4095[^\n]", &begin, &end, perm, &offset,
-			   path) < 4 ||
+		if (sscanf(line, "%llx-%llx %4s %llx %*s %*s %4095[^\n]", &begin, &end, perm,
+			   &offset, path) < 4 ||
 		    perm[2] != 'x' || have_segment(p, begin, end))
 			continue;
 		seg = VEC_PUSH(p->v, p->n, p->cap);
@@ -300,7 +300,8 @@ uint64_t symbol_kernel_address(const char *name)
 	unsigned long long address, found = 0;
 
 	while (f && !found && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx %c %255s", &address, &type, sym) == 3 && strcmp(sym, name) == 0)
+		if (sscanf(line, "%llx %c %255s", &address, &type, sym) == 3 &&
+		    strcmp(sym, name) == 0)
 			found = address;
 	if (f)
 		fclose(f);

@@ -8,7 +8,7 @@
 /* Names by number. */
 static const char *const names[] = {
 #if defined(__x86_64__)
-/* clang-format off */
+	/* clang-format off */
 	[0] = "read", [1] = "write", [2] = "open", [3] = "close", [4] = "stat", [5] = "fstat",
 	[6] = "lstat", [7] = "poll", [8] = "lseek", [9] = "mmap", [10] = "mprotect",
 	[11] = "munmap", [12] = "brk", [13] = "rt_sigaction", [14] = "rt_sigprocmask",

@@ -199,7 +199,8 @@ static int add_match(void *ctx, const char *category, const char *event)
 	m->b = arena_strdup(c->o->arena, event);
 	m->func = m->b;
 	m->name = arena_printf(c->o->arena, "tracepoint:%s:%s", category, event);
-	m->args = c->tracefs >= 0 ? tracepoint_args(c->o->types, c->tracefs, category, event) : NULL;
+	m->args =
+		c->tracefs >= 0 ? tracepoint_args(c->o->types, c->tracefs, category, event) : NULL;
 	*c->tail = m;
 	c->tail = &m->next;
 	c->a->n_matches++;
@@ -230,10 +231,9 @@ static int not_found(struct attach *a, const struct expand_opts *o, struct diag 
 	c->arena = o->arena;
 	tracepoint_each("*", "*", collect_name, c);
 	near = text_nearest_of(want, c->names, c->n);
-	return diag_fail_at(d, -ENOENT, o->src, loc_span(o->src, a->loc),
-			    "No matches for tracepoint %s.%s%s%s", want,
-			    near ? " Did you mean tracepoint:" : "", near ? near : "",
-			    near ? "?" : "");
+	return diag_fail_at(
+		d, -ENOENT, o->src, loc_span(o->src, a->loc), "No matches for tracepoint %s.%s%s%s",
+		want, near ? " Did you mean tracepoint:" : "", near ? near : "", near ? "?" : "");
 }
 
 static int find_events(struct collect *c)
@@ -261,7 +261,8 @@ int expand_tracepoint(struct attach *a, const struct expand_opts *o, struct diag
 	if (err < 0)
 		return diag_fail_at(d, err, o->src, loc_span(o->src, a->loc),
 				    "cannot read tracefs (%s); tracepoints need root and "
-				    "/sys/kernel/tracing", strerror(-err));
+				    "/sys/kernel/tracing",
+				    strerror(-err));
 	if (!a->n_matches && o->missing == MISSING_ERROR)
 		return not_found(a, o, d);
 	return 0;

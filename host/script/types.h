@@ -59,11 +59,11 @@ struct type;
 struct field {
 	const char *name; /* NULL: anonymous, or a tuple element */
 	const struct type *type;
-	uint32_t offset;       /* bytes */
-	uint8_t bit_offset;    /* of a bitfield, from the least significant bit at offset */
-	uint8_t bit_size;      /* 0: no bitfield */
-	bool is_data_loc;      /* tracepoint __data_loc: type is the pointed-to string */
-	int64_t value;	       /* of an enum's name */
+	uint32_t offset;    /* bytes */
+	uint8_t bit_offset; /* of a bitfield, from the least significant bit at offset */
+	uint8_t bit_size;   /* 0: no bitfield */
+	bool is_data_loc;   /* tracepoint __data_loc: type is the pointed-to string */
+	int64_t value;	    /* of an enum's name */
 };
 
 /* The fields of a struct, union, tuple or record. Filled in after the type is made: structs can
@@ -80,8 +80,8 @@ struct type {
 	uint32_t align;
 	bool is_signed;
 	bool is_union;
-	bool may_truncate; /* a string cut at the limit ends in the trailer */
-	bool is_ctx; /* pointer to the context of the program: direct loads */
+	bool may_truncate;	 /* a string cut at the limit ends in the trailer */
+	bool is_ctx;		 /* pointer to the context of the program: direct loads */
 	const char *name;	 /* "struct foo", or of an enum */
 	const struct type *elem; /* pointer, array */
 	uint32_t count;		 /* array */
@@ -144,7 +144,7 @@ struct field *fields_add(struct type_table *t, struct fields *f);
 
 /* Words that stand for a type in a cast without struct/union/enum. */
 bool type_is_scalar_name(const char *name);
-bool type_is_int(const struct type *t);	  /* int, bool, enum */
+bool type_is_int(const struct type *t); /* int, bool, enum */
 bool type_is_stack(const struct type *t);
 bool type_is_aggregate(enum type_kind k); /* count() and its kin */
 /* A value of 8 bytes or less that travels in a register. */
@@ -159,8 +159,7 @@ struct ctype_opts {
 	size_t n_include_dirs;
 	bool have_btf; /* defines BPFTRACE_HAVE_BTF */
 };
-int ctype_parse(struct type_table *t, const char *text, const struct ctype_opts *o,
-		struct diag *d);
+int ctype_parse(struct type_table *t, const char *text, const struct ctype_opts *o, struct diag *d);
 
 /* btf_types.c: kernel types on demand. */
 struct kernel_types;

@@ -19,12 +19,12 @@ struct reg {
 
 #if defined(__x86_64__)
 static const struct reg regs[] = {
-	{"r15", 0},   {"r14", 8},   {"r13", 16},  {"r12", 24},	{"rbp", 32},  {"bp", 32},
-	{"rbx", 40},  {"bx", 40},   {"r11", 48},  {"r10", 56},	{"r9", 64},   {"r8", 72},
-	{"rax", 80},  {"ax", 80},   {"rcx", 88},  {"cx", 88},	{"rdx", 96},  {"dx", 96},
-	{"rsi", 104}, {"si", 104},  {"rdi", 112}, {"di", 112},	{"rip", 128}, {"ip", 128},
-	{"cs", 136},  {"flags", 144}, {"rsp", 152}, {"sp", 152}, {"ss", 160},	{"al", 80},
-	{"bl", 40},   {"cl", 88},   {"dl", 96},	  {"sil", 104}, {"dil", 112}, {"bpl", 32},
+	{"r15", 0},   {"r14", 8},     {"r13", 16},  {"r12", 24},  {"rbp", 32},	{"bp", 32},
+	{"rbx", 40},  {"bx", 40},     {"r11", 48},  {"r10", 56},  {"r9", 64},	{"r8", 72},
+	{"rax", 80},  {"ax", 80},     {"rcx", 88},  {"cx", 88},	  {"rdx", 96},	{"dx", 96},
+	{"rsi", 104}, {"si", 104},    {"rdi", 112}, {"di", 112},  {"rip", 128}, {"ip", 128},
+	{"cs", 136},  {"flags", 144}, {"rsp", 152}, {"sp", 152},  {"ss", 160},	{"al", 80},
+	{"bl", 40},   {"cl", 88},     {"dl", 96},   {"sil", 104}, {"dil", 112}, {"bpl", 32},
 };
 static const int arg_offsets[] = {112, 104, 96, 88, 72, 64};
 
@@ -43,7 +43,8 @@ int regs_ip(void)
 	return 128;
 }
 #else
-static const struct reg regs[] = {{"sp", 248}, {"pc", 256}, {"pstate", 264}, {"lr", 240}, {"fp", 232}};
+static const struct reg regs[] = {
+	{"sp", 248}, {"pc", 256}, {"pstate", 264}, {"lr", 240}, {"fp", 232}};
 static const int arg_offsets[] = {0, 8, 16, 24, 32, 40, 48, 56};
 
 int regs_retval(void)
@@ -64,7 +65,8 @@ int regs_ip(void)
 
 int regs_arg(int n)
 {
-	return n >= 0 && n < (int)(sizeof(arg_offsets) / sizeof(arg_offsets[0])) ? arg_offsets[n] : -1;
+	return n >= 0 && n < (int)(sizeof(arg_offsets) / sizeof(arg_offsets[0])) ? arg_offsets[n]
+										 : -1;
 }
 
 int regs_offset(const char *name)

@@ -21,11 +21,11 @@ struct usdt_site *usdt_sites(const char *path, struct arena *arena);
 
 /* One argument of a site. */
 struct usdt_arg {
-	int size;	/* bytes, negative: signed */
+	int size; /* bytes, negative: signed */
 	enum { USDT_CONST, USDT_REG, USDT_MEM } kind;
-	int64_t value;	/* constant, or offset of the memory operand */
-	int reg;	/* offset of the register in struct pt_regs; -1: none */
-	int index_reg;	/* -1: none */
+	int64_t value; /* constant, or offset of the memory operand */
+	int reg;       /* offset of the register in struct pt_regs; -1: none */
+	int index_reg; /* -1: none */
 	int scale;
 };
 /* Parses argument `n`; false when there is none or its form is unknown. x86-64 and aarch64. */

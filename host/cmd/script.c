@@ -1,0 +1,325 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* script: runs programs of the script language, with bpftrace's flags. */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "bpf/reaper.h"
+#include "cmd/cmd.h"
+#include "script/list.h"
+#include "script/script.h"
+#include "target/process.h"
+#include "util/file.h"
+
+enum { DRAIN_MS = 10, REAP_MS = 20, MAX_SCRIPT = 16 << 20 };
+
+struct run {
+	const struct cmd_context *ctx;
+	struct script *script;
+	struct script_opts opts;
+	struct buf text, preamble;
+	struct spawn *child;
+	char **child_argv;
+	char *child_words;
+	int signal_fd, pid_fd;
+	FILE *out;
+};
+
+static void flush_messages(struct run *r)
+{
+	const struct config *c = r->ctx->config;
+
+	fflush(stdout);
+	diag_print(r->ctx->diag, stderr, DIAG_STYLE_BPFTRACE, config_use_colour(c, stderr));
+	diag_clear(r->ctx->diag);
+}
+
+/* ---- the program's text ---- */
+
+static int read_program(struct run *r, const char *path)
+{
+	int err;
+
+	if (strcmp(path, "-") == 0)
+		path = "/dev/stdin";
+	err = file_read(path, &r->text, MAX_SCRIPT);
+	if (err)
+		return diag_fail(r->ctx->diag, err, "failed to open file '%s': %s", path,
+				 strerror(-err));
+	return 0;
+}
+
+static int take_program(struct run *r)
+{
+	const struct config *c = r->ctx->config;
+	const struct string_list *args = &c->args;
+	size_t first = 0;
+	int err = 0;
+
+	if (c->script.program) {
+		r->opts.name = "stdin";
+		buf_puts(&r->text, c->script.program);
+	} else if (!args->count) {
+		return diag_fail(r->ctx->diag, -EINVAL,
+				 "no program: give -e 'PROGRAM' or a file; see "
+				 "llmprobe help script");
+	} else {
+		first = 1;
+		r->opts.name = strcmp(args->items[0], "-") == 0 ? "stdin" : args->items[0];
+		err = read_program(r, args->items[0]);
+	}
+	r->opts.text = buf_str(&r->text);
+	r->opts.len = r->text.len;
+	r->opts.argv = args->count ? (const char *const *)args->items + first : NULL;
+	r->opts.argc = (int)(args->count - first);
+	for (size_t i = 0; i < c->script.includes.count; i++)
+		buf_printf(&r->preamble, "#include \"%s\"\n", c->script.includes.items[i]);
+	r->opts.preamble = buf_str(&r->preamble);
+	r->opts.include_dirs = (const char *const *)c->script.include_dirs.items;
+	r->opts.n_include_dirs = c->script.include_dirs.count;
+	return err;
+}
+
+/* ---- -c ---- */
+
+static int make_child(struct run *r, const char *command)
+{
+	size_t n = 0, cap = 0;
+	char *save = NULL;
+
+	r->child_words = xstrdup(command);
+	for (char *w = strtok_r(r->child_words, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		*VEC_PUSH(r->child_argv, n, cap) = w;
+	*VEC_PUSH(r->child_argv, n, cap) = NULL;
+	if (n < 2)
+		return diag_fail(r->ctx->diag, -EINVAL, "-c needs a command");
+	r->child = process_spawn(r->child_argv, r->ctx->diag);
+	if (!r->child)
+		return -EINVAL;
+	r->opts.cpid = spawn_pid(r->child);
+	return 0;
+}
+
+/* ---- the loop ---- */
+
+static int open_events(struct run *r)
+{
+	pid_t pid = r->opts.pid ? r->opts.pid : r->opts.cpid;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (pid)
+		r->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	return r->signal_fd < 0 ? -errno : 0;
+}
+
+static bool stop_signal(struct run *r)
+{
+	struct signalfd_siginfo info;
+	bool stop = false;
+
+	while (read(r->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGUSR1)
+			script_signal(r->script);
+		else
+			stop = true;
+	}
+	if (stop) { /* the next one ends the program at once */
+		sigset_t set;
+
+		sigfillset(&set);
+		sigprocmask(SIG_UNBLOCK, &set, NULL);
+	}
+	return stop;
+}
+
+static void loop(struct run *r)
+{
+	struct pollfd fds[] = {
+		{.fd = r->signal_fd, .events = POLLIN},
+		{.fd = script_fd(r->script), .events = POLLIN},
+		{.fd = r->pid_fd, .events = POLLIN},
+	};
+	bool done = false;
+
+	while (!done && !script_exited(r->script, NULL)) {
+		poll(fds, ARRAY_LEN(fds), DRAIN_MS);
+		script_drain(r->script);
+		if (r->ctx->config->script.buffering != CONFIG_SCRIPT_FULL)
+			fflush(r->out);
+		done = (fds[0].revents && stop_signal(r)) || fds[2].revents ||
+		       script_is_finite(r->script);
+	}
+}
+
+static void notify(FILE *out)
+{
+	static const char *const names[] = {"LLMPROBE_NOTIFY_PROBES_ATTACHED",
+					    "__BPFTRACE_NOTIFY_PROBES_ATTACHED"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (getenv(names[i]))
+			fprintf(out, "%s\n", names[i]);
+	fflush(out);
+}
+
+static void print_end(struct run *r)
+{
+	uint64_t lost = script_lost(r->script);
+
+	if (r->opts.format == SCRIPT_TEXT)
+		fputs("\n\n", r->out);
+	if (script_prints_maps_on_exit(r->script))
+		script_print_maps(r->script);
+	if (lost && r->opts.format == SCRIPT_JSON)
+		fprintf(r->out, "{\"type\": \"lost_events\", \"data\": {\"events\": %llu}}\n",
+			(unsigned long long)lost);
+	else if (lost)
+		fprintf(stderr,
+			"Lost %llu events; a larger buffer: config = { perf_rb_pages = 4096 }\n",
+			(unsigned long long)lost);
+	fflush(r->out);
+}
+
+static void print_banner(struct run *r)
+{
+	size_t n = script_probes(r->script);
+
+	if (r->opts.format == SCRIPT_JSON)
+		fprintf(r->out, "{\"type\": \"attached_probes\", \"data\": {\"probes\": %zu}}\n",
+			n);
+	else if (!r->ctx->config->script.quiet)
+		fprintf(stderr, "Attached %zu probe%s\n", n, n == 1 ? "" : "s");
+}
+
+static int run_attached(struct run *r)
+{
+	int code = 0, err;
+
+	err = script_attach(r->script, r->ctx->diag);
+	if (err)
+		return 255;
+	flush_messages(r);
+	script_drain(r->script);
+	print_banner(r);
+	notify(r->out);
+	if (r->ctx->config->script.dry_run)
+		return 0;
+	if (r->child) {
+		spawn_release(r->child);
+		if (spawn_started(r->child, r->ctx->diag) != 0)
+			return 1;
+	}
+	loop(r);
+	script_stop(r->script);
+	script_exited(r->script, &code);
+	print_end(r);
+	return code;
+}
+
+static int run_script(struct run *r)
+{
+	const struct config *c = r->ctx->config;
+	struct buf dump = {0};
+	int err;
+
+	r->script = script_new(&r->opts, r->ctx->diag);
+	if (!r->script)
+		return 1;
+	if (c->script.no_warnings)
+		diag_clear(r->ctx->diag);
+	if (c->script.dump) {
+		err = script_dump(r->script, c->script.dump, &dump, r->ctx->diag);
+		fwrite(buf_str(&dump), 1, dump.len, stdout);
+		buf_free(&dump);
+		return err ? 1 : 0;
+	}
+	flush_messages(r);
+	err = script_load(r->script, r->ctx->diag);
+	if (err || open_events(r) != 0)
+		return 1;
+	return run_attached(r);
+}
+
+static int open_output(struct run *r)
+{
+	static const int modes[] = {_IOLBF, _IOFBF, _IONBF};
+	const struct config *c = r->ctx->config;
+
+	r->out = c->output ? fopen(c->output, "we") : stdout;
+	if (!r->out)
+		return diag_fail(r->ctx->diag, -errno, "Failed to open output file: \"%s\": %s",
+				 c->output, strerror(errno));
+	setvbuf(r->out, NULL, modes[c->script.buffering], 1 << 16);
+	r->opts.out = r->out;
+	r->opts.err = stderr;
+	return 0;
+}
+
+static int prepare(struct run *r)
+{
+	const struct config *c = r->ctx->config;
+	int err;
+
+	r->opts.pid = (pid_t)c->target.pid;
+	r->opts.unsafe = c->script.unsafe;
+	r->opts.no_warnings = c->script.no_warnings;
+	r->opts.format = c->script.format == CONFIG_SCRIPT_JSON ? SCRIPT_JSON : SCRIPT_TEXT;
+	r->opts.offline = c->script.dump && geteuid() != 0;
+	if (c->script.command && r->opts.pid)
+		return diag_fail(r->ctx->diag, -EINVAL, "Cannot use both -c and -p.");
+	err = take_program(r);
+	err = err ? err : open_output(r);
+	if (!err && c->script.command && !c->script.dump)
+		err = make_child(r, c->script.command);
+	return err;
+}
+
+static void finish(struct run *r)
+{
+	script_free(r->script);
+	reaper_flush(r->opts.reaper, REAP_MS);
+	reaper_free(r->opts.reaper);
+	spawn_free(r->child);
+	free(r->child_argv);
+	free(r->child_words);
+	buf_free(&r->text);
+	buf_free(&r->preamble);
+	if (r->out && r->out != stdout)
+		fclose(r->out);
+	if (r->signal_fd >= 0)
+		close(r->signal_fd);
+	if (r->pid_fd >= 0)
+		close(r->pid_fd);
+}
+
+int cmd_script(const struct cmd_context *ctx)
+{
+	const struct config *c = ctx->config;
+	struct run r = {.ctx = ctx, .signal_fd = -1, .pid_fd = -1};
+	int status;
+
+	if (c->script.list) {
+		status = script_list(c->args.count ? c->args.items[0] : NULL, (pid_t)c->target.pid,
+				     c->verbose, stdout, ctx->diag)
+				 ? EXIT_FAILED
+				 : EXIT_OK;
+	} else {
+		r.opts.reaper = reaper_new();
+		status = prepare(&r) ? EXIT_FAILED : run_script(&r);
+	}
+	flush_messages(&r);
+	finish(&r);
+	return status;
+}
