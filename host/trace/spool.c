@@ -246,10 +246,22 @@ static int one_block(struct reader *r, const struct spool_block *b, const uint8_
 	return 0; /* a kind of a later version */
 }
 
+enum { RELEASE_BYTES = 16 << 20 };
+
+/* Gives back the pages that were read, so that a large file does not count as our memory. */
+static uint64_t release(struct reader *r, uint64_t from, uint64_t to)
+{
+	if (to - from < RELEASE_BYTES)
+		return from;
+	to &= ~(uint64_t)(RELEASE_BYTES - 1);
+	madvise((void *)(uintptr_t)(r->data + from), to - from, MADV_DONTNEED);
+	return to;
+}
+
 /* Returns the offset behind the last whole block. */
 static uint64_t blocks(struct reader *r, int *err)
 {
-	uint64_t at = sizeof(file_magic), told = 0;
+	uint64_t at = sizeof(file_magic), told = 0, released = 0;
 
 	*err = 0;
 	while (!*err && r->len - at >= sizeof(struct spool_block)) {
@@ -266,6 +278,7 @@ static uint64_t blocks(struct reader *r, int *err)
 		at += sizeof(b) + round8(b.len);
 		if (at > r->len)
 			at = r->len;
+		released = release(r, released, at);
 		if (r->ops->progress && (at - told > 1 << 20 || at == r->len)) {
 			told = at;
 			r->ops->progress(r->ctx, at, r->len);

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time over calls: growth with the context, and matrix products over their size. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/buf.h"
+#include "util/text.h"
+#include "view/stat.h"
+
+/*
+ * Context length before a call: tokens since the context was last empty. What a prompt adds is
+ * known; where a benchmark starts over without one is not, so a new prompt starts a new count.
+ */
+#define CALLS                                                                                      \
+	"WITH calls AS (SELECT id, phase, begin_ns, end_ns, coalesce(n_tokens, 0) n, pid, "        \
+	"context,"                                                                                 \
+	" phase = 'prefill' AND lag(phase, 1, '') OVER w != 'prefill' AS fresh FROM token_t"       \
+	" WINDOW w AS (PARTITION BY pid, context ORDER BY begin_ns)),"                             \
+	" numbered AS (SELECT *, sum(fresh) OVER (PARTITION BY pid, context ORDER BY begin_ns) "   \
+	"part"                                                                                     \
+	" FROM calls),"                                                                            \
+	" placed AS (SELECT *, sum(n) OVER (PARTITION BY pid, context, part ORDER BY begin_ns) - " \
+	"n"                                                                                        \
+	" AS length FROM numbered)"
+
+struct table *stat_series(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
+{
+	sqlite3_stmt *q = view_query(
+		db, d,
+		CALLS
+		" SELECT p.id, p.phase, p.begin_ns - (SELECT min(begin_ns) FROM token_t), p.n,"
+		" p.length, p.end_ns - p.begin_ns, sum(o.compute_ns), sum(o.wait_ns)"
+		" FROM placed p LEFT JOIN op_token_t o ON o.token_id = p.id AND"
+		" listed(?1, o.op) WHERE ?2 IS NULL OR p.phase = ?2 GROUP BY p.id ORDER BY p.id",
+		"ss", o->filter, o->phase);
+	double *spark = NULL;
+	size_t n = 0, cap = 0;
+	struct table *t;
+
+	if (!q)
+		return NULL;
+	t = table_new();
+	table_column(t, "token_id", "call", TABLE_COUNT);
+	table_column(t, "phase", "phase", TABLE_TEXT);
+	table_column(t, "at_ns", "at", TABLE_NS);
+	table_column(t, "n_tokens", "tokens", TABLE_COUNT);
+	table_column(t, "context", "context", TABLE_COUNT);
+	table_column(t, "duration_ns", "time", TABLE_NS);
+	table_column(t, "compute_ns", "compute", TABLE_NS);
+	table_column(t, "wait_ns", "wait", TABLE_NS);
+	while (view_step(q)) {
+		table_row(t);
+		table_number(t, sqlite3_column_double(q, 0));
+		table_text(t, view_text(q, 1));
+		for (int c = 2; c < 8; c++)
+			table_number(t, sqlite3_column_type(q, c) == SQLITE_NULL
+						? NAN
+						: sqlite3_column_double(q, c));
+		if (strcmp(view_text(q, 1), "decode") == 0)
+			*VEC_PUSH(spark, n, cap) = sqlite3_column_double(q, 5);
+	}
+	if (n > 1) {
+		char *line = table_spark(spark, n, 60, o->ascii);
+
+		buf_printf(foot, "time per decode: %s\n", line);
+		free(line);
+	}
+	free(spark);
+	return t;
+}
+
+struct points {
+	double *x, *y;
+	size_t n, x_cap, y_cap;
+};
+
+static void growth_row(struct table *t, const char *op, struct points *p)
+{
+	struct stat_fit f = stat_fit(p->x, p->y, p->n);
+	double sum = 0, span = 0;
+
+	if (!p->n)
+		return;
+	for (size_t i = 0; i < p->n; i++) {
+		sum += p->y[i];
+		span = fmax(span, p->x[i] - p->x[0]);
+	}
+	table_row(t);
+	table_text(t, op);
+	table_number(t, (double)p->n);
+	table_number(t, sum / (double)p->n);
+	table_number(t, f.slope);
+	table_number(t, f.r2);
+	table_number(t, f.slope * span / (sum / (double)p->n));
+	table_text(t, p->n < 8	       ? "too few calls"
+		      : isnan(f.slope) ? "context does not change"
+		      : !(f.r2 > 0.25) ? "no trend"
+		      : f.slope > 0    ? "grows"
+				       : "shrinks");
+	p->n = 0;
+}
+
+struct table *stat_growth(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
+{
+	sqlite3_stmt *q = view_query(
+		db, d,
+		CALLS
+		" SELECT coalesce(o.op, '?'), p.length, sum(o.compute_ns) FROM placed p JOIN"
+		" op_token_t o ON o.token_id = p.id WHERE p.phase = coalesce(?2, 'decode') AND"
+		" listed(?1, o.op) GROUP BY 1, p.id ORDER BY 1, p.id",
+		"ss", o->filter, o->phase);
+	struct points p = {0};
+	char op[128] = "";
+	struct table *t;
+
+	if (!q)
+		return NULL;
+	t = table_new();
+	table_column(t, "op", "op", TABLE_TEXT);
+	table_column(t, "calls", "decodes", TABLE_COUNT);
+	table_column(t, "mean_ns", "mean per decode", TABLE_NS);
+	table_column(t, "slope", "ns per context token", TABLE_NUMBER);
+	table_column(t, "r2", "r2", TABLE_NUMBER);
+	table_column(t, "growth", "over the run", TABLE_PERCENT);
+	table_column(t, "verdict", "verdict", TABLE_TEXT);
+	while (view_step(q)) {
+		if (strcmp(op, view_text(q, 0)) != 0) {
+			growth_row(t, op, &p);
+			snprintf(op, sizeof(op), "%s", view_text(q, 0));
+		}
+		size_t n = p.n;
+
+		*VEC_PUSH(p.x, p.n, p.x_cap) = sqlite3_column_double(q, 1);
+		*VEC_PUSH(p.y, n, p.y_cap) = sqlite3_column_double(q, 2);
+	}
+	growth_row(t, op, &p);
+	free(p.x);
+	free(p.y);
+	if (!table_rows(t))
+		buf_puts(foot, "needs the token and the operator level\n");
+	return t;
+}
+
+struct product {
+	char *name;
+	double flops, ns, rows;
+};
+
+static struct table *complexity_table(struct product *v, const double *rest, size_t n, double sigma)
+{
+	struct table *t = table_new();
+
+	table_column(t, "name", "matrix product", TABLE_TEXT);
+	table_column(t, "rows", "rows", TABLE_COUNT);
+	table_column(t, "mflop", "Mflop", TABLE_NUMBER);
+	table_column(t, "ns", "mean", TABLE_NS);
+	table_column(t, "gflops", "GFLOP/s", TABLE_NUMBER);
+	table_column(t, "residual_ns", "off the fit", TABLE_NUMBER);
+	table_column(t, "note", "", TABLE_TEXT);
+	for (size_t i = 0; i < n; i++) {
+		table_row(t);
+		table_text(t, v[i].name);
+		table_number(t, v[i].rows);
+		table_number(t, v[i].flops / 1e6);
+		table_number(t, v[i].ns);
+		table_number(t, v[i].flops / v[i].ns);
+		table_number(t, rest[i]);
+		table_text(t, sigma > 0 && fabs(rest[i]) > 2 * sigma
+				      ? rest[i] > 0 ? "outlier: slow" : "outlier: fast"
+				      : "");
+	}
+	return t;
+}
+
+static struct table *fit_products(struct product *v, size_t n, struct buf *foot)
+{
+	double *x = xcalloc(n + 1, sizeof(double)), *y = xcalloc(n + 1, sizeof(double)), sq = 0;
+	struct stat_fit f;
+	struct table *t;
+
+	for (size_t i = 0; i < n; i++) {
+		x[i] = v[i].flops;
+		y[i] = v[i].ns;
+	}
+	f = stat_fit(x, y, n);
+	for (size_t i = 0; i < n; i++) {
+		y[i] = isnan(f.slope) ? NAN : y[i] - f.intercept - f.slope * x[i];
+		sq += y[i] * y[i];
+	}
+	t = complexity_table(v, y, n, n > 2 ? sqrt(sq / (double)n) : 0);
+	if (!isnan(f.slope) && f.slope > 0)
+		buf_printf(
+			foot,
+			"fit: time = %.3g us + flop / %.1f GFLOP/s (r2 = %.2f); outliers lie more "
+			"than two standard deviations off\n",
+			f.intercept / 1e3, 1 / f.slope, f.r2);
+	free(x);
+	free(y);
+	return t;
+}
+
+struct table *stat_complexity(sqlite3 *db, const struct view_opts *o, struct buf *foot,
+			      struct diag *d)
+{
+	int first, last;
+	sqlite3_stmt *q;
+	struct product *v = NULL;
+	size_t n = 0, cap = 0;
+	struct table *t;
+
+	if (view_layers(o->layers, &first, &last, d) < 0)
+		return NULL;
+	/* A worker's mean time: they share one product and work side by side. */
+	q = view_query(
+		db, d,
+		"SELECT t.name || ' ' || t.ne0 || 'x' || t.ne1, t.flops, sum(p.compute_ns) * 1.0"
+		" / sum(p.count), sum(p.count) FROM op_phase_t p JOIN tensor_t t ON t.id ="
+		" p.tensor_id WHERE t.op IN ('MUL_MAT', 'MUL_MAT_ID') AND t.flops > 0 AND"
+		" listed(?1, t.op, t.name) AND (?2 IS NULL OR p.phase = ?2) AND"
+		" coalesce(t.layer, -1) BETWEEN ?3 AND ?4 GROUP BY t.id",
+		"ssii", o->filter, o->phase, (int64_t)first, (int64_t)last);
+	while (view_step(q))
+		*VEC_PUSH(v, n, cap) =
+			(struct product){xstrdup(view_text(q, 0)), sqlite3_column_double(q, 1),
+					 sqlite3_column_double(q, 2), sqlite3_column_double(q, 3)};
+	if (!n)
+		buf_puts(foot, "no matrix products with known dimensions\n");
+	t = fit_products(v, n, foot);
+	for (size_t i = 0; i < n; i++)
+		free(v[i].name);
+	free(v);
+	return t;
+}
