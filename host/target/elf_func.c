@@ -134,14 +134,45 @@ static bool read_cie(const struct elf *e, uint64_t vaddr, struct cie *c)
 	return !r.bad;
 }
 
-/* A part that continues a split function starts with its frame already set up. */
-static bool starts_inside_frame(struct reader *r)
-{
-	uint8_t op = 0;
+/* What the unwind program says until its second step through the code. */
+struct unwind_start {
+	unsigned before; /* rules that hold at the first byte already */
+	unsigned saved;	 /* registers saved by the first instruction */
+};
 
-	while (r->left && !op)
-		op = *take(r, 1);
-	return op && (op & 0xc0) != 0x40 && !(op >= 2 && op <= 4);
+static bool read_unwind_op(struct reader *r, unsigned *steps, struct unwind_start *u)
+{
+	uint8_t op = *take(r, 1), high = op & 0xc0;
+
+	if (high == 0x40 || (op >= 2 && op <= 4)) { /* advance */
+		take(r, high ? 0 : (size_t)1 << (op - 2));
+		return ++*steps < 2;
+	}
+	u->before += op && !*steps;
+	if (high == 0x80) { /* a register is saved */
+		take_uleb(r);
+		u->saved += *steps == 1;
+	} else if (op == 0x0c) { /* frame address: register and offset */
+		take_uleb(r);
+		take_uleb(r);
+	} else if (op == 0x0d || op == 0x0e) { /* only one of the two */
+		take_uleb(r);
+	} else if (op) {
+		return false;
+	}
+	return true;
+}
+
+/* A part that continues a split function finds its frame set up: by the first byte, or, as GCC
+ * notes it, by the first instruction, which then seems to save more registers than one can. */
+static bool starts_inside_frame(struct reader *r, enum elf_arch arch)
+{
+	struct unwind_start u = {0};
+	unsigned steps = 0;
+
+	while (r->left && read_unwind_op(r, &steps, &u))
+		;
+	return u.before || u.saved > (arch == ELF_AARCH64 ? 2 : 1);
 }
 
 static bool read_fde(const struct elf *e, uint64_t vaddr, struct elf_func *out)
@@ -171,7 +202,7 @@ static bool read_fde(const struct elf *e, uint64_t vaddr, struct elf_func *out)
 		}
 		take(&r, len);
 	}
-	out->is_part = !r.bad && starts_inside_frame(&r);
+	out->is_part = !r.bad && starts_inside_frame(&r, e->arch);
 	return !r.bad && out->size && out->size < (UINT64_C(1) << 32);
 }
 

@@ -53,6 +53,10 @@ static int open_capstone(enum elf_arch arch, csh *cs)
 	if (cs_open(a, m, cs) != CS_ERR_OK)
 		return -ENOTSUP;
 	cs_option(*cs, CS_OPT_DETAIL, CS_OPT_ON);
+	/* Instructions of aarch64 are words: one that the disassembler is too old for hides nothing
+	 * behind it. On x86-64 the length of such a one is not known. */
+	if (arch == ELF_AARCH64)
+		cs_option(*cs, CS_OPT_SKIPDATA, CS_OPT_ON);
 	return 0;
 }
 
@@ -94,6 +98,14 @@ static void set_text(struct insn *in, const cs_insn *ci)
 		in->text[strcspn(in->text, " ")] = '\0';
 }
 
+/* Every branch is known, so this is none; anything else it may do. */
+static void describe_unknown(struct insn *in)
+{
+	in->class = INSN_REFUSED;
+	in->sp_known = false;
+	in->reads = in->writes = UINT32_MAX;
+}
+
 struct collector {
 	enum elf_arch arch;
 	struct insn_list *list;
@@ -110,7 +122,9 @@ static int collect(void *ctx, size_t cs, const void *insn)
 	in->size = (uint8_t)ci->size;
 	in->sp_known = true;
 	set_text(in, ci);
-	if (c->arch == ELF_AARCH64)
+	if (!ci->id)
+		describe_unknown(in);
+	else if (c->arch == ELF_AARCH64)
 		insn_describe_arm(cs, ci, in);
 	else
 		insn_describe_x86(cs, ci, in);

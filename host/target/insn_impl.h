@@ -7,8 +7,9 @@
 
 /*
  * Calls `fn` with capstone's handle and cs_insn (details on) for each instruction from the
- * function's start, until it returns non-zero, `max` were seen or one cannot be decoded. `*end` is
- * the vaddr after the last one. Returns 0 or -errno.
+ * function's start (aarch64: an unknown word has id 0 and no details), until it returns non-zero,
+ * `max` were seen or one cannot be decoded. `*end` is the vaddr after the last one. Returns 0 or
+ * -errno.
  */
 typedef int insn_walk_fn(void *ctx, size_t cs, const void *cs_insn);
 int insn_walk(const struct elf *e, const struct elf_func *f, size_t max, insn_walk_fn *fn,

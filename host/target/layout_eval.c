@@ -219,7 +219,7 @@ static int step(void *ctx, size_t cs, const void *insn)
 	if (!nop)
 		m->after_call = false;
 	resume(m, ci->address);
-	if (m->dead)
+	if (m->dead || !ci->id)
 		return 0;
 	if (elf_arch(m->e) == ELF_AARCH64)
 		eval_arm(m, ci);

@@ -215,6 +215,28 @@ static void test_calls_name_their_imports(void **state)
 	elf_close(e);
 }
 
+/* The jump into the part that the compiler split off is no way out, with or without its name. */
+static void test_split_functions(void **state)
+{
+	static const char *const files[] = {"sample.so", "stripped.so"};
+	struct elf_func f;
+	struct site_exits x;
+
+	(void)state;
+	for (size_t i = 0; i < 2; i++) {
+		struct elf *e = open_sample(files[i]);
+
+		assert_true(elf_func_named(e, "sample_split", &f));
+		assert_false(f.is_part);
+		assert_int_equal(site_exits(e, &f, &x), 0);
+		if (!x.complete)
+			fail_msg("%s: %s", files[i], x.why);
+		for (size_t k = 0; k < x.count; k++)
+			assert_null(strstr(x.at[k].why, "tail call"));
+		elf_close(e);
+	}
+}
+
 static void refused(size_t at, uint8_t value, const char *why)
 {
 	uint8_t file[FIXTURE_CODE + 4];
@@ -325,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_string_users),
 		cmocka_unit_test(test_calls_name_their_imports),
+		cmocka_unit_test(test_split_functions),
 		cmocka_unit_test(test_refusals_say_why),
 		cmocka_unit_test(test_damaged_files),
 		cmocka_unit_test(test_file_that_shrinks),

@@ -190,6 +190,23 @@ static void test_stops_at_bytes_it_cannot_decode(void **state)
 	elf_close(e);
 }
 
+static void test_unknown_words_do_not_end_aarch64_code(void **state)
+{
+	static const uint32_t code[] = {0xd503201f, 0x00000005, 0xd65f03c0};
+	struct elf *e;
+	struct insn_list l = decode(EM_AARCH64, code, sizeof(code), &e);
+
+	(void)state;
+	assert_int_equal(l.count, 3);
+	assert_true(l.complete);
+	assert_int_equal(l.at[1].class, INSN_REFUSED);
+	assert_false(l.at[1].sp_known);
+	assert_true(l.at[1].writes & 1);
+	assert_true(l.at[2].is_ret);
+	insn_list_free(&l);
+	elf_close(e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +215,7 @@ int main(void)
 		cmocka_unit_test(test_classes_arm),
 		cmocka_unit_test(test_registers_and_stack_arm),
 		cmocka_unit_test(test_stops_at_bytes_it_cannot_decode),
+		cmocka_unit_test(test_unknown_words_do_not_end_aarch64_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
