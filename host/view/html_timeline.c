@@ -178,10 +178,26 @@ static void put_lanes(struct json_out *j, sqlite3 *db, struct strip *s)
 	json_close(j, ']');
 }
 
+/* Begin, end, phase, tokens and calls; of long runs neighbours of one phase are put together. */
+static void put_tokens(struct json_out *j, sqlite3 *db, const struct strip *s)
+{
+	int64_t n = view_int(db, 0, "SELECT count(*) FROM token", NULL);
+	char *sql =
+		xasprintf("SELECT min(begin_ns) - %" PRId64 ", max(ifnull(end_ns, %" PRId64
+			  ")) - %" PRId64 ", phase, sum(n_tokens), count(*) FROM "
+			  "(SELECT *, row_number() OVER (ORDER BY begin_ns) - 1 AS k FROM token) "
+			  "GROUP BY k * %d / %" PRId64 ", phase ORDER BY 1",
+			  s->begin_ns, s->end_ns, s->begin_ns, TOKENS_SHOWN,
+			  n > TOKENS_SHOWN ? n : TOKENS_SHOWN);
+
+	json_query(j, db, "tokens", sql);
+	json_number(j, "n_tokens", (double)n);
+	free(sql);
+}
+
 int html_timeline(struct json_out *j, sqlite3 *db, const struct view_opts *o, struct diag *d)
 {
 	struct strip s = {0};
-	char *sql;
 	int err = 0;
 
 	find_span(db, &s);
@@ -189,12 +205,7 @@ int html_timeline(struct json_out *j, sqlite3 *db, const struct view_opts *o, st
 	json_number(j, "begin", (double)s.begin_ns);
 	json_number(j, "end", (double)s.end_ns);
 	json_number(j, "bins", BINS);
-	sql = xasprintf("SELECT begin_ns - %" PRId64 ", ifnull(end_ns, %" PRId64 ") - %" PRId64
-			", phase, n_tokens FROM token ORDER BY begin_ns LIMIT %d",
-			s.begin_ns, s.end_ns, s.begin_ns, TOKENS_SHOWN);
-	json_query(j, db, "tokens", sql);
-	free(sql);
-	json_number(j, "n_tokens", (double)view_int(db, 0, "SELECT count(*) FROM token", NULL));
+	put_tokens(j, db, &s);
 	if (s.bin_ns > 0) {
 		load_classes(db, &s);
 		err = add_operators(db, &s, o, d);

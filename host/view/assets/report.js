@@ -150,7 +150,7 @@ function charts() {
   if (run.steps.length > 1) {
     const x = run.steps.map(s => s[0]), used = run.classes.map((c, i) => i).filter(i => run.steps.some(s => s[2 + i] > 0));
     const data = [x, run.steps.map(s => s[1]), ...used.map(i => run.steps.map(s => s[2 + i]))], names = ["whole step", ...used.map(i => run.classes[i])];
-    const grows = used.map(i => [run.classes[i], slope(x, run.steps.map(s => s[2 + i]))]).filter(g => g[1] > 0).sort((a, b) => b[1] - a[1])[0];
+    const grows = used.map(i => [run.classes[i], slope(x, run.steps.map(s => s[2 + i]))]).filter(g => g[1] * run.decodes > 0.01 * run.steps[0][1]).sort((a, b) => b[1] - a[1])[0];
     chart("Time per decode step", grows ? `Grows most: ${grows[0]}, ${fmtNs(grows[1] * 100)} per 100 steps.` : `${run.decodes} steps.`, data, names, [["step", fmt], ["time", fmtNs]]);
     const p = run.phases.find(k => k.phase === "decode"), q = other && other.phases.find(k => k.phase === "decode");
     const shares = p.percentiles.map((v, i) => i / 2);

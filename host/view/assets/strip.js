@@ -84,7 +84,7 @@ function stripDraw(run, box, readout, names) {
     if (drag) { const by = (drag.x - e.clientX) / canvas.clientWidth * (drag.to - drag.from); move({from: drag.from + by, to: drag.to + by}); return; }
     const at = view.from + e.offsetX / canvas.clientWidth * (view.to - view.from), lane = Math.floor((e.offsetY - top) / rowHeight);
     const token = t.tokens.find(k => k[0] <= at && at <= k[1]);
-    let text = fmtNs(at) + (token ? `, ${token[2]} of ${token[3]} tokens taking ${fmtNs(token[1] - token[0])}` : "");
+    let text = fmtNs(at) + (token ? `, ${token[4] > 1 ? token[4] + " calls: " : ""}${token[2]} of ${token[3]} tokens taking ${fmtNs(token[1] - token[0])}` : "");
     if (t.lanes[lane]) {
       const bin = Math.min(Math.floor(at / span * t.bins), t.bins - 1);
       const parts = t.lanes[lane].bins.map((b, k) => [names[k], level(b, bin)]).filter(p => p[1] > 0).sort((a, b) => b[1] - a[1]);
