@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "trace/store.h"
 #include "util/file.h"
 #include "util/text.h"
 #include "view/neuron.h"
@@ -302,7 +303,8 @@ static int store_all(sqlite3 *db, const struct neuron_set *s, struct diag *d)
 	int err = exec(db, d, "%s", "BEGIN");
 
 	if (!err)
-		err = exec(db, d, "%s", schema ? schema : "");
+		err = exec(db, d, "PRAGMA application_id = %d; PRAGMA user_version = %d; %s",
+			   STORE_APPLICATION_ID, STORE_VERSION, schema ? schema : "");
 	free(schema);
 	for (size_t i = 0; i < s->count && !err; i++)
 		err = store_profile(db, &s->profiles[i], (int)i + 1, &now, d);

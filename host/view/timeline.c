@@ -307,9 +307,9 @@ static void find_span(struct feed *f)
 static void read_clocks(struct feed *f, struct tl_clocks *c)
 {
 	static const char boot[] = "SELECT CAST(value AS INTEGER) FROM run "
-				   "WHERE key = 'boottime_offset_ns'";
+				   "WHERE key = 'boot_offset_ns'";
 	static const char wall[] = "SELECT CAST(value AS INTEGER) FROM run "
-				   "WHERE key = 'realtime_offset_ns'";
+				   "WHERE key = 'clock_offset_ns'";
 
 	c->monotonic_ns = f->first_ns;
 	c->boottime_offset_ns = feed_number(f, boot, INT64_MIN);

@@ -20,6 +20,8 @@ enum {
 	TASK_RUNNING = 0,
 	TASK_INTERRUPTIBLE = 1,
 	TASK_UNINTERRUPTIBLE = 2,
+	TASK_STOPPED = 4,
+	TASK_DEAD = 0x20,
 };
 
 /* The last thread of ours that ran on a CPU and how it left. */
@@ -35,6 +37,10 @@ struct cpu_state {
 struct thread_state {
 	int64_t tid;
 	bool slept; /* its last interval was no running or runnable one */
+	/* Whom its last wait for a CPU ended with: it came to run from this one. */
+	uint64_t waited_until_ns;
+	int64_t by_tid; /* -1: not recorded */
+	char by_comm[32];
 	UT_hash_handle hh;
 };
 
@@ -58,6 +64,19 @@ static struct tl_task other_task(struct cpu_state *c, int cpu)
 	if (c->next_tid >= 0)
 		return (struct tl_task){c->next_tid, c->next_comm};
 	return (struct tl_task){UNTRACED_TID + cpu, "(not recorded)"};
+}
+
+static struct thread_state *thread_of(struct sched_feed *s, int64_t tid)
+{
+	struct thread_state *t;
+
+	HASH_FIND(hh, s->threads, &tid, sizeof(tid), t);
+	if (t)
+		return t;
+	t = xcalloc(1, sizeof(*t));
+	t->tid = tid;
+	HASH_ADD(hh, s->threads, tid, sizeof(t->tid), t);
+	return t;
 }
 
 static void emit_switch(struct sched_feed *s, int cpu, uint64_t at, struct tl_task prev,
@@ -84,9 +103,18 @@ static void leave_cpu(struct sched_feed *s, int cpu)
 	emit_switch(s, cpu, c->until_ns, task_of(s, c->tid, 0), c->end_state, other_task(c, cpu));
 }
 
+/* What ran before `t` came in at `begin`: known when it had to wait for that, or ran last here. */
+static struct tl_task before(struct thread_state *t, struct cpu_state *c, int cpu, uint64_t begin)
+{
+	if (t->waited_until_ns == begin && t->by_tid >= 0)
+		return (struct tl_task){t->by_tid, t->by_comm};
+	return other_task(c, cpu);
+}
+
 static void on_running(struct sched_feed *s, int cpu, int64_t tid, uint64_t begin, uint64_t end)
 {
 	struct cpu_state *c = cpu_of(s, cpu);
+	struct thread_state *t = thread_of(s, tid);
 
 	if (c->seen && c->until_ns >= begin) {
 		emit_switch(s, cpu, begin, task_of(s, c->tid, 0), c->end_state, task_of(s, tid, 1));
@@ -95,8 +123,10 @@ static void on_running(struct sched_feed *s, int cpu, int64_t tid, uint64_t begi
 			leave_cpu(s, cpu);
 		else
 			c->next_tid = -1;
-		emit_switch(s, cpu, begin, other_task(c, cpu), TASK_RUNNING, task_of(s, tid, 1));
+		emit_switch(s, cpu, begin, before(t, c, cpu, begin), TASK_RUNNING,
+			    task_of(s, tid, 1));
 	}
+	t->slept = false;
 	c->seen = true;
 	c->tid = tid;
 	c->until_ns = end;
@@ -106,56 +136,66 @@ static void on_running(struct sched_feed *s, int cpu, int64_t tid, uint64_t begi
 
 static int64_t state_bits(const char *state)
 {
-	if (!strcmp(state, "runnable"))
-		return TASK_RUNNING;
-	if (!strncmp(state, "disk", 4) || !strncmp(state, "uninterruptible", 15) ||
-	    !strcmp(state, "blocked"))
-		return TASK_UNINTERRUPTIBLE;
+	static const struct {
+		const char *name;
+		int64_t bits;
+	} states[] = {
+		{"runnable", TASK_RUNNING},
+		{"blocked", TASK_UNINTERRUPTIBLE},
+		{"stopped", TASK_STOPPED},
+		{"dead", TASK_DEAD},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++)
+		if (!strcmp(state, states[i].name))
+			return states[i].bits;
 	return TASK_INTERRUPTIBLE;
 }
 
-static bool was_asleep(struct sched_feed *s, int64_t tid, bool asleep_now)
+/* Notes on the CPU that `tid` left at `at` why it left and, if known, for whom. */
+static void note_leaving(struct sched_feed *s, int64_t tid, uint64_t at, int64_t state,
+			 const struct thread_state *t)
 {
-	struct thread_state *t;
-	bool before;
-
-	HASH_FIND(hh, s->threads, &tid, sizeof(tid), t);
-	if (!t) {
-		t = xcalloc(1, sizeof(*t));
-		t->tid = tid;
-		HASH_ADD(hh, s->threads, tid, sizeof(t->tid), t);
-	}
-	before = t->slept;
-	t->slept = asleep_now;
-	return before;
-}
-
-/* A thread that is off the CPU: why it left, who came, and later who woke it. */
-static void on_waiting(struct sched_feed *s, int cpu, int64_t tid, uint64_t begin,
-		       sqlite3_stmt *row)
-{
-	int64_t state = state_bits(feed_text(row, 4));
-	bool has_by = sqlite3_column_type(row, 5) != SQLITE_NULL;
-	int64_t by = has_by ? sqlite3_column_int64(row, 5) : -1;
-	bool woken = was_asleep(s, tid, state != TASK_RUNNING) && state == TASK_RUNNING;
-
 	for (int i = 0; i < s->n_cpus; i++) {
 		struct cpu_state *c = &s->cpus[i];
 
-		if (!c->seen || c->tid != tid || c->until_ns != begin)
+		if (!c->seen || c->tid != tid || c->until_ns != at)
 			continue;
 		c->end_state = state;
-		if (state == TASK_RUNNING && has_by) {
-			c->next_tid = by;
-			snprintf(c->next_comm, sizeof(c->next_comm), "%s", feed_text(row, 6));
-		}
+		if (state != TASK_RUNNING)
+			continue;
+		c->next_tid = t->by_tid;
+		snprintf(c->next_comm, sizeof(c->next_comm), "%s", t->by_comm);
 	}
-	if (woken) {
+}
+
+/* A thread that is off the CPU: why it left, who came, and when it was woken. */
+static void on_waiting(struct sched_feed *s, int64_t tid, uint64_t begin, sqlite3_stmt *row)
+{
+	int64_t state = state_bits(feed_text(row, 4));
+	struct thread_state *t = thread_of(s, tid);
+	bool woken = t->slept && state == TASK_RUNNING;
+	const char *comm = feed_text(row, 6);
+	int cpu = sqlite3_column_int(row, 1);
+
+	if (state == TASK_RUNNING) {
+		/* A woken thread that waited for nobody found the CPU idle. */
+		bool idle = !strcmp(comm, "idle") || (woken && !*comm);
+
+		t->waited_until_ns = (uint64_t)sqlite3_column_int64(row, 3);
+		t->by_tid = idle ? 0
+			    : sqlite3_column_type(row, 5) == SQLITE_NULL
+				    ? -1
+				    : sqlite3_column_int64(row, 5);
+		snprintf(t->by_comm, sizeof(t->by_comm), "%s", idle ? "swapper" : comm);
+	}
+	note_leaving(s, tid, begin, state, t);
+	if (woken && sqlite3_column_type(row, 1) != SQLITE_NULL && cpu >= 0) {
 		struct tl_task wakee = task_of(s, tid, 0);
 
-		cpu_of(s, cpu);
-		s->f->ops->sched_waking(s->f->sink, cpu, begin, has_by ? by : 0, &wakee, cpu);
+		s->f->ops->sched_waking(s->f->sink, cpu, begin, UNTRACED_TID + cpu, &wakee, cpu);
 	}
+	t->slept = state != TASK_RUNNING;
 }
 
 int feed_scheduler(struct feed *f)
@@ -167,6 +207,7 @@ int feed_scheduler(struct feed *f)
 		f, "SELECT tid, cpu, begin_ns, ifnull(end_ns, begin_ns), state, by_tid, by_comm "
 		   "FROM sched WHERE ifnull(end_ns, begin_ns) >= ?1 AND begin_ns <= ?2 "
 		   "ORDER BY begin_ns, state = 'running'");
+	uint64_t unplaced = 0;
 	int err = 0;
 
 	while (row && feed_step(f, &row, &err)) {
@@ -174,14 +215,12 @@ int feed_scheduler(struct feed *f)
 		int64_t tid = sqlite3_column_int64(row, 0);
 		uint64_t begin = (uint64_t)sqlite3_column_int64(row, 2);
 
-		if (cpu < 0)
-			cpu = 0;
-		if (!strcmp(feed_text(row, 4), "running")) {
-			was_asleep(&s, tid, false);
+		if (strcmp(feed_text(row, 4), "running") != 0)
+			on_waiting(&s, tid, begin, row);
+		else if (sqlite3_column_type(row, 1) == SQLITE_NULL || cpu < 0)
+			unplaced++;
+		else
 			on_running(&s, cpu, tid, begin, (uint64_t)sqlite3_column_int64(row, 3));
-		} else {
-			on_waiting(&s, cpu, tid, begin, row);
-		}
 	}
 	for (int i = 0; i < s.n_cpus; i++)
 		if (s.cpus[i].seen)

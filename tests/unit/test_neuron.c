@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "trace/store.h"
 #include "view/neuron.h"
 #include "view_fixture.h"
 
@@ -214,7 +215,8 @@ static void test_a_folder_becomes_a_run(void **state)
 	setenv("PATH", path_was, 1);
 	free(path_was);
 	assert_int_equal(neuron_import(paths, 1, run, false, d), -17);
-	assert_int_equal(sqlite3_open(run, &db), SQLITE_OK);
+	db = store_open(run, d);
+	assert_non_null(db);
 	neuron_load(&s, db);
 	assert_int_equal(s.count, 2);
 	assert_float_equal(figure(&s.profiles[1], "dma"), 0.7548, 1e-9);

@@ -156,7 +156,7 @@ static inline void fixture_calls(sqlite3 *db, int decodes)
 static inline void fixture_rest(sqlite3 *db)
 {
 	fixture_exec(
-		db, "INSERT INTO run_t VALUES('boottime_offset_ns', '3000000000'),"
+		db, "INSERT INTO run_t VALUES('boot_offset_ns', '3000000000'),"
 		    " ('engine', 'fixture'), ('exe', '/usr/bin/fixture <&\">');"
 		    "INSERT INTO thread_t(tid, pid, name) VALUES(100, 100, 'fixture'),"
 		    " (101, 100, 'worker-1');"
