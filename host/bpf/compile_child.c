@@ -4,11 +4,13 @@
 #include <dlfcn.h>
 #include <elf.h>
 #include <link.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include "bpf/code.h"
@@ -149,6 +151,28 @@ static void hide_kallsyms(void *handle)
 	}
 }
 
+/*
+ * TRACEPOINT_PROBE makes libbcc read the event's format, at a fixed place. Where tracefs is not
+ * mounted it is, in a mount namespace of this child. If that fails clang will say what is missing.
+ */
+static void show_tracefs(const char *text)
+{
+	static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug"};
+	static const char *const types[] = {"tracefs", "debugfs"};
+	size_t i;
+
+	if (!strstr(text, "TRACEPOINT_PROBE") || unshare(CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return;
+	for (i = 0; i < 2; i++) {
+		char *events = xasprintf("%s/%s", places[i], i ? "tracing/events" : "events");
+
+		if (access(events, F_OK))
+			mount("nodev", places[i], types[i], 0, NULL);
+		free(events);
+	}
+}
+
 static bool open_libbcc(struct libbcc *bcc, int out)
 {
 	void *handle = dlopen("libbcc.so.0", RTLD_NOW | RTLD_LOCAL);
@@ -281,6 +305,7 @@ void compile_child_run(const struct compile_child *c)
 
 	if (!open_libbcc(&bcc, c->out))
 		return;
+	show_tracefs(c->text);
 	if (c->headers)
 		setenv("BCC_KERNEL_SOURCE", c->headers, 1);
 	m = bcc.create(c->text, 0, (const char **)c->cflags, (int)c->n_cflags, true, NULL);

@@ -150,6 +150,23 @@ static void test_extern_maps_are_kept_apart(void **state)
 	bpf_code_free(code);
 }
 
+static void test_tracepoint_formats_are_found(void **state)
+{
+	static const char text[] = "BPF_ARRAY(last, u32, 1);\n"
+				   "TRACEPOINT_PROBE(sched, sched_switch) {\n"
+				   "	u32 k = 0, pid = args->prev_pid;\n"
+				   "	last.update(&k, &pid);\n"
+				   "	return 0;\n"
+				   "}\n";
+	struct bpf_code *code;
+
+	(void)state;
+	need_bpf();
+	code = must_compile(text);
+	assert_non_null(bpf_code_program(code, "tracepoint__sched__sched_switch"));
+	bpf_code_free(code);
+}
+
 static void test_real_headers_are_asked_for_by_name(void **state)
 {
 	struct diag *d = diag_new();
@@ -209,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_second_time_comes_from_the_cache),
 		cmocka_unit_test(test_slow_compiler_is_ended),
 		cmocka_unit_test(test_extern_maps_are_kept_apart),
+		cmocka_unit_test(test_tracepoint_formats_are_found),
 		cmocka_unit_test(test_real_headers_are_asked_for_by_name),
 		cmocka_unit_test(test_clang_output_becomes_messages),
 	};
