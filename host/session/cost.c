@@ -21,24 +21,33 @@ static const double program_ns[LEVEL_COUNT] = {
 	[LEVEL_SCHEDULER] = 200,
 };
 
-static void add_operator_hits(const struct session *s, struct level_count *out)
+struct op_hits {
+	uint64_t begin, barrier;
+};
+
+static void operator_hits(const struct session *s, struct op_hits *out)
 {
-	out->hits += s->dead_op_hits + s->dead_barrier_hits;
+	*out = (struct op_hits){s->dead_op_hits, s->dead_barrier_hits};
 	for (size_t i = 0; i < THREAD_SLOTS; i++)
-		if (s->threads[i].tid)
-			out->hits += s->threads[i].op_hits + s->threads[i].barrier_hits;
+		if (s->threads[i].tid) {
+			out->begin += s->threads[i].op_hits;
+			out->barrier += s->threads[i].barrier_hits;
+		}
 }
 
 void session_level_count(struct session *s, enum rec_level level, struct level_count *out)
 {
 	uint32_t key = level;
+	struct op_hits h;
 
 	*out = (struct level_count){0};
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 0, &out->lost);
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 1, &out->hits);
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 2, &out->lost_tensors);
-	if (level == LEVEL_OPERATOR)
-		add_operator_hits(s, out);
+	if (level == LEVEL_OPERATOR) {
+		operator_hits(s, &h);
+		out->hits += h.begin + h.barrier;
+	}
 }
 
 static uint64_t process_cpu_ns(pid_t pid)
@@ -93,20 +102,43 @@ static double class_ns(const struct session *s, const struct plan_site *site)
 	return isnan(ns) ? site->cost_ns : ns;
 }
 
-/* Mean price of a trap over the level's attached sites. */
-static double trap_ns(const struct session *s, enum rec_level id)
+/* Mean price of a trap over those of the level's attached sites that `which` picks. */
+static double trap_ns(const struct session *s, enum rec_level id, const char *which)
 {
 	const struct session_level *l = &s->level[id];
 	double sum = 0;
+	size_t n = 0;
 
-	for (size_t i = 0; i < l->n_probes; i++)
-		sum += class_ns(s, plan_site(s->plan, l->probes[i].site));
-	return l->n_probes ? sum / (double)l->n_probes : 0;
+	for (size_t i = 0; i < l->n_probes; i++) {
+		const struct plan_site *site = plan_site(s->plan, l->probes[i].site);
+
+		if (which && strcmp(plan_point(s->plan, site->point)->event, which) != 0)
+			continue;
+		sum += class_ns(s, site);
+		n++;
+	}
+	return n ? sum / (double)n : 0;
+}
+
+/* Begins and barriers come in very different numbers, so each has its own price. */
+static double operator_hit_ns(struct session *s)
+{
+	struct op_hits h;
+	double begin = trap_ns(s, LEVEL_OPERATOR, "op_begin");
+	double barrier = trap_ns(s, LEVEL_OPERATOR, "op_barrier");
+
+	operator_hits(s, &h);
+	if (!h.begin && !h.barrier)
+		return begin;
+	return ((double)h.begin * begin + (double)h.barrier * barrier) /
+	       (double)(h.begin + h.barrier);
 }
 
 double session_cost_ns(struct session *s, enum rec_level id, uint64_t hits)
 {
-	return (double)hits * (trap_ns(s, id) + program_ns[id]);
+	double trap = id == LEVEL_OPERATOR ? operator_hit_ns(s) : trap_ns(s, id, NULL);
+
+	return (double)hits * (trap + program_ns[id]);
 }
 
 void session_level_stats(struct session *s, enum rec_level id, struct session_level_stats *out)

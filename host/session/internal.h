@@ -89,6 +89,8 @@ struct session {
 	struct session_module *modules;
 	size_t n_modules, cap_modules;
 	bool barrier_on;    /* barrier probes are wanted now */
+	bool counters_shed; /* by the governor */
+	struct governor *governor; /* NULL: not needed so far */
 	bool flush_pending; /* operator programs were detached, their batches not yet collected */
 
 	struct counters *counters; /* NULL: none */
@@ -188,5 +190,8 @@ void session_cost_mark(struct session *s, enum rec_level level);
 /* Estimated ns that `hits` of the level took from the targets. */
 double session_cost_ns(struct session *s, enum rec_level level, uint64_t hits);
 void session_note_costs(struct session *s);
+
+/* governor.c: to be called now and then. */
+void session_govern(struct session *s, struct diag *d);
 
 #endif

@@ -23,7 +23,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.layout = layout < 0 ? NULL : plan_layout(s->plan, (size_t)layout)->layout,
 		.layout_id = layout < 0 ? 0 : (unsigned)session_layout_id(s, layout),
 		.task = s->have_task ? &s->task : NULL,
-		.counters = s->counters,
+		.counters = s->counters_shed ? NULL : s->counters,
 		.task_storage = feature_ok(s->features, FEATURE_TASK_STORAGE),
 		.filter_tgid = !session_pid_filter(s),
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),

@@ -79,6 +79,8 @@ static int session_make(struct session *s, struct diag *d)
 		return -EINVAL;
 	po.engines = s->engines;
 	s->plan = plan_new(&po);
+	if (calibrate_hits(s->opts.cache_dir, &s->hit_cost, d))
+		diag_add(d, DIAG_WARNING, "costs are estimated from other machines' figures");
 	s->have_task = btf_task_offsets(s->opts.cache_dir, &s->task, d) == 0;
 	return make_poll(s, d);
 }
@@ -135,6 +137,7 @@ void session_free(struct session *s)
 	if (s->timer_fd >= 0)
 		close(s->timer_fd);
 	free(s->processes);
+	free(s->governor);
 	free(s->open_tokens);
 	free(s->seen_threads);
 	counters_free(s->counters);
@@ -161,6 +164,7 @@ static void slow_work(struct session *s, struct diag *d)
 	session_collect_threads(s, true);
 	session_settle(s, 0);
 	session_note_sums(s);
+	session_govern(s, d);
 }
 
 static int timer_ready(struct session *s, struct diag *d)

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The governor keeps the estimated cost of tracing under a cap. Above it, it sheds one step at a
+ * time in the order of the table below; when there is room again, it takes the last step back.
+ * The token level is never shed.
+ *
+ * A step is taken back only when the cost is well below the cap and what the step saved would fit
+ * as well; so it cannot swing to and fro, and it acts at most once a second in any case.
+ */
+#include "session/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	EVALUATE_NS = 1000000000,
+	CALM_NS = 5000000000u,	      /* below the cap for so long before a step is taken back */
+	TARGET_CPU_MIN_NS = 50000000, /* an idle target says nothing about shares */
+};
+
+struct step {
+	const char *shed, *restored;		   /* what the user is told */
+	bool (*possible)(const struct session *s); /* something is on that it would take off */
+	int (*apply)(struct session *s, bool shed, struct diag *d);
+};
+
+static bool has_counters(const struct session *s)
+{
+	return s->level[LEVEL_OPERATOR].on && s->n_counters && s->counters;
+}
+
+/* The operator level with other settings is another module: it is put on anew. */
+static int operators_anew(struct session *s, struct diag *d)
+{
+	session_level_off(s, &s->level[LEVEL_OPERATOR]);
+	return session_enable(s, LEVEL_OPERATOR, d);
+}
+
+static int step_counters(struct session *s, bool shed, struct diag *d)
+{
+	s->counters_shed = shed;
+	return operators_anew(s, d);
+}
+
+static bool has_scheduler(const struct session *s)
+{
+	return s->level[LEVEL_SCHEDULER].on;
+}
+
+static int step_scheduler(struct session *s, bool shed, struct diag *d)
+{
+	return shed ? session_disable(s, LEVEL_SCHEDULER, d)
+		    : session_enable(s, LEVEL_SCHEDULER, d);
+}
+
+static bool has_barrier(const struct session *s)
+{
+	return s->level[LEVEL_OPERATOR].on && s->barrier_on;
+}
+
+static int step_barrier(struct session *s, bool shed, struct diag *d)
+{
+	return session_set_barrier(s, !shed, d);
+}
+
+static bool has_events(const struct session *s)
+{
+	return s->level[LEVEL_OPERATOR].on && !s->opts.summary;
+}
+
+static int step_summary(struct session *s, bool shed, struct diag *d)
+{
+	s->opts.summary = shed;
+	return operators_anew(s, d);
+}
+
+static bool has_operators(const struct session *s)
+{
+	return s->level[LEVEL_OPERATOR].on;
+}
+
+static int step_operators(struct session *s, bool shed, struct diag *d)
+{
+	return shed ? session_disable(s, LEVEL_OPERATOR, d) : session_enable(s, LEVEL_OPERATOR, d);
+}
+
+static bool has_graph(const struct session *s)
+{
+	return s->level[LEVEL_GRAPH].on;
+}
+
+static int step_graph(struct session *s, bool shed, struct diag *d)
+{
+	return shed ? session_disable(s, LEVEL_GRAPH, d) : session_enable(s, LEVEL_GRAPH, d);
+}
+
+static const struct step steps[] = {
+	{"counters are off", "counters are on again", has_counters, step_counters},
+	{"the scheduler level is off", "the scheduler level is on again", has_scheduler,
+	 step_scheduler},
+	{"barrier wait is no longer taken", "barrier wait is taken again", has_barrier,
+	 step_barrier},
+	{"operators are summed up in the kernel instead of recorded one by one",
+	 "operators are recorded one by one again", has_events, step_summary},
+	{"the operator level is off", "the operator level is on again", has_operators,
+	 step_operators},
+	{"the graph level is off", "the graph level is on again", has_graph, step_graph},
+};
+enum { N_STEPS = ARRAY_LEN(steps) };
+
+struct governor {
+	uint64_t evaluated_ns, calm_since_ns;
+	double cost_ns;	       /* estimated, all levels, at the last evaluation */
+	uint64_t cpu_ns;       /* of the targets, then */
+	uint64_t tokens;       /* decoded, then */
+	size_t taken[N_STEPS]; /* steps in the order they were taken */
+	double saved[N_STEPS]; /* share of the target's time that each saved; < 0: not known yet */
+	size_t n_taken;
+	bool told_floor;
+};
+
+static double total_cost(struct session *s)
+{
+	double sum = 0;
+
+	for (int i = 0; i < LEVEL_COUNT; i++) {
+		struct level_count c;
+
+		if (!level_get(i))
+			continue;
+		session_level_count(s, i, &c);
+		sum += session_cost_ns(s, i, c.hits);
+	}
+	return sum;
+}
+
+static void tell(struct session *s, const char *what, double share, double rate, struct diag *d)
+{
+	char *text = xasprintf("governor: %s: tracing took %.2f %% of the target's time "
+			       "(estimate), the cap is %.2f %%; %.1f decodes/s",
+			       what, 100 * share, 100 * s->opts.overhead_cap, rate);
+
+	session_note_text(s, "governor", text);
+	diag_add(d, DIAG_NOTE, "%s", text);
+	free(text);
+}
+
+static void shed(struct session *s, struct governor *g, double share, double rate, struct diag *d)
+{
+	for (size_t i = 0; i < N_STEPS; i++) {
+		if (!steps[i].possible(s))
+			continue;
+		if (steps[i].apply(s, true, d))
+			return;
+		g->taken[g->n_taken] = i;
+		g->saved[g->n_taken++] = -share;
+		tell(s, steps[i].shed, share, rate, d);
+		return;
+	}
+	if (!g->told_floor)
+		tell(s, "the token level alone is above the cap and stays on", share, rate, d);
+	g->told_floor = true;
+}
+
+static void restore(struct session *s, struct governor *g, double share, double rate,
+		    struct diag *d)
+{
+	size_t i = g->taken[g->n_taken - 1];
+
+	if (steps[i].apply(s, false, d))
+		return;
+	g->n_taken--;
+	tell(s, steps[i].restored, share, rate, d);
+}
+
+static void decide(struct session *s, struct governor *g, double share, double rate, uint64_t now,
+		   struct diag *d)
+{
+	double cap = s->opts.overhead_cap, *saved = g->n_taken ? &g->saved[g->n_taken - 1] : NULL;
+
+	/* The first figure after a step tells what the step was worth. */
+	if (saved && *saved < 0)
+		*saved = -*saved > share ? -*saved - share : 0;
+	if (share > cap) {
+		g->calm_since_ns = now;
+		if (g->n_taken < N_STEPS)
+			shed(s, g, share, rate, d);
+		return;
+	}
+	if (share > cap * 0.7 || !saved)
+		g->calm_since_ns = now;
+	else if (now - g->calm_since_ns >= CALM_NS && share + *saved < cap * 0.9) {
+		g->calm_since_ns = now;
+		restore(s, g, share, rate, d);
+	}
+}
+
+void session_govern(struct session *s, struct diag *d)
+{
+	struct governor *g = s->governor;
+	uint64_t now = session_now_ns(), cpu;
+	double cost, share, rate;
+
+	if (s->opts.overhead_cap <= 0)
+		return;
+	if (!g)
+		g = s->governor = xcalloc(1, sizeof(*g));
+	if (now - g->evaluated_ns < EVALUATE_NS)
+		return;
+	cpu = session_target_cpu_ns(s);
+	cost = total_cost(s);
+	share = cpu > g->cpu_ns + TARGET_CPU_MIN_NS
+			? (cost - g->cost_ns) / (double)(cpu - g->cpu_ns)
+			: -1;
+	rate = (double)(s->n_tokens - g->tokens) * 1e9 / (double)(now - g->evaluated_ns);
+	if (g->evaluated_ns && share >= 0)
+		decide(s, g, share, rate, now, d);
+	g->evaluated_ns = session_now_ns();
+	g->cost_ns = total_cost(s);
+	g->cpu_ns = session_target_cpu_ns(s);
+	g->tokens = s->n_tokens;
+}
