@@ -134,6 +134,6 @@ void trace_close(struct trace *t)
 
 void trace_paths(const struct config *c, char **run, char **spool)
 {
-	*run = xstrdup(c->output ? c->output : "llmprobe.llmp");
+	*run = xstrdup(c->output ? c->output : "run.llmp");
 	*spool = xasprintf("%s.spool", *run);
 }

@@ -27,7 +27,7 @@ int trace_signal(struct trace *t);
 bool trace_has_probes(const struct trace *t);
 void trace_close(struct trace *t);
 
-/* Where the run of this config goes ("llmprobe.llmp" by default) and its spool; free both. */
+/* Where the run of this config goes ("run.llmp" by default) and its spool; free both. */
 void trace_paths(const struct config *c, char **run, char **spool);
 
 #endif

@@ -1,0 +1,94 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The prompt over a live target: scripted through a pipe, and typed on a terminal with completion,
+# history and ^C. Levels are switched while the target goes on.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+
+start "$BUILD/tests/fake/fake_engine" -d 10000000 -P 1000
+engine=$PID
+printf 'target: {pid: %d}\nlevels: {token: true, graph: true}\n' "$engine" >"$TMP/c.yaml"
+cat >"$TMP/commands" <<EOF
+# what is switched on later has rows only from then on
+start '$TMP/run.llmp'
+wait 500ms
+enable operator
+wait 500ms
+disable operator
+set levels.graph false
+wait 300ms
+stop
+enabel graph
+status
+start '$TMP/run.llmp'
+EOF
+llmprobe -c "$TMP/c.yaml" <"$TMP/commands" >"$TMP/out"
+assert_eq "exit after failed commands" $? 1
+assert_eq "their lines" "$(grep -o '^stdin:[0-9]*: error: .*' "$TMP/stderr" | sed "s|$TMP/||")" \
+	"stdin:10: error: there is no command 'enabel'; did you mean 'enable'?
+stdin:12: error: run.llmp exists; name another file or \`set force true\`"
+assert_match "status" "$(cat "$TMP/out")" "^operator +off"
+assert_ge "operators" "$(sql "$TMP/run.llmp" 'SELECT count(*) FROM op')" 1
+assert_eq "operators before they were enabled" "$(sql "$TMP/run.llmp" \
+	'SELECT count(*) FROM op WHERE begin_ns < (SELECT min(begin_ns) FROM token) + 300000000')" 0
+assert_ge "tokens after the graph level went off" "$(sql "$TMP/run.llmp" \
+	'SELECT count(*) FROM token WHERE begin_ns > (SELECT max(end_ns) FROM graph)')" 10
+assert_eq "lost" "$(sql "$TMP/run.llmp" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+kill -0 "$engine" || fail "the target did not survive"
+
+# The same on a terminal: `script` is the terminal, $TMP/screen what it shows.
+command -v script >/dev/null || skip_unless_ci "no script(1) for a terminal"
+export XDG_STATE_HOME=$TMP/state TERM=dumb INPUTRC=/dev/null
+mkfifo "$TMP/keys"
+exec 3<>"$TMP/keys"
+script -qefc "'$LLMPROBE' -c '$TMP/c.yaml'" "$TMP/screen" <"$TMP/keys" >"$TMP/shown" 2>&1 &
+terminal=$!
+PIDS+=("$terminal")
+seen=0
+
+# shows TEXT: waits until it turns up behind what was waited for before.
+turned_up() {
+	tail -c +$((seen + 1)) "$TMP/screen" 2>/dev/null | grep -qaF -- "$1"
+}
+shows() {
+	local at
+	wait_for 10 turned_up "$1"
+	at=$(tail -c +$((seen + 1)) "$TMP/screen" | grep -oabF -- "$1" | head -n 1 | cut -d: -f1)
+	seen=$((seen + at + ${#1}))
+}
+# at_prompt KEYS
+at_prompt() {
+	shows 'llmprobe> '
+	# shellcheck disable=SC2059
+	printf "$1" >&3
+}
+
+at_prompt 'ena\top\t\n'
+at_prompt 'statu\t\n'
+shows 'not recording'
+at_prompt 'set levels.op\tf\t\n'
+at_prompt "start $TMP/typed.llmp\n"
+shows 'recording to'
+at_prompt 'wait 1h\n'
+shows 'wait 1h'
+sleep 0.3
+printf '\003' >&3
+shows 'interrupted'
+at_prompt 'sto\t\n'
+shows 'recorded to'
+at_prompt '\020\020\n' # ^P twice: the wait again
+shows 'wait 1h'
+sleep 0.3
+printf '\003' >&3
+shows 'interrupted'
+at_prompt 'half a line'
+shows 'half a line'
+printf '\003' >&3
+at_prompt 'target\n'
+at_prompt '\004'
+wait "$terminal"
+assert_eq "exit of the terminal" $? 0
+assert_match "history" "$(cat "$TMP/state/llmprobe/history")" '^wait 1h$'
+assert_ge "tokens recorded from the terminal" \
+	"$(sql "$TMP/typed.llmp" 'SELECT count(*) FROM token')" 10
+kill -0 "$engine" || fail "the target did not survive"
