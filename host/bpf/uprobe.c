@@ -128,6 +128,8 @@ static int attach_tracefs(struct attach *a)
 	/* The kernel splits the command at blanks. */
 	if (err < 0 || strpbrk(a->o->path, " \t\n:"))
 		return err < 0 ? err : -EINVAL;
+	if (!a->l->n_events)
+		tracefs_clean_stale(a->l->tracefs);
 	snprintf(group, sizeof(group), "llmprobe_%d", getpid());
 	snprintf(event, sizeof(event), "e%p_%u", (void *)a->l, a->l->n_events++);
 	for (i = 0; i < a->o->n_sites; i++) {
@@ -192,9 +194,11 @@ static int attach_perf(struct attach *a)
 			     : links_perf(a->l, a->prog_fd, fd, a->o->sites[i].cookie, 1,
 					  &with_cookie);
 		if (err) {
-			site_failed(a, i, err);
-			if (concerns_all(err))
+			if (concerns_all(err)) {
+				a->first_err = err;
 				break;
+			}
+			site_failed(a, i, err);
 			continue;
 		}
 		cookies = cookies && with_cookie;

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "bpf/feature.h"
 #include "bpf/tracefs.h"
 
 PROBE_TARGET(first_target)
@@ -53,6 +54,17 @@ static uint64_t now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * 1000000ull + ts.tv_nsec / 1000;
+}
+
+/* CAP_BPF and CAP_PERFMON do for multi links, but not for these. */
+static void need_feature(enum feature what)
+{
+	struct features *f = features_new();
+	bool ok = feature_ok(f, what);
+
+	features_free(f);
+	if (!ok)
+		skip();
 }
 
 struct fixture {
@@ -137,6 +149,7 @@ static void test_perf_events_attach(void **state)
 	struct fixture *f = *state;
 	struct uprobe_result res;
 
+	need_feature(FEATURE_UPROBE_PMU);
 	attach_both(f, "by_cookie", LINK_PERF, &res);
 	assert_int_equal(res.method, LINK_PERF);
 	call_both();
@@ -169,6 +182,7 @@ static void test_tracefs_event_attaches_and_goes(void **state)
 	struct fixture *f = *state;
 	struct uprobe_result res;
 
+	need_feature(FEATURE_TRACEFS);
 	attach_both(f, "plain", LINK_TRACEFS, &res);
 	assert_int_equal(res.method, LINK_TRACEFS);
 	assert_true(has_our_events());
@@ -180,12 +194,53 @@ static void test_tracefs_event_attaches_and_goes(void **state)
 	assert_false(has_our_events());
 }
 
+static void test_events_of_the_dead_are_removed(void **state)
+{
+	struct fixture *f = *state;
+	struct uprobe_result res;
+	pid_t pid;
+	int dir;
+
+	need_feature(FEATURE_TRACEFS);
+	pid = fork();
+	if (!pid) {
+		attach_both(f, "plain", LINK_TRACEFS, &res);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	dir = tracefs_open();
+	assert_true(dir >= 0);
+	assert_true(tracefs_clean_stale(dir) >= 1);
+	assert_int_equal(tracefs_clean_stale(dir), 0);
+	close(dir);
+}
+
+static void test_session_runs_at_both_ends(void **state)
+{
+	struct fixture *f = *state;
+	const struct bpf_program_kind kind = {"plain", BPF_KIND_SESSION, NULL};
+	const char *only[] = {"plain"};
+	struct bpf_load_opts lo = {.kinds = &kind, .n_kinds = 1, .only = only, .n_only = 1};
+	const struct uprobe_site site = {file_offset(first_target), 0};
+	struct uprobe_opts o = {
+		.path = "/proc/self/exe", .sites = &site, .n_sites = 1, .session = true};
+	struct bpf_module *m;
+
+	need_feature(FEATURE_UPROBE_SESSION);
+	m = must_load(count_text, &lo);
+	assert_int_equal(links_uprobes(f->l, bpf_module_prog_fd(m, "plain"), &o, NULL, f->d), 0);
+	call_both();
+	assert_int_equal(hits(m, 0), 14);
+	bpf_module_free(m);
+}
+
 static void test_detach_does_not_wait(void **state)
 {
 	struct fixture *f = *state;
 	struct uprobe_result res;
 	uint64_t start, free_us;
 
+	need_feature(FEATURE_UPROBE_PMU);
 	attach_both(f, "by_cookie", LINK_PERF, &res);
 	start = now_us();
 	links_free(f->l);
@@ -207,6 +262,7 @@ static void test_exit_does_not_wait(void **state)
 	int pipefd[2];
 	char c;
 
+	need_feature(FEATURE_UPROBE_PMU);
 	assert_int_equal(pipe(pipefd), 0);
 	pid = fork();
 	if (!pid) {
@@ -262,6 +318,7 @@ static void test_kernel_tracepoints(void **state)
 {
 	struct fixture *f = *state;
 
+	need_feature(FEATURE_TRACEFS);
 	assert_int_equal(
 		links_tracing(f->l, bpf_module_prog_fd(f->m, "tp_btf__sched_switch"), f->d), 0);
 	assert_int_equal(
@@ -289,6 +346,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_perf_events_attach, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tracefs_event_attaches_and_goes, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_events_of_the_dead_are_removed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_session_runs_at_both_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_detach_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exit_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_bad_site_leaves_the_others, setup, teardown),
