@@ -211,8 +211,8 @@ static int run_attached(struct run *r)
 	if (err)
 		return 255;
 	flush_messages(r);
-	script_drain(r->script);
 	print_banner(r);
+	script_drain(r->script);
 	notify(r->out);
 	if (r->ctx->config->script.dry_run)
 		return 0;

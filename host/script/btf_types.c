@@ -152,7 +152,9 @@ static const struct type *import_id(const struct btf *btf, struct type_table *t,
 	case BTF_KIND_INT:
 		if (btf_int_encoding(bt) & BTF_INT_BOOL)
 			return &type_bool;
-		return type_int(bt->size, btf_int_encoding(bt) & BTF_INT_SIGNED);
+		name = btf__name_by_offset(btf, bt->name_off);
+		return type_int(bt->size, (btf_int_encoding(bt) & BTF_INT_SIGNED) ||
+						  (name && strcmp(name, "char") == 0));
 	case BTF_KIND_PTR:
 		return type_ptr(t, import_pointee(btf, t, bt->type, depth));
 	case BTF_KIND_ARRAY:

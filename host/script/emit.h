@@ -34,12 +34,17 @@ enum extern_id {
 	EXTERN_LOSS, /* per-CPU u64: records that did not fit */
 	EXTERN_SCRATCH,
 	EXTERN_GLOBALS,	   /* one element: see enum global_word */
+	EXTERN_SEEN,	   /* processes that the host was told of */
 	EXTERN_STACK = 8,  /* + index of the stack map */
 	EXTERN_SCRIPT = 64 /* + id of the script's map */
 };
 
 /* Words of the globals map, set before the programs run. */
 enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_WORDS = 8 };
+
+/* Number of a record that names a process whose addresses will be shown: its mappings are read at
+ * once, because it may be gone when they are. */
+#define RECORD_PROCESS UINT64_MAX
 
 struct action_arg {
 	const struct type *type;

@@ -236,27 +236,20 @@ static struct operand emit_usermode(struct emit *e, struct node *n)
 
 #define NAME_OR_CALL BUILTIN_NAME | BUILTIN_CALL
 
+/* clang-format off */
 const struct builtin builtins_args[] = {
 	{.name = "args", NAME_OR_CALL, 0, 0, check_args, emit_args, .help = "arguments by name"},
 	{.name = "argN", BUILTIN_NAME, 0, 0, check_arg, emit_arg, .help = "argument by position"},
 	{.name = "retval", NAME_OR_CALL, 0, 0, check_retval, emit_retval, .help = "return value"},
 	{.name = "ctx", NAME_OR_CALL, 0, 0, check_ctx, emit_ctx, .help = "the program's context"},
 	{.name = "reg", BUILTIN_CALL, 1, 1, check_reg, emit_reg, .help = "register by name"},
-	{.name = "probe", NAME_OR_CALL, 0, 0, check_probe, emit_probe, .help = "name of the probe"},
-	{.name = "probetype",
-	 NAME_OR_CALL,
-	 0,
-	 0,
-	 check_probetype,
-	 emit_probetype,
+	{.name = "probe", NAME_OR_CALL, 0, 0, check_probe, emit_probe,
+	 .help = "name of the probe"},
+	{.name = "probetype", NAME_OR_CALL, 0, 0, check_probetype, emit_probetype,
 	 .help = "kind of the probe"},
 	{.name = "func", NAME_OR_CALL, 0, 0, check_func, emit_probe, .help = "traced function"},
-	{.name = "usermode",
-	 NAME_OR_CALL,
-	 0,
-	 0,
-	 check_usermode,
-	 emit_usermode,
+	{.name = "usermode", NAME_OR_CALL, 0, 0, check_usermode, emit_usermode,
 	 .help = "1 in user mode"},
 	{.name = NULL},
 };
+/* clang-format on */

@@ -114,22 +114,14 @@ static struct operand emit_bswap(struct emit *e, struct node *n)
 				n->type->size * 8, n->type->size * 8, v));
 }
 
+/* clang-format off */
 const struct builtin builtins_net[] = {
 	{.name = "ntop", BUILTIN_CALL, 1, 2, check_ntop, emit_ntop, .help = "IP address as text"},
 	{.name = "pton", BUILTIN_CALL, 1, 1, check_pton, emit_pton, .help = "text as IP address"},
-	{.name = "macaddr",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_macaddr,
-	 emit_macaddr,
+	{.name = "macaddr", BUILTIN_CALL, 1, 1, check_macaddr, emit_macaddr,
 	 .help = "MAC address as text"},
-	{.name = "bswap",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_bswap,
-	 emit_bswap,
+	{.name = "bswap", BUILTIN_CALL, 1, 1, check_bswap, emit_bswap,
 	 .help = "bytes of an integer reversed"},
 	{.name = NULL},
 };
+/* clang-format on */

@@ -78,6 +78,8 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 	em(e, "*(u64 *)(%s + 16) = 0;", dst);
 	em_open(e, "if (n%d && !map_lookup(EXTERN_MAP(%d), %s))", v, EXTERN_STACK + id, dst);
 	em(e, "map_update(EXTERN_MAP(%d), %s, %s, 0);", EXTERN_STACK + id, dst, fr);
+	if (t->kind == TY_USTACK)
+		em(e, "lp_see();");
 	em_close(e);
 	e->scratch = mark;
 }
@@ -124,6 +126,7 @@ static void usym_into(struct emit *e, struct node *n, const char *dst, uint32_t 
 	(void)size;
 	em(e, "*(u64 *)%s = %s;", dst, addr);
 	em(e, "*(u64 *)(%s + 8) = pid_tgid() >> 32;", dst);
+	em(e, "lp_see();");
 }
 
 static struct operand emit_usym(struct emit *e, struct node *n)
@@ -169,51 +172,20 @@ static struct operand emit_uaddr(struct emit *e, struct node *n)
 
 #define NAME_OR_CALL BUILTIN_NAME | BUILTIN_CALL
 
+/* clang-format off */
 const struct builtin builtins_stack[] = {
-	{.name = "kstack",
-	 NAME_OR_CALL,
-	 0,
-	 2,
-	 check_stack,
-	 emit_stack,
-	 .emit_into = stack_into,
+	{.name = "kstack", NAME_OR_CALL, 0, 2, check_stack, emit_stack, .emit_into = stack_into,
 	 .help = "kernel stack"},
-	{.name = "ustack",
-	 NAME_OR_CALL,
-	 0,
-	 2,
-	 check_stack,
-	 emit_stack,
-	 .emit_into = stack_into,
+	{.name = "ustack", NAME_OR_CALL, 0, 2, check_stack, emit_stack, .emit_into = stack_into,
 	 .help = "user stack"},
-	{.name = "ksym",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_ksym,
-	 emit_ksym,
+	{.name = "ksym", BUILTIN_CALL, 1, 1, check_ksym, emit_ksym,
 	 .help = "kernel symbol at address"},
-	{.name = "usym",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_usym,
-	 emit_usym,
-	 .emit_into = usym_into,
+	{.name = "usym", BUILTIN_CALL, 1, 1, check_usym, emit_usym, .emit_into = usym_into,
 	 .help = "symbol of the process at address"},
-	{.name = "kaddr",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_symbol_name,
-	 emit_kaddr,
+	{.name = "kaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_kaddr,
 	 .help = "address of a kernel symbol"},
-	{.name = "uaddr",
-	 BUILTIN_CALL,
-	 1,
-	 1,
-	 check_symbol_name,
-	 emit_uaddr,
+	{.name = "uaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_uaddr,
 	 .help = "address of a symbol of the traced file"},
 	{.name = NULL},
 };
+/* clang-format on */

@@ -110,7 +110,7 @@ void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, si
 		int bar = (int)((double)BAR * (double)counts[first] / (double)max);
 
 		put_label(&label, t, first);
-		buf_printf(out, "%-16s %8llu |", buf_str(&label),
+		buf_printf(out, "%-16s%8llu |", buf_str(&label),
 			   (unsigned long long)(counts[first] / div));
 		for (int i = 0; i < BAR; i++)
 			buf_putc(out, i < bar ? '@' : ' ');

@@ -241,6 +241,11 @@ void runtime_record(struct runtime *r, const void *data, size_t len)
 	if (len < 8 || r->exiting)
 		return;
 	memcpy(&id, data, 8);
+	if (id == RECORD_PROCESS && len >= 16) {
+		memcpy(&id, (const char *)data + 8, 8);
+		symbols_note(r->symbols, (pid_t)id, true);
+		return;
+	}
 	if (id >= r->code->n_actions)
 		return;
 	a = r->actions[id];

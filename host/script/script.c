@@ -209,7 +209,7 @@ struct script *script_new(const struct script_opts *o, struct diag *d)
 	s->src = (struct source){o->name, o->text, o->len};
 	s->args = (struct script_args){o->argv, o->argc};
 	s->arena = arena_new();
-	s->loss_fd = s->scratch_fd = s->globals_fd = -1;
+	s->loss_fd = s->scratch_fd = s->globals_fd = s->seen_fd = -1;
 	if (front_end(s, d) != 0) {
 		script_free(s);
 		return NULL;

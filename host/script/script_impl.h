@@ -30,7 +30,7 @@ struct script {
 	struct bpf_code *bpf;
 	struct bpf_module *module;
 	struct bpf_links *links;
-	int loss_fd, scratch_fd, globals_fd;
+	int loss_fd, scratch_fd, globals_fd, seen_fd;
 	int *map_fds, *stack_fds;
 	int *usdt_fds; /* perf events of probes with a semaphore */
 	size_t n_usdt, cap_usdt;

@@ -16,7 +16,7 @@
 #include "util/file.h"
 #include "util/text.h"
 
-enum { RING_BYTES = 4 << 20, STACK_ENTRIES = 4096 };
+enum { RING_BYTES = 4 << 20, STACK_ENTRIES = 4096, SEEN_ENTRIES = 1024 };
 
 static int make_map(int *fd, const struct kmap_spec *spec, struct diag *d)
 {
@@ -62,6 +62,7 @@ static int make_maps(struct script *s, struct diag *d)
 	struct kmap_spec globals = {BPF_MAP_TYPE_ARRAY, 4, GLOBAL_WORDS * 8, 1, 0, "lp_globals"};
 	struct kmap_spec scratch = {
 		BPF_MAP_TYPE_PERCPU_ARRAY, 4, pad8(s->code.scratch_size + 8), 1, 0, "lp_scratch"};
+	struct kmap_spec seen = {BPF_MAP_TYPE_LRU_HASH, 4, 4, SEEN_ENTRIES, 0, "lp_seen"};
 	uint64_t bytes = RING_BYTES;
 	int err;
 
@@ -75,6 +76,7 @@ static int make_maps(struct script *s, struct diag *d)
 	if (!s->transport)
 		return -ENOMEM;
 	err = make_map(&s->loss_fd, &loss, d);
+	err = err ? err : make_map(&s->seen_fd, &seen, d);
 	err = err ? err : make_map(&s->globals_fd, &globals, d);
 	err = err ? err : make_map(&s->scratch_fd, &scratch, d);
 	err = err ? err : make_stack_maps(s, d);
@@ -114,6 +116,7 @@ static int load_module(struct script *s, struct diag *d)
 	ext[n++] = (struct bpf_extern){EXTERN_LOSS, s->loss_fd};
 	ext[n++] = (struct bpf_extern){EXTERN_SCRATCH, s->scratch_fd};
 	ext[n++] = (struct bpf_extern){EXTERN_GLOBALS, s->globals_fd};
+	ext[n++] = (struct bpf_extern){EXTERN_SEEN, s->seen_fd};
 	for (size_t i = 0; i < s->code.n_stacks; i++)
 		ext[n++] = (struct bpf_extern){EXTERN_STACK + (uint32_t)i, s->stack_fds[i]};
 	for (int i = 0; i < s->sema.n_maps; i++)
@@ -202,6 +205,12 @@ int script_load(struct script *s, struct diag *d)
 	return err;
 }
 
+static void close_map(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
 void script_unload(struct script *s)
 {
 	links_free(s->links);
@@ -211,17 +220,13 @@ void script_unload(struct script *s)
 	bpf_code_free(s->bpf);
 	transport_free(s->transport);
 	for (int i = 0; s->map_fds && i < s->sema.n_maps; i++)
-		if (s->map_fds[i] >= 0)
-			close(s->map_fds[i]);
+		close_map(s->map_fds[i]);
 	for (size_t i = 0; s->stack_fds && i < s->code.n_stacks; i++)
-		if (s->stack_fds[i] >= 0)
-			close(s->stack_fds[i]);
-	for (int i = 0; i < 3; i++) {
-		int fd = i == 0 ? s->loss_fd : i == 1 ? s->scratch_fd : s->globals_fd;
-
-		if (fd >= 0)
-			close(fd);
-	}
+		close_map(s->stack_fds[i]);
+	close_map(s->loss_fd);
+	close_map(s->scratch_fd);
+	close_map(s->globals_fd);
+	close_map(s->seen_fd);
 	symbols_free(s->rt.symbols);
 	free(s->rt.actions);
 	free(s->rt.warned);

@@ -42,7 +42,7 @@ void sema_warn(struct sema *s, const struct node *n, const char *fmt, ...)
 	va_list ap;
 	char *text;
 
-	if (!s->final)
+	if (!s->final || s->again)
 		return;
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
@@ -487,6 +487,7 @@ int sema_retype(struct sema *s, const struct probe *p, const struct attach *a,
 {
 	s->errors = 0;
 	s->n_scopes = 0;
+	s->again = true;
 	check_probe(s, p, a, m);
 	return s->errors ? -EINVAL : 0;
 }

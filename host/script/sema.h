@@ -53,6 +53,7 @@ struct sema {
 	struct scope *scope;
 	int loop_depth;
 	bool changed, final;
+	bool again; /* typed before: warnings were given */
 	int errors;
 	int depth;
 	int macro_depth, macro_uses;
