@@ -63,6 +63,7 @@ struct action {
 	struct symbol *map;
 	int64_t num[2];
 	bool is_warning;
+	bool urgent; /* wakes the reader at once */
 	struct action *next;
 };
 

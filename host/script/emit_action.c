@@ -52,7 +52,10 @@ void em_send(struct emit *e, struct action *a, struct node *const *args)
 		else
 			em_into(e, args[i], dst, a->args[i].type);
 	}
-	em(e, "lp_submit(r%d);", id);
+	if (a->urgent)
+		em(e, "ring_submit(r%d, 2);", id);
+	else
+		em(e, "lp_submit(r%d);", id);
 	em_close(e);
 }
 

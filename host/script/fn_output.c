@@ -221,6 +221,7 @@ static struct operand emit_exit(struct emit *e, struct node *n)
 	struct action *a = em_action(e, n->builtin, n);
 	struct node *args[1] = {n->list};
 
+	a->urgent = true;
 	if (n->list)
 		em_action_arg(e, a, &type_i64);
 	em_send(e, a, args);

@@ -319,6 +319,7 @@ static void parse_config(struct parser *p, struct program *prog)
 		parser_advance(p);
 		parser_expect(p, '=');
 		item->value = config_value(p);
+		item->loc.end = p->prev_end;
 		*tail = item;
 		tail = &item->next;
 		if (p->tok.kind != '}' && !parser_accept(p, ';'))

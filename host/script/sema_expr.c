@@ -155,7 +155,8 @@ static const struct type *call_type(struct sema *s, struct node *n)
 static const struct type *var_type(struct sema *s, struct node *n)
 {
 	n->sym = sema_var(s, n->name);
-	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final))
+	/* one that got no type because its value was wrong has been reported */
+	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final && !s->errors))
 		return sema_error(s, n, "Undefined or undeclared variable: $%s", n->name);
 	return n->sym->type;
 }
@@ -164,7 +165,7 @@ static const struct type *map_type(struct sema *s, struct node *n)
 {
 	n->sym = sema_map(s, n->name, n->name_loc);
 	sema_key(s, n->sym, n);
-	if (n->sym->type->kind == TY_NONE)
+	if (n->sym->type->kind == TY_NONE && (!s->final || !s->errors))
 		return sema_error(s, n, "Undefined map: %s", n->name);
 	return n->sym->type;
 }
