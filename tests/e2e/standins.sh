@@ -1,0 +1,57 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Engines that cannot run on a machine without their devices: stand-ins of ours export the same
+# functions. The plan finds every one of them, and Neuron's runs are recorded end to end.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+
+build() { # NAME FILE: compiles a stand-in under the library's real file name
+	cc -O1 -g0 -fPIC -shared -fno-builtin -o "$TMP/$2" "$ENGINES/standin/$1.c" ||
+		fail "$1 does not compile"
+}
+
+# Backends of ggml: linked to the made engine, from which they have their struct layouts.
+build_backend() { # NAME FILE
+	cc -O1 -g0 -fPIC -shared -fno-builtin -o "$TMP/$2" "$ENGINES/standin/$1.c" \
+		-Wl,--no-as-needed -L"$BUILD/tests/fake" -lllama -Wl,-rpath,"$BUILD/tests/fake" ||
+		fail "$1 does not compile"
+}
+
+# points FILE: "event function" of each point that the doctor finds in it.
+points() {
+	"$LLMPROBE" doctor --json "$TMP/$1" |
+		jq -r '.points[] | .event + " " + .symbol' | sort
+}
+
+expect() { # FILE FUNCTION...: each of them has a begin
+	local file=$1 fn
+	shift
+	points "$file" >"$TMP/points"
+	for fn in "$@"; do
+		grep -qE "^(call|op|token)_begin ${fn}\$" "$TMP/points" ||
+			fail "$file: no point at $fn in $(cat "$TMP/points")"
+		echo "$file: $fn found"
+	done
+}
+
+cc -O1 -o "$TMP/drive" "$ENGINES/standin/drive.c" -ldl || fail "the driver does not compile"
+build nrt libnrt.so.1
+build cudart libcudart.so.12
+build rknnrt librknnrt.so
+build clblast libggml_clblast.so
+build_backend opencl libggml-opencl.so
+build_backend rknn_backend libggml-rknn.so
+expect libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor
+expect libggml-rknn.so ggml_rk_compute_forward
+expect libnrt.so.1 nrt_execute nrt_load nrt_tensor_read nrt_tensor_write nrt_init
+expect libcudart.so.12 cudaLaunchKernel cudaGraphLaunch cudaStreamSynchronize cudaMemcpyAsync
+expect librknnrt.so rknn_matmul_run rknn_matmul_set_io_mem
+expect libggml_clblast.so ggml_cl_mul_mat ggml_cl_mul
+
+# The library is loaded by dlopen in the middle of the run: nothing may be missed.
+llmprobe record --force -o "$TMP/nrt.llmp" -- "$TMP/drive" "$TMP/libnrt.so.1" nrt_execute=17 \
+	nrt_tensor_read=5 >"$TMP/said" || fail "record: $(cat "$TMP/stderr")"
+assert_eq "the driver's own output" "$(head -n 1 "$TMP/said")" "nrt_execute 17"
+assert_eq "rows of nrt_execute" "$(sql "$TMP/nrt.llmp" 'SELECT count(*) FROM token')" 17
+assert_eq "lost" "$(sql "$TMP/nrt.llmp" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+assert_ge "shortest, ns" "$(sql "$TMP/nrt.llmp" 'SELECT min(end_ns - begin_ns) FROM token')" 300000
