@@ -66,7 +66,11 @@ static int entries(yaml_document_t *doc, const yaml_node_t *list, struct peaks *
 		struct peaks_entry *e = &p->entry[p->n++];
 		double threads = 0;
 
+		const yaml_node_t *optional;
+
 		err = number(doc, map, "threads", &threads, src, d);
+		if (!err && scalar(doc, map, "gops8", &optional))
+			err = number(doc, map, "gops8", &e->gops8, src, d);
 		if (!err)
 			err = number(doc, map, "gbs", &e->gbs, src, d);
 		if (!err)
@@ -162,6 +166,7 @@ void peaks_print(const struct peaks *p, FILE *out)
 {
 	fprintf(out, "name: \"%s\"\nsource: \"%s\"\npeaks:\n", p->name, p->source);
 	for (int i = 0; i < p->n; i++)
-		fprintf(out, "  - {threads: %d, gbs: %.2f, gflops: %.2f}\n", p->entry[i].threads,
-			p->entry[i].gbs, p->entry[i].gflops);
+		fprintf(out, "  - {threads: %d, gbs: %.2f, gflops: %.2f, gops8: %.2f}\n",
+			p->entry[i].threads, p->entry[i].gbs, p->entry[i].gflops,
+			p->entry[i].gops8);
 }

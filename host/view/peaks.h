@@ -14,6 +14,7 @@ struct peaks_entry {
 	int threads;   /* 0: the whole machine */
 	double gbs;    /* 1e9 bytes/s read from memory */
 	double gflops; /* 1e9 single-precision operations/s, a multiply-add counts 2 */
+	double gops8;  /* 1e9 8-bit integer operations/s of dot products, 0: not known */
 };
 
 struct peaks {

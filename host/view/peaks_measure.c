@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two kernels of `calibrate`: a sum over memory and a chain-free multiply-add loop. */
+/*
+ * The kernels of `calibrate`: a sum over memory, a chain-free multiply-add loop, and dot products
+ * of 8-bit integers, which is what products of quantised weights come down to.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -7,6 +10,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include "util/alloc.h"
 #include "view/peaks.h"
@@ -27,7 +33,8 @@ typedef uint64_t words __attribute__((vector_size(64)));
 struct worker {
 	pthread_t thread;
 	pthread_barrier_t *start;
-	words *data; /* NULL: multiply-adds */
+	enum { ADDS, DOTS, READS } kernel;
+	words *data; /* READS */
 	size_t n;
 	double seconds, work;
 	volatile double sink; /* keeps the result alive */
@@ -75,6 +82,79 @@ BEST_ISA static double multiply_add(double seed)
 	return (double)sum;
 }
 
+enum { DOT_BYTES = 4096, DOT_LOOPS = 100000 };
+
+static int32_t dot_plain(const int8_t *a, const int8_t *b)
+{
+	int32_t sum = 0;
+
+	for (int i = 0; i < DOT_BYTES; i++)
+		sum += a[i] * b[i];
+	return sum;
+}
+
+#ifdef __x86_64__
+/* Compilers do not find these instructions by themselves. */
+__attribute__((target("avx2"))) static int32_t dot_avx2(const int8_t *a, const int8_t *b)
+{
+	__m256i ones = _mm256_set1_epi16(1), s = _mm256_setzero_si256(), t = s;
+
+	for (int i = 0; i < DOT_BYTES; i += 64) {
+		__m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(a + i));
+		__m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(b + i));
+		__m256i z = _mm256_loadu_si256((const __m256i *)(const void *)(a + i + 32));
+		__m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(b + i + 32));
+
+		s = _mm256_add_epi32(s, _mm256_madd_epi16(_mm256_maddubs_epi16(x, y), ones));
+		t = _mm256_add_epi32(t, _mm256_madd_epi16(_mm256_maddubs_epi16(z, w), ones));
+	}
+	return _mm256_extract_epi32(_mm256_add_epi32(s, t), 0);
+}
+
+__attribute__((target("avx512f,avx512vnni"))) static int32_t dot_vnni(const int8_t *a,
+								      const int8_t *b)
+{
+	__m512i s[4] = {_mm512_setzero_si512(), _mm512_setzero_si512(), _mm512_setzero_si512(),
+			_mm512_setzero_si512()};
+
+	for (int i = 0; i < DOT_BYTES; i += 256)
+#pragma GCC unroll 4
+		for (int k = 0; k < 4; k++)
+			s[k] = _mm512_dpbusd_epi32(s[k], _mm512_loadu_si512(a + i + 64 * k),
+						   _mm512_loadu_si512(b + i + 64 * k));
+	return _mm512_reduce_add_epi32(
+		_mm512_add_epi32(_mm512_add_epi32(s[0], s[1]), _mm512_add_epi32(s[2], s[3])));
+}
+#endif
+
+static int32_t (*best_dot(void))(const int8_t *, const int8_t *)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx512vnni"))
+		return dot_vnni;
+	if (__builtin_cpu_supports("avx2"))
+		return dot_avx2;
+#endif
+	return dot_plain;
+}
+
+static double dots(void)
+{
+	int32_t (*dot)(const int8_t *, const int8_t *) = best_dot();
+	int8_t a[DOT_BYTES], b[DOT_BYTES];
+	double sum = 0;
+
+	for (int i = 0; i < DOT_BYTES; i++) {
+		a[i] = (int8_t)i;
+		b[i] = (int8_t)(i * 7);
+	}
+	for (int i = 0; i < DOT_LOOPS; i++) {
+		a[i % DOT_BYTES]++;
+		sum += dot(a, b);
+	}
+	return sum;
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -82,9 +162,12 @@ static void *work(void *arg)
 
 	pthread_barrier_wait(w->start);
 	start = now();
-	if (w->data) {
+	if (w->kernel == READS) {
 		w->sink = read_all(w->data, w->n);
 		w->work = (double)(w->n * sizeof(words));
+	} else if (w->kernel == DOTS) {
+		w->sink = dots();
+		w->work = 2.0 * DOT_LOOPS * DOT_BYTES;
 	} else {
 		for (int i = 0; i < 50; i++)
 			w->sink = multiply_add((double)i);
@@ -99,35 +182,46 @@ static int run_round(struct worker *w, int n, double *rate)
 {
 	pthread_barrier_t start;
 	double slowest = 0, total = 0;
-	int made = 0, err;
+	int made = 0, err = 0;
 
 	pthread_barrier_init(&start, NULL, (unsigned)n);
-	for (; made < n; made++) {
+	for (; made < n && !err; made += !err) {
 		w[made].start = &start;
 		err = pthread_create(&w[made].thread, NULL, work, &w[made]);
-		if (err) /* the others wait at the barrier for good: nothing to be saved */
-			abort();
 	}
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < made; i++) {
+		if (err) /* the others never come: waiting for them would be for good */
+			pthread_cancel(w[i].thread);
 		pthread_join(w[i].thread, NULL);
 		slowest = w[i].seconds > slowest ? w[i].seconds : slowest;
 		total += w[i].work;
 	}
 	pthread_barrier_destroy(&start);
-	if (slowest > 0 && total / slowest > *rate)
+	if (!err && slowest > 0 && total / slowest > *rate)
 		*rate = total / slowest;
-	return 0;
+	return -err;
+}
+
+static int best_of(struct worker *w, int n, int kernel, double *rate)
+{
+	int err = 0;
+
+	for (int i = 0; i < n; i++)
+		w[i].kernel = kernel;
+	for (int r = 0; r < ROUNDS && !err; r++)
+		err = run_round(w, n, rate);
+	return err;
 }
 
 static int measure(int threads, struct peaks_entry *e)
 {
 	struct worker *w = xcalloc((size_t)threads, sizeof(*w));
 	size_t bytes = ((size_t)READ_MB << 20) / (size_t)threads / 256 * 256;
-	double fma = 0, bandwidth = 0;
-	int err = 0;
+	double fma = 0, int8 = 0, bandwidth = 0;
+	int err = best_of(w, threads, ADDS, &fma);
 
-	for (int r = 0; r < ROUNDS && !err; r++)
-		err = run_round(w, threads, &fma);
+	if (!err)
+		err = best_of(w, threads, DOTS, &int8);
 	for (int i = 0; i < threads && !err; i++) {
 		w[i].n = bytes / sizeof(words);
 		if (posix_memalign((void **)&w[i].data, 64, bytes))
@@ -135,12 +229,12 @@ static int measure(int threads, struct peaks_entry *e)
 		else
 			memset(w[i].data, i + 1, bytes);
 	}
-	for (int r = 0; r < ROUNDS && !err; r++)
-		err = run_round(w, threads, &bandwidth);
+	if (!err)
+		err = best_of(w, threads, READS, &bandwidth);
 	for (int i = 0; i < threads; i++)
 		free(w[i].data);
 	free(w);
-	*e = (struct peaks_entry){threads, bandwidth / 1e9, fma / 1e9};
+	*e = (struct peaks_entry){threads, bandwidth / 1e9, fma / 1e9, int8 / 1e9};
 	return err;
 }
 
@@ -155,7 +249,7 @@ static void describe(struct peaks *p)
 	snprintf(p->name, sizeof(p->name), "%s", host);
 	snprintf(p->source, sizeof(p->source),
 		 "measured %s by llmprobe calibrate: sum over %d MiB, single-precision "
-		 "multiply-adds",
+		 "multiply-adds, 8-bit dot products",
 		 date, READ_MB);
 }
 

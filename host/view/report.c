@@ -101,14 +101,20 @@ static void print_verdict(const struct summary *s, enum summary_phase i, const s
 
 static void print_peaks(const struct summary *s, FILE *out)
 {
-	if (s->peak)
-		fprintf(out, "     peaks: %.1f GB/s and %.1f GFLOP/s with %d threads, %s (%s)\n",
-			s->peak->gbs, s->peak->gflops, s->peak->threads, s->peaks.name,
-			s->peaks.source);
-	else if (s->levels.op)
+	if (s->peak) {
+		char threads[32] = "in all";
+
+		if (s->peak->threads)
+			snprintf(threads, sizeof(threads), "with %d threads", s->peak->threads);
+		fprintf(out, "     peaks: %.1f GB/s and %.1f %s %s, %s (%s)\n", s->peak->gbs,
+			s->peak_gflops,
+			s->peak_gflops > s->peak->gflops ? "G 8-bit operations/s" : "GFLOP/s",
+			threads, s->peaks.name, s->peaks.source);
+	} else if (s->levels.op) {
 		fputs("     peaks: not known, so no MBU or MFU; run `llmprobe calibrate` on this "
 		      "machine or give --peaks\n",
 		      out);
+	}
 }
 
 static struct table *phase_table(const struct summary *s)
@@ -555,6 +561,7 @@ static cJSON *peaks_json(const struct summary *s)
 	cJSON_AddNumberToObject(j, "threads", s->peak->threads);
 	cJSON_AddNumberToObject(j, "gbytes_per_s", s->peak->gbs);
 	cJSON_AddNumberToObject(j, "gflops_per_s", s->peak->gflops);
+	cJSON_AddNumberToObject(j, "arithmetic_peak", s->peak_gflops);
 	return j;
 }
 

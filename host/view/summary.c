@@ -24,10 +24,10 @@ const char *summary_bound_name(enum bound b)
 	return names[b];
 }
 
-/* Below this use of both peaks neither binds. */
-static const double busy_enough = 0.3;
+/* Below this use of both peaks, and with operators this short, neither binds. */
+static const double busy_enough = 0.3, short_operator_ns = 20000;
 /* Without peaks: fewer operations per byte than any CPU can do, and more than any needs. */
-static const double surely_memory = 2, surely_compute = 60;
+static const double surely_memory = 1.5, surely_compute = 50;
 
 static enum bound bound_of(const struct summary_phase_figures *f)
 {
@@ -44,7 +44,7 @@ static enum bound bound_of(const struct summary_phase_figures *f)
 			return BOUND_MEMORY;
 		return f->intensity > surely_compute ? BOUND_COMPUTE : BOUND_UNKNOWN;
 	}
-	if (fmax(f->mfu, f->traffic_use) < busy_enough)
+	if (fmax(f->mfu, f->traffic_use) < busy_enough && f->op_mean < short_operator_ns)
 		return BOUND_LATENCY;
 	return f->intensity < f->ridge ? BOUND_MEMORY : BOUND_COMPUTE;
 }

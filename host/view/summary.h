@@ -43,6 +43,7 @@ struct summary_phase_figures {
 	/* From operators; wall time is that of the graphs (or calls) in which they were recorded.
 	 */
 	double op_wall, compute, wait;
+	double op_mean;	   /* wall time per operator */
 	double wait_known; /* share of operator rows whose barrier wait was seen */
 	double flops, bytes, weight_bytes, kv_bytes;
 	double gflops, gbs;	 /* achieved, 1e9/s, modelled from shapes */
@@ -70,6 +71,8 @@ struct summary {
 	bool has_peaks;
 	struct peaks peaks;
 	const struct peaks_entry *peak; /* for the number of workers */
+	bool quantised;			/* most weights are: products run on 8-bit integers */
+	double peak_gflops;		/* the arithmetic peak that mfu and ridge refer to */
 	int64_t lost;
 	double cost_ns, cost_share; /* estimate of llmprobe's own time, and of the workers' time */
 	/* Experts: uses of the hottest one over the mean, and how many of all were used. */

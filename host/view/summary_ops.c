@@ -78,6 +78,7 @@ static void phase_ops(sqlite3 *db, struct summary_phase_figures *f, const char *
 		" WHERE phase = ?1 GROUP BY tensor_id, thread_index) p LEFT JOIN tensor_t t"
 		" ON t.id = p.tensor_id GROUP BY p.tensor_id",
 		"s", phase);
+	double runs = 0;
 
 	while (view_step(q))
 		add_class(f, q);
@@ -86,6 +87,9 @@ static void phase_ops(sqlite3 *db, struct summary_phase_figures *f, const char *
 	threads(db, f, phase);
 	if (f->op_wall <= 0 || !f->threads)
 		return;
+	for (int c = 0; c < CLASS_COUNT; c++)
+		runs += (double)f->classes[c].count;
+	f->op_mean = f->op_wall / runs;
 	if (f->flops > 0)
 		f->gflops = f->flops / f->op_wall;
 	if (f->bytes > 0)
@@ -94,14 +98,25 @@ static void phase_ops(sqlite3 *db, struct summary_phase_figures *f, const char *
 		f->intensity = f->flops / f->bytes;
 }
 
-static void against_peak(struct summary_phase_figures *f, const struct peaks_entry *peak)
+static void against_peak(struct summary_phase_figures *f, const struct peaks_entry *peak,
+			 double gflops)
 {
-	if (!peak || peak->gbs <= 0 || peak->gflops <= 0)
+	if (peak->gbs <= 0 || gflops <= 0)
 		return;
-	f->ridge = peak->gflops / peak->gbs;
-	f->mfu = f->gflops / peak->gflops;
+	f->ridge = gflops / peak->gbs;
+	f->mfu = f->gflops / gflops;
 	f->traffic_use = f->gbs / peak->gbs;
 	f->mbu = (f->weight_bytes + f->kv_bytes) / f->op_wall / peak->gbs;
+}
+
+/* ggml multiplies quantised weights as 8-bit integers. */
+static bool mostly_quantised(sqlite3 *db)
+{
+	return view_double(
+		       db, 0,
+		       "SELECT avg(type NOT IN ('f32', 'f16', 'bf16', 'f64')) FROM tensor_t WHERE"
+		       " kind = 'weight' AND ne1 > 1",
+		       NULL) > 0.5;
 }
 
 void summary_ops(sqlite3 *db, struct summary *s)
@@ -114,7 +129,11 @@ void summary_ops(sqlite3 *db, struct summary *s)
 			workers = s->phase[p].threads;
 	}
 	s->peak = s->has_peaks ? peaks_for(&s->peaks, workers ? workers : 1) : NULL;
+	s->quantised = mostly_quantised(db);
+	if (s->peak)
+		s->peak_gflops = s->quantised && s->peak->gops8 > s->peak->gflops ? s->peak->gops8
+										  : s->peak->gflops;
 	for (int p = 0; p < SUM_PHASES; p++)
-		if (s->phase[p].op_wall > 0)
-			against_peak(&s->phase[p], s->peak);
+		if (s->phase[p].op_wall > 0 && s->peak)
+			against_peak(&s->phase[p], s->peak, s->peak_gflops);
 }
