@@ -90,14 +90,22 @@ static char *show_change(const struct summary_figure *a, const struct summary_fi
 	return whole;
 }
 
+/* Columns need no folders. */
+static const char *short_name(const struct view_run *run)
+{
+	const char *slash = strrchr(run->name, '/');
+
+	return slash && slash[1] ? slash + 1 : run->name;
+}
+
 static void print_pair(const struct view_run *runs, const struct side *sides, size_t k,
 		       const struct view_opts *o, FILE *out)
 {
 	struct table *t = table_new();
 
 	table_column(t, "figure", "figure", TABLE_TEXT);
-	table_column(t, "first", runs[0].name, TABLE_TEXT);
-	table_column(t, "other", runs[k].name, TABLE_TEXT);
+	table_column(t, "first", short_name(&runs[0]), TABLE_TEXT);
+	table_column(t, "other", short_name(&runs[k]), TABLE_TEXT);
 	table_column(t, "change", "change", TABLE_TEXT);
 	table_column(t, "verdict", "verdict", TABLE_TEXT);
 	for (size_t i = 0; i < sides[0].n; i++) {
@@ -163,8 +171,8 @@ static void print_operators(const struct view_run *runs, size_t k, const struct 
 	struct table *t = table_new();
 
 	table_column(t, "op", "operator, compute per decode", TABLE_TEXT);
-	table_column(t, "first_ns", runs[0].name, TABLE_NS);
-	table_column(t, "other_ns", runs[k].name, TABLE_NS);
+	table_column(t, "first_ns", short_name(&runs[0]), TABLE_NS);
+	table_column(t, "other_ns", short_name(&runs[k]), TABLE_NS);
 	table_column(t, "change", "change", TABLE_PERCENT);
 	while (view_step(q)) {
 		double a = sqlite3_column_double(q, 1);

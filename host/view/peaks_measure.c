@@ -25,7 +25,7 @@
 #define BEST_ISA __attribute__((noinline))
 #endif
 
-enum { LANES = 16, CHAINS = 12, FMA_LOOPS = 20000, READ_MB = 256, ROUNDS = 4 };
+enum { LANES = 16, CHAINS = 12, FMA_LOOPS = 20000, READ_MB = 256, ROUNDS = 12 };
 
 typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
 typedef uint64_t words __attribute__((vector_size(64)));

@@ -6,8 +6,9 @@
 
 #include "util/text.h"
 
-const struct view *const views[] = {&view_report, &view_stat,	&view_diff, &view_timeline,
-				    &view_dag,	  &view_export, &view_html, NULL};
+const struct view *const views[] = {&view_report,    &view_stat,     &view_diff,
+				    &view_calibrate, &view_timeline, &view_dag,
+				    &view_export,    &view_html,     NULL};
 
 #define OPT(letter, type, field, name, arg, help)                                                  \
 	{                                                                                          \

@@ -59,7 +59,7 @@ struct view {
 };
 
 /* Each view is a constant at the end of its own file, named here and in the table of view.c. */
-extern const struct view view_report, view_stat, view_diff;
+extern const struct view view_report, view_stat, view_diff, view_calibrate;
 extern const struct view view_timeline, view_dag, view_export, view_html;
 /* Ended by NULL. */
 extern const struct view *const views[];

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "made_run.h"
+
+#include <math.h>
+
+#include "view/advice.h"
+#include "view/rank.h"
+#include "view/report.h"
+#include "view/stat.h"
+#include "view/summary.h"
+
+static char peaks_file[] = "/tmp/test_report.XXXXXX";
+
+static struct summary summary_of(const struct made_run *m, const struct view_opts *o)
+{
+	struct diag *d = diag_new();
+	struct summary s;
+
+	assert_int_equal(summary_make(m->db, o, &s, d), 0);
+	diag_free(d);
+	return s;
+}
+
+static const struct view_opts *with_peaks(void)
+{
+	static struct view_opts o;
+
+	o.peaks = peaks_file;
+	return &o;
+}
+
+static char *printed(const struct view *v, const struct made_run *a, const struct made_run *b,
+		     const struct view_opts *o, int *rc, struct diag *d)
+{
+	struct view_run runs[2] = {{"first", a->db}, {"second", b ? b->db : NULL}};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	*rc = v->print(runs, b ? 2 : 1, o, f, d);
+	fclose(f);
+	return text;
+}
+
+/* What report says equals what SQL over the public views says. */
+static void totals_equal_sql(void **state)
+{
+	struct made_run m = made_run("--layers 4 --decodes 50 --threads 3 --sched");
+	struct summary s = summary_of(&m, with_peaks());
+	const struct summary_phase_figures *p = &s.phase[SUM_DECODE];
+
+	(void)state;
+	assert_int_equal((int64_t)p->compute,
+			 made_int(&m, "SELECT sum(o.end_ns - o.begin_ns) FROM op o JOIN token t ON"
+				      " t.id = o.token_id WHERE t.phase = 'decode'"));
+	assert_int_equal((int64_t)p->wait,
+			 made_int(&m, "SELECT sum(o.wait_ns) FROM op o JOIN token t ON t.id ="
+				      " o.token_id WHERE t.phase = 'decode'"));
+	assert_int_equal((int64_t)p->flops,
+			 made_int(&m, "SELECT sum(x.flops) FROM op o JOIN token t ON t.id ="
+				      " o.token_id JOIN tensor x ON x.id = o.tensor_id WHERE"
+				      " t.phase = 'decode' AND o.thread_index = 0"));
+	assert_int_equal((int64_t)p->bytes,
+			 made_int(&m, "SELECT sum(x.bytes) FROM op o JOIN token t ON t.id ="
+				      " o.token_id JOIN tensor x ON x.id = o.tensor_id WHERE"
+				      " t.phase = 'decode' AND o.thread_index = 0"));
+	assert_int_equal((int64_t)p->op_wall,
+			 made_int(&m, "SELECT sum(g.end_ns - g.begin_ns) FROM graph g JOIN token t"
+				      " ON t.id = g.token_id WHERE t.phase = 'decode'"));
+	/* By hand: MFU and MBU of the peaks 100 GB/s and 1000 Gop/s. */
+	assert_true(fabs(p->mfu - p->flops / p->op_wall / 1000) < 1e-12);
+	assert_true(fabs(p->mbu - (p->weight_bytes + p->kv_bytes) / p->op_wall / 100) < 1e-12);
+	assert_true(fabs(p->ridge - 10) < 1e-12);
+	assert_int_equal(p->threads, 3);
+	summary_free(&s);
+	made_free(&m);
+}
+
+static void rates(void **state)
+{
+	struct made_run m = made_run("--decodes 40 --seqs 3");
+	struct summary s = summary_of(&m, &(struct view_opts){.peaks = peaks_file});
+	const struct summary_phase_figures *p = &s.phase[SUM_DECODE];
+	double wall = (double)made_int(&m, "SELECT max(end_ns) - min(begin_ns) FROM token WHERE"
+					   " phase = 'decode' AND id <= 41");
+
+	(void)state;
+	assert_int_equal(s.n_sequences, 6);
+	assert_int_equal(p->calls, 120);
+	assert_int_equal(p->n_samples, 120);
+	/* A sequence: 40 tokens from the first begin to the last end. */
+	assert_true(fabs(s.sequences[1].rate / (40e9 / wall) - 1) < 1e-9);
+	assert_true(fabs(p->tokens_per_s / (40e9 / wall) - 1) < 0.01);
+	assert_true(fabs(p->p50 / (wall / 40) - 1) < 0.05);
+	assert_true(fabs(s.sequences[0].ttft -
+			 (double)made_int(&m, "SELECT end_ns - begin_ns FROM token WHERE id = 1")) <
+		    1);
+	summary_free(&s);
+	made_free(&m);
+}
+
+/* A decode out of nothing is a benchmark's warm-up and stays out of the rate. */
+static void warm_up(void **state)
+{
+	struct made_run m = made_run("--decodes 30 --prompt 1");
+	struct summary s = summary_of(&m, &(struct view_opts){0});
+
+	(void)state;
+	assert_int_equal(s.n_sequences, 1);
+	assert_true(s.sequences[0].warmup);
+	assert_int_equal(s.phase[SUM_DECODE].n_samples, 29);
+	assert_true(isnan(s.phase[SUM_DECODE].ttft));
+	summary_free(&s);
+	made_free(&m);
+}
+
+static void names_the_culprit(void **state)
+{
+	struct made_run m = made_run("--decodes 20 --sched");
+	struct summary s = summary_of(&m, with_peaks());
+	struct findings f;
+	bool found = false;
+
+	(void)state;
+	assert_string_equal(s.phase[SUM_DECODE].culprit, "busyloop");
+	assert_int_equal((int64_t)s.phase[SUM_DECODE].culprit_ns, made_sum(&m, "hog_ns"));
+	findings_make(&s, &f);
+	for (size_t i = 0; i < f.n; i++)
+		found |= strstr(f.v[i].text, "busyloop") && f.v[i].try;
+	assert_true(found);
+	findings_free(&f);
+	summary_free(&s);
+	made_free(&m);
+}
+
+/* Every view of every kind of run prints something and fails on none. */
+static void any_run_prints(void **state)
+{
+	static const char *const options[] = {"--decodes 4", "--decodes 2 --moe --counters --sched",
+					      "--decodes 3 --begin-only", "--decodes 0 --prompt 1",
+					      "--decodes 2 --no-end --threads 1"};
+	static const char *const names[] = {"ops",	  "threads",  "growth",	  "series",
+					    "complexity", "counters", "backends", "experts",
+					    "reuse",	  "heat"};
+	struct diag *d = diag_new();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		struct made_run m = made_run(options[i]);
+		struct view_opts o = {.peaks = peaks_file};
+		int rc;
+
+		free(printed(&view_report, &m, NULL, &o, &rc, d));
+		assert_int_equal(rc, 0);
+		for (size_t k = 0; k < ARRAY_LEN(names); k++) {
+			o.table = names[k];
+			free(printed(&view_stat, &m, NULL, &o, &rc, d));
+			assert_int_equal(rc, 0);
+		}
+		o.json = true;
+		char *text = printed(&view_report, &m, NULL, &o, &rc, d);
+		cJSON *j = cJSON_Parse(text);
+
+		assert_non_null(j);
+		cJSON_Delete(j);
+		free(text);
+		made_free(&m);
+	}
+	assert_int_equal(diag_count(d, DIAG_ERROR), 0);
+	diag_free(d);
+}
+
+static void says_what_is_missing(void **state)
+{
+	struct made_run m = made_run("--decodes 3 --begin-only");
+	struct diag *d = diag_new();
+	int rc;
+	char *text =
+		printed(&view_report, &m, NULL, &(struct view_opts){.peaks = peaks_file}, &rc, d);
+
+	(void)state;
+	assert_non_null(strstr(text, "barrier wait: operators were recorded without barriers"));
+	assert_non_null(strstr(text, "off-CPU time: the scheduler level was off"));
+	free(text);
+	diag_free(d);
+	made_free(&m);
+}
+
+static void growth_of_attention_only(void **state)
+{
+	struct made_run m = made_run("--decodes 512 --prompt 32");
+	struct diag *d = diag_new();
+	struct view_opts o = {.table = "growth", .csv = true, .limit = -1};
+	int rc;
+	char *text = printed(&view_stat, &m, NULL, &o, &rc, d), *line;
+
+	(void)state;
+	assert_int_equal(rc, 0);
+	for (line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+		if (strstr(line, ",grows"))
+			assert_int_equal(strncmp(line, "FLASH_ATTN_EXT,", 15), 0);
+		else
+			assert_true(strncmp(line, "FLASH_ATTN_EXT,", 15) != 0);
+	free(text);
+	diag_free(d);
+	made_free(&m);
+}
+
+static void diff_judges(void **state)
+{
+	struct made_run a = made_run("--decodes 60"), b;
+	char spool[64], path[64];
+	struct diag *d = diag_new();
+	struct view_opts o = {.peaks = peaks_file, .fail_if = "tpot_p50 > +3%"};
+	char *text;
+	int rc;
+
+	(void)state;
+	strcpy(spool, a.spool);
+	strcpy(path, a.path);
+	b = made_run("--decodes 60 --slow 10");
+	text = printed(&view_diff, &a, &b, &o, &rc, d);
+	assert_int_equal(rc, 1);
+	assert_non_null(strstr(text, "time per decode: worse by "));
+	free(text);
+	text = printed(&view_diff, &b, &a, &o, &rc, d);
+	assert_int_equal(rc, 0);
+	assert_non_null(strstr(text, "time per decode: better by "));
+	free(text);
+	text = printed(&view_diff, &a, &a, &o, &rc, d);
+	assert_int_equal(rc, 0);
+	assert_non_null(strstr(text, "no difference shown"));
+	free(text);
+	o.fail_if = "tpot_p51 > +3%";
+	text = printed(&view_diff, &a, &b, &o, &rc, d);
+	assert_true(rc < 0);
+	assert_string_equal(diag_first_error(d), "no figure 'tpot_p51'; did you mean tpot_p50");
+	free(text);
+	diag_free(d);
+	made_free(&a);
+	made_free(&b);
+	unlink(spool);
+	unlink(path);
+}
+
+static void rank_test_is_right(void **state)
+{
+	double a[20], b[20];
+
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		a[i] = i;
+		b[i] = i + 6;
+	}
+	/* U = 98 of 400, sd = 36.97 without ties, 36.93 with: z = 2.75. */
+	assert_true(fabs(rank_test(a, 20, b, 20) - 0.006) < 0.001);
+	assert_true(rank_test(a, 20, a, 20) > 0.9);
+	assert_true(isnan(rank_test(a, 7, b, 20)));
+}
+
+static int write_peaks(void **state)
+{
+	static const char text[] = "name: test\nsource: by hand\npeaks:\n"
+				   "  - {threads: 1, gbs: 100, gflops: 500, gops8: 1000}\n";
+	int fd = mkstemp(peaks_file);
+
+	(void)state;
+	return write(fd, text, sizeof(text) - 1) == (ssize_t)sizeof(text) - 1 ? close(fd) : -1;
+}
+
+static int remove_peaks(void **state)
+{
+	(void)state;
+	return unlink(peaks_file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(totals_equal_sql),
+		cmocka_unit_test(rates),
+		cmocka_unit_test(warm_up),
+		cmocka_unit_test(names_the_culprit),
+		cmocka_unit_test(any_run_prints),
+		cmocka_unit_test(says_what_is_missing),
+		cmocka_unit_test(growth_of_attention_only),
+		cmocka_unit_test(diff_judges),
+		cmocka_unit_test(rank_test_is_right),
+	};
+
+	return cmocka_run_group_tests(tests, write_peaks, remove_peaks);
+}
