@@ -24,6 +24,11 @@ struct watched {
 	bool mapped;   /* has a mapping not reported yet */
 };
 
+struct record {
+	struct watch_event event;
+	unsigned waited; /* drains */
+};
+
 struct watch {
 	struct watch_hold *hold;
 	struct watch_perf *perf;
@@ -31,6 +36,8 @@ struct watch {
 	struct watched *at;
 	size_t count, cap;
 	unsigned long lost;
+	struct record *records; /* of this drain, and nobody's of the last */
+	size_t n_records, cap_records;
 	bool scans;
 	/* During watch_drain. */
 	watch_emit fn;
@@ -157,6 +164,7 @@ void watch_free(struct watch *w)
 	while (w->count)
 		drop_watched(w, &w->at[0]);
 	free(w->at);
+	free(w->records);
 	watch_hold_free(w->hold);
 	watch_perf_free(w->perf);
 	if (w->timer_fd >= 0)
@@ -187,26 +195,54 @@ static void on_held(void *ctx, const struct watch_event *e)
 	emit(ctx, e);
 }
 
-/* Perf tells of every process; mappings are folded until the end of the drain. */
 static void on_record(void *ctx, const struct watch_event *e)
 {
 	struct watch *w = ctx;
-	struct watched *known;
+	struct record *r = VEC_PUSH(w->records, w->n_records, w->cap_records);
 
-	if (e->kind == WATCH_FORK) {
-		if (find_watched(w, e->parent) && !find_watched(w, e->pid)) {
+	r->event = *e;
+}
+
+/* Adds the children of known processes, and theirs in turn. */
+static void take_forks(struct watch *w)
+{
+	for (bool again = true; again;) {
+		again = false;
+		for (size_t i = 0; i < w->n_records; i++) {
+			const struct watch_event *e = &w->records[i].event;
+
+			if (e->kind != WATCH_FORK || find_watched(w, e->pid) ||
+			    !find_watched(w, e->parent))
+				continue;
 			add_watched(w, e->pid);
 			emit(w, e);
+			again = true;
 		}
-		return;
 	}
-	known = find_watched(w, e->pid);
-	if (!known)
-		return;
-	if (e->kind == WATCH_EXEC)
-		emit(w, e);
-	else
-		known->mapped = true;
+}
+
+/*
+ * Perf tells of every process, and each CPU's records come on their own: a child's exec can be read
+ * before the fork that makes the child ours. So forks go first, and what is nobody's waits for one
+ * more drain. Mappings are folded until the end of the drain.
+ */
+static void take_records(struct watch *w)
+{
+	size_t kept = 0;
+
+	take_forks(w);
+	for (size_t i = 0; i < w->n_records; i++) {
+		struct record *r = &w->records[i];
+		struct watched *known = find_watched(w, r->event.pid);
+
+		if (known && r->event.kind == WATCH_EXEC)
+			emit(w, &r->event);
+		else if (known)
+			known->mapped = true;
+		else if (!r->waited++)
+			w->records[kept++] = *r;
+	}
+	w->n_records = kept;
 }
 
 static void emit_mapped(struct watch *w)
@@ -294,6 +330,7 @@ int watch_drain(struct watch *w, void (*fn)(void *ctx, const struct watch_event 
 		err = drain_hold(w);
 	if (w->perf)
 		lost = watch_perf_drain(w->perf, on_record, w);
+	take_records(w);
 	w->lost += lost;
 	if (lost || (w->timer_fd >= 0 && read(w->timer_fd, &ticks, sizeof(ticks)) > 0))
 		scan(w);

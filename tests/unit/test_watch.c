@@ -95,7 +95,8 @@ static void test_hold(void **state)
 	}
 	assert_int_equal(spawn_wait(s, true, &status), 1);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 5);
-	wait_events(&seen, 200);
+	for (int i = 0; i < 20 && seen.count[WATCH_EXIT] < 2; i++)
+		wait_events(&seen, 100);
 	assert_int_equal(seen.count[WATCH_EXEC], 2);
 	assert_int_equal(seen.count[WATCH_FORK], 1);
 	assert_true(seen.count[WATCH_MAP] >= 2);
@@ -150,6 +151,7 @@ static void test_listen(void **state)
 	assert_int_equal(write(in[1], "\n", 1), 1);
 	for (int i = 0; i < 100 && seen.count[WATCH_EXIT] < 2; i++)
 		wait_events(&seen, 50);
+	wait_events(&seen, 50);
 	assert_int_equal(spawn_wait(s, true, &status), 1);
 	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 4);
 	assert_int_equal(seen.count[WATCH_FORK], 1);
