@@ -9,6 +9,7 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -49,7 +50,8 @@ enum { MAX_CONTEXTS = 8, DEFAULT_N_CTX = 512 };
 
 struct options {
 	const char *lib, *model;
-	long prompt, tokens, threads, contexts, wait_ms;
+	const char *log; /* NULL: none */
+	long prompt, tokens, threads, contexts, repeats, wait_ms;
 	bool greedy, verbose;
 };
 
@@ -64,6 +66,7 @@ struct run {
 	int32_t seq, last;
 	uint64_t prompt_ns, token_ns;
 	unsigned long decodes;
+	int log_fd;
 };
 
 static void fail(const char *what, const char *detail)
@@ -190,20 +193,11 @@ static void set_context_length(struct params *p, long n)
 		fail("cannot tell where this version keeps the context length", NULL);
 }
 
-static void run_open(struct run *r)
+static void contexts_open(struct run *r)
 {
-	struct params p;
+	struct params p = r->e.context_defaults();
 	long i;
 
-	engine_open(&r->e, &r->o);
-	p = r->e.model_defaults();
-	r->model = r->e.load_model(r->o.model, p);
-	if (!r->model)
-		fail("the library cannot load the model", r->o.model);
-	r->n_vocab = vocab_size(&r->e, r->model);
-	if (r->n_vocab <= 0)
-		fail("cannot tell the size of the vocabulary", NULL);
-	p = r->e.context_defaults();
 	set_context_length(&p, r->o.prompt + r->o.tokens);
 	for (i = 0; i < r->o.contexts; i++) {
 		r->contexts[i] = r->e.new_context(r->model, p);
@@ -213,14 +207,39 @@ static void run_open(struct run *r)
 	}
 }
 
-static void run_close(struct run *r)
+static void contexts_close(struct run *r)
 {
 	void (*free_context)(void *) = must_find(&r->e, "llama_free", NULL);
-	void (*free_model)(void *) = must_find(&r->e, "llama_model_free", "llama_free_model");
 	long i;
 
 	for (i = 0; i < r->o.contexts; i++)
 		free_context(r->contexts[i]);
+}
+
+static void run_open(struct run *r)
+{
+	struct params p;
+
+	engine_open(&r->e, &r->o);
+	p = r->e.model_defaults();
+	r->model = r->e.load_model(r->o.model, p);
+	if (!r->model)
+		fail("the library cannot load the model", r->o.model);
+	r->n_vocab = vocab_size(&r->e, r->model);
+	if (r->n_vocab <= 0)
+		fail("cannot tell the size of the vocabulary", NULL);
+	contexts_open(r);
+	if (r->o.log)
+		r->log_fd = open(r->o.log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+	if (r->o.log && r->log_fd < 0)
+		fail("cannot write the log", r->o.log);
+}
+
+static void run_close(struct run *r)
+{
+	void (*free_model)(void *) = must_find(&r->e, "llama_model_free", "llama_free_model");
+
+	contexts_close(r);
 	free_model(r->model);
 	free(r->token);
 	free(r->pos);
@@ -242,6 +261,20 @@ static void batch_alloc(struct run *r)
 		fail("out of memory", NULL);
 }
 
+/* One line per decode, whole at once, so that a reader may follow the file. */
+static void log_decode(const struct run *r, long n, uint64_t begin)
+{
+	char line[64];
+	int len;
+
+	if (r->log_fd < 0)
+		return;
+	len = snprintf(line, sizeof(line), "%ld %llu %llu\n", n, (unsigned long long)begin,
+		       (unsigned long long)now_ns());
+	if (write(r->log_fd, line, (size_t)len) != len)
+		fail("cannot write the log", r->o.log);
+}
+
 /* Decodes the first `n` of r->token at positions from `at` on, with logits for the last one. */
 static void decode(struct run *r, void *ctx, long n, long at)
 {
@@ -251,6 +284,7 @@ static void decode(struct run *r, void *ctx, long n, long at)
 			  .n_seq_id = r->n_seq_id,
 			  .seq_id = r->seq_id,
 			  .logits = r->logits};
+	uint64_t begin;
 	int32_t rc;
 	long i;
 
@@ -260,7 +294,9 @@ static void decode(struct run *r, void *ctx, long n, long at)
 		r->seq_id[i] = &r->seq;
 		r->logits[i] = i == n - 1;
 	}
+	begin = now_ns();
 	rc = r->e.decode(ctx, b);
+	log_decode(r, n, begin);
 	if (rc) {
 		fprintf(stderr, "ggml_drive: llama_decode of %ld tokens at %ld returned %d\n", n,
 			at, (int)rc);
@@ -322,6 +358,8 @@ static void usage(FILE *f)
 		   "  -n N   single tokens after it (default 16)\n"
 		   "  -t N   threads (default 2)\n"
 		   "  -c N   contexts, one after the other (default 1)\n"
+		   "  -r N   times over, with new contexts (default 1)\n"
+		   "  -l LOG tokens, begin and end (ns, CLOCK_MONOTONIC) of each decode\n"
 		   "  -w MS  wait between loading and decoding\n"
 		   "  -g     choose each token by its logits instead of a fixed row\n"
 		   "  -v     let the engine log\n");
@@ -346,7 +384,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:n:t:c:w:gvh")) != -1) {
+	while ((c = getopt(argc, argv, "p:n:t:c:r:l:w:gvh")) != -1) {
 		if (c == 'p')
 			o->prompt = number(c, optarg, 0, 1 << 20);
 		else if (c == 'n')
@@ -355,6 +393,10 @@ static void parse(int argc, char **argv, struct options *o)
 			o->threads = number(c, optarg, 1, 512);
 		else if (c == 'c')
 			o->contexts = number(c, optarg, 1, MAX_CONTEXTS);
+		else if (c == 'r')
+			o->repeats = number(c, optarg, 1, 1 << 20);
+		else if (c == 'l')
+			o->log = optarg;
 		else if (c == 'w')
 			o->wait_ms = number(c, optarg, 0, 3600 * 1000);
 		else if (c == 'g')
@@ -376,7 +418,8 @@ static void parse(int argc, char **argv, struct options *o)
 
 int main(int argc, char **argv)
 {
-	struct run r = {.o = {.prompt = 8, .tokens = 16, .threads = 2, .contexts = 1}};
+	struct run r = {.o = {.prompt = 8, .tokens = 16, .threads = 2, .contexts = 1, .repeats = 1},
+			.log_fd = -1};
 	long i;
 
 	parse(argc, argv, &r.o);
@@ -384,8 +427,14 @@ int main(int argc, char **argv)
 	batch_alloc(&r);
 	if (r.o.wait_ms)
 		usleep((useconds_t)r.o.wait_ms * 1000);
-	for (i = 0; i < r.o.contexts; i++)
-		generate(&r, r.contexts[i]);
+	while (true) {
+		for (i = 0; i < r.o.contexts; i++)
+			generate(&r, r.contexts[i]);
+		if (--r.o.repeats <= 0)
+			break;
+		contexts_close(&r);
+		contexts_open(&r);
+	}
 	printf("{\"decodes\": %lu, \"prompt\": %ld, \"tokens\": %ld, \"contexts\": %ld, "
 	       "\"prompt_ns\": %llu, \"token_ns\": %llu, \"last\": %d}\n",
 	       r.decodes, r.o.prompt, r.o.tokens, r.o.contexts, (unsigned long long)r.prompt_ns,

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The slowdown of the traced program on Debian's libllama, per level and against bpftrace.
+#
+#   tests/bench/slowdown.sh [-m MODEL] [-n ROUNDS] [-P] [-b]
+#
+# MODEL is one that gguf_make writes (default llama-1b). -P measures prompts of 32 tokens, -b leaves
+# bpftrace out. Wants a machine with nothing else to do; takes about 10 s a round.
+set -eu
+top=$(cd "$(dirname "$0")/../.." && pwd)
+build=${LLMPROBE_BUILD:-$top/build}
+cache=${XDG_CACHE_HOME:-/var/cache}/llmprobe
+model=llama-1b
+rounds=20
+prompt=0
+tokens=96
+flags=
+while getopts m:n:Pb opt; do
+	case $opt in
+	m) model=$OPTARG ;;
+	n) rounds=$OPTARG ;;
+	P) prompt=32 tokens=0 flags="$flags -P" ;;
+	b) flags="$flags -b" ;;
+	*) exit 2 ;;
+	esac
+done
+root=$("$top/tests/engines/get-debian-llama")
+mkdir -p "$cache/models"
+# "moe -t f16" is kept as moe-f16.gguf
+file=$cache/models/$model.gguf
+[ -e "$file" ] || "$build/tests/gguf_make" "${model%%-f16}" $([ "$model" = "${model%-f16}" ] || echo -t f16) -o "$file"
+log=$root/tmp/slowdown.log
+rm -f "$log"
+cp "$build/tests/ggml_drive" "$root/tmp/ggml_drive"
+chroot "$root" /tmp/ggml_drive -p "$prompt" -n "$tokens" -t 2 -r 100000 -l /tmp/slowdown.log \
+	/usr/lib/x86_64-linux-gnu/libllama.so.0 "/models/$model.gguf" >/dev/null 2>&1 &
+engine=$!
+trap 'kill $engine 2>/dev/null; rm -rf "$log" /dev/shm/bench-slowdown.llmp*' EXIT
+for _ in $(seq 100); do
+	[ -s "$log" ] && break
+	sleep 0.2
+done
+lib=$(awk '/libggml-cpu/ { print $6; exit }' "/proc/$engine/maps")
+"$build/tests/bench_slowdown" -n "$rounds" $flags "$build/llmprobe" "$lib" "$log" "$engine"
