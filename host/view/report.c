@@ -91,7 +91,7 @@ static void print_verdict(const struct summary *s, enum summary_phase i, const s
 			summary_bound_name(p->bound), verdict_reason(p));
 	if (isnan(p->intensity))
 		return;
-	fprintf(out, "     %.1f GB/s, %.1f GFLOP/s, %.2f flop/byte (modelled from shapes)", p->gbs,
+	fprintf(out, "     %.3g GB/s, %.3g GFLOP/s, %.3g flop/byte (modelled from shapes)", p->gbs,
 		p->gflops, p->intensity);
 	if (!isnan(p->mbu))
 		fprintf(out, "; MBU %.1f %%, MFU %.1f %%, ridge %.1f flop/byte", p->mbu * 100,

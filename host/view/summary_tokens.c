@@ -50,14 +50,16 @@ static struct calls read_calls(sqlite3 *db)
 
 /*
  * A pause that ends a sequence: longer than sampling takes. A benchmark that makes a new context at
- * the same address, or a server waiting for the next request, takes longer than this.
+ * the same address, or a server waiting for the next request, takes longer than this. A slow decode
+ * has slow sampling; after a prompt its length says nothing.
  */
 static bool breaks(const struct call *a, const struct call *b)
 {
 	double gap = b->begin - a->end, call = a->end - a->begin;
 
-	return a->context != b->context || a->pid != b->pid ||
-	       gap > 5e6 + (call > 2e7 ? call / 4 : 0);
+	if (a->phase != SUM_DECODE || call < 2e7)
+		call = 0;
+	return a->context != b->context || a->pid != b->pid || gap > 5e6 + call / 4;
 }
 
 static bool new_sequence(const struct call *a, const struct call *b)
@@ -154,18 +156,30 @@ static void percentiles(struct summary_phase_figures *f)
 	free(v);
 }
 
-/* Benchmarks repeat the same prompt back to back: then the median call says more than the sum. */
+/*
+ * A benchmark repeats a prompt of one length back to back, once more to warm up: then the mean of
+ * the single calls without the first is what it prints.
+ */
 static void repeated_prefill(struct summary *s, const struct calls *c)
 {
-	double *rates = xcalloc(c->n + 1, sizeof(double));
+	double sum = 0;
+	int64_t tokens = 0;
 	size_t n = 0;
 
-	for (size_t i = 0; i < c->n; i++)
-		if (c->v[i].phase == SUM_PREFILL && c->v[i].end > c->v[i].begin)
-			rates[n++] = (double)c->v[i].tokens * 1e9 / (c->v[i].end - c->v[i].begin);
+	for (size_t i = 0; i < c->n; i++) {
+		const struct call *k = &c->v[i];
+
+		if (k->phase != SUM_PREFILL || k->end <= k->begin)
+			continue;
+		if (n++ == 0)
+			tokens = k->tokens;
+		else if (k->tokens != tokens)
+			return;
+		else
+			sum += (double)k->tokens * 1e9 / (k->end - k->begin);
+	}
 	if (n > 2)
-		s->phase[SUM_PREFILL].tokens_per_s = median(rates, n);
-	free(rates);
+		s->phase[SUM_PREFILL].tokens_per_s = sum / (double)(n - 1);
 }
 
 void summary_tokens(sqlite3 *db, struct summary *s)
