@@ -143,17 +143,44 @@ static void close_runs(struct view_run *runs, size_t n)
 	free(runs);
 }
 
+/*
+ * What `export` does beside its own work: a recording that was cut short has left RUN.spool and no
+ * RUN; it is completed first. Returns 1 when it was, 0 when there is nothing to do, or -errno.
+ */
+static int recover(const struct view_args *a, struct diag *d)
+{
+	struct store_convert_opts o = {.progress = a->opts.progress};
+	const char *run = a->runs[0];
+	char *spool;
+	int rc = 0;
+
+	if (strcmp(a->view->name, "export") != 0 || access(run, F_OK) == 0)
+		return 0;
+	spool = xasprintf("%s.spool", run);
+	if (access(spool, R_OK) == 0) {
+		rc = store_convert(spool, run, &o, d);
+		if (rc == 0) {
+			diag_add(d, DIAG_NOTE, "%s is complete; %s can be removed", run, spool);
+			rc = 1;
+		}
+	}
+	free(spool);
+	return rc;
+}
+
 static int print_runs(const struct view_args *a, struct diag *d)
 {
 	struct view_run *runs = xcalloc(a->n_runs + 1, sizeof(*runs));
-	int err = 0;
+	int err = recover(a, d);
+	bool only_recover = err == 1 && !a->opts.table && !a->opts.output;
 	size_t n = 0;
 
+	err = err > 0 ? 0 : err;
 	for (; n < a->n_runs && !err; n++) {
 		runs[n] = (struct view_run){a->runs[n], store_open(a->runs[n], d)};
 		err = runs[n].db ? 0 : -EIO;
 	}
-	if (!err)
+	if (!err && !only_recover)
 		err = a->view->print(runs, n, &a->opts, stdout, d);
 	close_runs(runs, n);
 	return err < 0 ? EXIT_FAILED : err;

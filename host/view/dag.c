@@ -16,6 +16,7 @@ struct row {
 	int64_t id;
 	size_t node;
 	bool executed, needed;
+	bool fused; /* ran as part of the node it was moved to */
 	UT_hash_handle hh;
 };
 
@@ -272,6 +273,43 @@ static void mark_needed(struct loader *l, const struct pair *pairs, size_t n)
 			l->g->nodes[r->node].gone = false;
 }
 
+/* "RMS_NORM+MUL" of the same name as the MUL that did not run by itself: moves the MUL's row. */
+static void move_fused_ends(struct loader *l)
+{
+	struct row *r, *next;
+
+	HASH_ITER (hh, l->rows, r, next) {
+		struct dag_node *end = &l->g->nodes[r->node];
+
+		for (size_t i = 0; i < l->g->n_nodes && !r->executed && !r->fused; i++) {
+			const struct dag_node *n = &l->g->nodes[i];
+			const char *plus = strrchr(n->op, '+');
+
+			if (!plus || strcmp(plus + 1, end->op) != 0 ||
+			    strcmp(n->name, end->name) != 0)
+				continue;
+			r->node = i;
+			r->fused = true;
+		}
+	}
+}
+
+/* The same for what comes before the end in the fused operator. */
+static void move_fused_begins(struct loader *l, const struct pair *pairs, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct row *src = pairs[i].src, *dst = pairs[i].dst;
+		const char *fused = l->g->nodes[dst->node].op, *op = l->g->nodes[src->node].op;
+		size_t len = strlen(op);
+
+		if (!dst->fused || src->executed || src->fused || strncmp(fused, op, len) != 0 ||
+		    fused[len] != '+')
+			continue;
+		src->node = dst->node;
+		src->fused = true;
+	}
+}
+
 static int edge_order(const void *a, const void *b)
 {
 	const struct dag_edge *x = a, *y = b;
@@ -289,6 +327,8 @@ static void load_edges(struct loader *l)
 	struct pair *pairs = load_pairs(l, &n);
 	struct dag *g = l->g;
 
+	move_fused_ends(l);
+	move_fused_begins(l, pairs, n);
 	mark_needed(l, pairs, n);
 	for (size_t i = 0; i < n; i++)
 		if (pairs[i].src->needed && pairs[i].dst->needed &&

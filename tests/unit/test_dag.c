@@ -224,6 +224,30 @@ static void test_svg_is_drawn_and_escaped(void **state)
 	sqlite3_close(db);
 }
 
+static void test_fused_operators_are_one_node(void **state)
+{
+	sqlite3 *db = fixture_empty();
+	struct dag g;
+
+	(void)state;
+	fixture_exec(
+		db, "INSERT INTO tensor_t(id, name, layer, op, ne0, kind) VALUES"
+		    " (1, 'inp', 0, 'ADD', 8, 'activation'), (2, 'norm-0', 0, 'RMS_NORM', 8, ''),"
+		    " (3, 'attn_norm-0', 0, 'MUL', 8, ''), (4, 'Q-0', 0, 'MUL_MAT', 8, ''),"
+		    " (5, 'attn_norm-0', 0, 'RMS_NORM+MUL', 8, '');"
+		    "INSERT INTO edge_t VALUES(1, 2, 0), (2, 3, 0), (3, 4, 1), (1, 5, 0);"
+		    "INSERT INTO op_phase_t(phase, tensor_id, tid, thread_index, count, compute_ns,"
+		    " wait_ns) VALUES('decode', 1, 1, 0, 1, 5, 0), ('decode', 4, 1, 0, 1, 5, 0),"
+		    " ('decode', 5, 1, 0, 1, 5, 0)");
+	g = load(db, &everything);
+	assert_int_equal(visible(&g), 3);
+	assert_int_equal(g.n_edges, 2);
+	assert_true(edge(&g, "inp", "attn_norm-0"));
+	assert_true(edge(&g, "attn_norm-0", "Q-0"));
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
 static void expect_error(sqlite3 *db, const struct dag_opts *o, const char *text)
 {
 	struct diag *d = diag_new();
@@ -281,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_a_range_keeps_its_border),
 		cmocka_unit_test(test_two_runs_side_by_side),
 		cmocka_unit_test(test_svg_is_drawn_and_escaped),
+		cmocka_unit_test(test_fused_operators_are_one_node),
 		cmocka_unit_test(test_bad_input_is_named),
 		cmocka_unit_test(test_graph_without_operators),
 	};

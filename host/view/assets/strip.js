@@ -28,7 +28,10 @@ function stripDraw(run, box, readout, names) {
     const scale = (view.to - view.from) / width / span * t.bins, first = view.from / span * t.bins;
     for (let x = 0; x < width; x++) {
       let base = y + rowHeight - 4;
-      for (let kind = 0; kind < sums[lane].length; kind++) {
+      const last = sums[lane].length - 1;
+      for (let kind = 0; kind <= last; kind++) {
+        /* An operator's time goes on while its thread waits for a CPU: that is drawn over it. */
+        if (kind === last) base = y + rowHeight - 4;
         const h = mean(sums[lane][kind], first + x * scale, first + (x + 1) * scale) * (rowHeight - 6);
         if (h <= 0) continue;
         g.fillStyle = stripColours[kind % stripColours.length];
