@@ -258,15 +258,47 @@ const char *neuron_level(double fraction)
 				: "high";
 }
 
+/* The busiest engine beside the tensor engine, and how busy it is (-1: not known). */
+static const char *busiest_engine(const struct neuron_profile *p, double *busy)
+{
+	static const struct {
+		const char *name, *metric;
+	} engines[] = {
+		{"vector engine", "vector_engine_active_time_percent"},
+		{"scalar engine", "scalar_engine_active_time_percent"},
+		{"GPSIMD engine", "gpsimd_engine_active_time_percent"},
+	};
+	const char *name = "";
+	double v;
+
+	*busy = -1;
+	for (size_t i = 0; i < ARRAY_LEN(engines); i++)
+		if (neuron_metric(p, engines[i].metric, &v) && v > *busy) {
+			*busy = v;
+			name = engines[i].name;
+		}
+	return name;
+}
+
 enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why)
 {
 	enum { BUSY = 60 }; /* percent: less than that, and neither side binds */
-	double have, ridge, dma = -1, mbu = -1, tensor = -1, memory;
+	double have, ridge, dma = -1, mbu = -1, tensor = -1, memory, any = -1, engine;
+	const char *name = busiest_engine(p, &engine);
 
 	neuron_metric(p, "dma_active_time_percent", &dma);
 	neuron_metric(p, "mbu_estimated_percent", &mbu);
 	neuron_metric(p, "tensor_engine_active_time_percent", &tensor);
+	neuron_metric(p, "total_active_time_percent", &any);
 	memory = fmax(dma, mbu);
+	if (any * 100 >= BUSY && engine > memory && engine > tensor) {
+		buf_printf(why,
+			   "bound by the %s: busy %.1f %% of the time, some engine %.1f %%, DMA "
+			   "%.1f %%, tensor engine %.1f %%",
+			   name, engine * 100, any * 100, fmax(dma, 0) * 100,
+			   fmax(tensor, 0) * 100);
+		return NEURON_ENGINE;
+	}
 	if (memory >= 0 && tensor >= 0 && memory * 100 < BUSY && tensor * 100 < BUSY) {
 		buf_printf(why,
 			   "latency-bound: DMA %.1f %% and tensor engine %.1f %% busy, so "

@@ -60,7 +60,13 @@ bool neuron_figure_mean(const struct neuron_figure *f, const struct neuron_set *
 /* "very low", "low", "medium", "high" for a fraction of what an engine could do. */
 const char *neuron_level(double fraction);
 
-enum neuron_bound { NEURON_UNKNOWN, NEURON_MEMORY, NEURON_COMPUTE, NEURON_LATENCY };
+enum neuron_bound {
+	NEURON_UNKNOWN,
+	NEURON_MEMORY,
+	NEURON_COMPUTE,
+	NEURON_ENGINE, /* the vector, scalar or GPSIMD engine, not the matrix products */
+	NEURON_LATENCY,
+};
 /* What binds a profile; `why` gets a sentence with the figures it follows from. */
 enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why);
 /* Spills, transposes, small transfers that exceed their limits, one line each. */

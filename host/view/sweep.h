@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sqlite3.h>
 
 #include "util/diag.h"
@@ -67,5 +68,9 @@ struct sweep_result {
 struct sweep_result sweep_result(const struct sweep *s, size_t combination);
 /* The combination with the most tokens per second, -1 when none was measured. */
 long sweep_best(const struct sweep *s, const struct sweep_result *results);
+
+struct view_opts;
+/* The table of all combinations, the first one being what the others are compared with. */
+int sweep_print(const struct sweep *s, const struct view_opts *o, FILE *out, struct diag *d);
 
 #endif

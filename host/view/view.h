@@ -44,6 +44,8 @@ struct view_opts {
 	const char *fold;      /* dag: comma list of views, weights, layers, none */
 	const char *fail_if;   /* diff: "tpot_p50 > +3%, tokens_per_s < -2%" */
 	const char *from, *to; /* time range: "1.5s" after the start of the run */
+	const char *sizes;     /* buckets: sizes to judge, "64,128,256" */
+	int64_t count, step;   /* buckets: how many to choose, and of what they are multiples */
 };
 
 struct view {
@@ -61,6 +63,7 @@ struct view {
 /* Each view is a constant at the end of its own file, named here and in the table of view.c. */
 extern const struct view view_report, view_stat, view_diff, view_calibrate;
 extern const struct view view_timeline, view_dag, view_export, view_html;
+extern const struct view view_buckets, view_neuron;
 /* Ended by NULL. */
 extern const struct view *const views[];
 const struct view *view_find(const char *name);
