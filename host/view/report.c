@@ -364,6 +364,21 @@ static struct table *cost_table(sqlite3 *db)
 		5);
 }
 
+/* operators.mode: summary keeps sums per tensor and thread over the whole recording. */
+static struct table *kept_sums_table(sqlite3 *db)
+{
+	return pair_table(
+		db,
+		"SELECT coalesce(t.op, '?'), sum(s.count), sum(s.compute_ns), sum(s.wait_ns),"
+		" sum(s.compute_ns) * 1.0 / nullif(sum(s.count), 0), min(s.min_ns), max(s.max_ns) "
+		"FROM"
+		" op_sum_t s LEFT JOIN tensor_t t ON t.id = s.tensor_id GROUP BY 1 ORDER BY 3 DESC",
+		(const char *const[]){"operator", "rows", "compute", "wait", "mean", "min", "max"},
+		(const enum table_type[]){TABLE_TEXT, TABLE_COUNT, TABLE_NS, TABLE_NS, TABLE_NS,
+					  TABLE_NS, TABLE_NS},
+		7);
+}
+
 static struct table *counter_table(sqlite3 *db)
 {
 	return pair_table(
@@ -421,24 +436,44 @@ static const struct {
 	{"off-CPU time", "the scheduler level was off", offsetof(struct view_levels, sched)},
 };
 
+static bool is_missing(const struct summary *s, size_t i)
+{
+	if (*(const bool *)((const char *)&s->levels + level_texts[i].offset))
+		return false;
+	/* Without operators there is no barrier wait to speak of. */
+	return level_texts[i].offset != offsetof(struct view_levels, wait) || s->levels.op;
+}
+
+static bool wait_sampled(const struct summary *s, double *share)
+{
+	const struct summary_phase_figures *p = &s->phase[SUM_DECODE];
+
+	*share = p->wait_known;
+	return p->wait_known > 0 && p->wait_known < 0.99;
+}
+
 static void print_missing(const struct summary *s, const struct view_opts *o, FILE *out)
 {
 	bool any = false;
+	double share;
 
 	for (size_t i = 0; i < ARRAY_LEN(level_texts); i++) {
-		bool there = *(const bool *)((const char *)&s->levels + level_texts[i].offset);
+		bool sums = s->levels.op_sum && strcmp(level_texts[i].what, "operators") == 0;
 
-		if (there ||
-		    (level_texts[i].offset == offsetof(struct view_levels, wait) && !s->levels.op))
+		if (!is_missing(s, i))
 			continue;
 		if (!any)
 			title(out, o, "not recorded");
 		any = true;
 		fprintf(out, "  - %s: %s\n", level_texts[i].what,
-			s->levels.op_sum && strcmp(level_texts[i].what, "operators") == 0
-				? "only sums were kept (operators.mode: summary), see op_summary"
-				: level_texts[i].why);
+			sums ? "only sums were kept (operators.mode: summary), see below"
+			     : level_texts[i].why);
 	}
+	if (wait_sampled(s, &share))
+		fprintf(out,
+			"%sbarrier wait was sampled: seen on %.1f %% of the decode rows, and "
+			"all wait figures are of those\n",
+			any ? "  - " : "\n", share * 100);
 }
 
 static void print_phase(sqlite3 *db, const struct summary *s, enum summary_phase i,
@@ -472,6 +507,7 @@ static void print_text(const struct view_run *run, const struct summary *s,
 	print_missing(s, o, out);
 	for (int i = 0; i < SUM_PHASES; i++)
 		print_phase(run->db, s, (enum summary_phase)i, o, out);
+	section(kept_sums_table(run->db), "operators, sums over the whole recording", o, 20, out);
 	if (s->levels.op)
 		section(thread_table(run->db, s), "workers", o, 0, out);
 	if (s->levels.sched)
@@ -614,6 +650,7 @@ struct cJSON *report_json(sqlite3 *db, const struct summary *s)
 	add_table(j, "culprits", culprit_table(db));
 	add_table(j, "sequences", sequence_table(s));
 	add_table(j, "counters", counter_table(db));
+	add_table(j, "operator_sums", kept_sums_table(db));
 	add_table(j, "losses", loss_table(db));
 	add_table(j, "cost", cost_table(db));
 	return j;

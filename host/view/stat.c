@@ -24,6 +24,7 @@ static const struct {
 	{"backends", NULL, "graphs by backend", stat_backends, 0},
 	{"experts", "uses", "how often each expert was used", stat_experts, 30},
 	{"reuse", NULL, "how many tokens pass until an expert is used again", stat_reuse, 0},
+	{"latency", NULL, "products of experts by how many are new", stat_latency, 0},
 	{"heat", NULL, "experts over tokens, one layer (--layers)", stat_heat, 60},
 };
 

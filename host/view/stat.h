@@ -14,7 +14,7 @@ typedef struct table *stat_fn(sqlite3 *db, const struct view_opts *o, struct buf
 
 stat_fn stat_ops, stat_threads, stat_counters, stat_backends;
 stat_fn stat_series, stat_growth, stat_complexity;
-stat_fn stat_experts, stat_reuse, stat_heat;
+stat_fn stat_experts, stat_reuse, stat_latency, stat_heat;
 
 /* Least squares of y over x. */
 struct stat_fit {

@@ -153,6 +153,90 @@ struct table *stat_reuse(sqlite3 *db, const struct view_opts *o, struct buf *foo
 	return t;
 }
 
+/* Latency: does a product take longer when its experts were not used a token ago? */
+
+enum { FRESH_MAX = 64 };
+
+struct latency {
+	uint8_t last[512], now[512]; /* bit sets of experts */
+	int64_t layer, op;
+	unsigned fresh;
+	double ns[FRESH_MAX], runs[FRESH_MAX];
+};
+
+static void latency_row(struct latency *l, double ns)
+{
+	unsigned k = l->fresh < FRESH_MAX ? l->fresh : FRESH_MAX - 1;
+
+	if (l->op >= 0 && !isnan(ns)) {
+		l->ns[k] += ns;
+		l->runs[k]++;
+	}
+	memcpy(l->last, l->now, sizeof(l->last));
+	memset(l->now, 0, sizeof(l->now));
+	l->fresh = 0;
+}
+
+static void latency_use(struct latency *l, int64_t e)
+{
+	uint8_t bit = (uint8_t)(1 << e % 8);
+
+	if (e < 0 || e >= (int64_t)sizeof(l->now) * 8 || l->now[e / 8] & bit)
+		return;
+	l->now[e / 8] |= bit;
+	l->fresh += !(l->last[e / 8] & bit);
+}
+
+static void read_latency(sqlite3 *db, struct latency *l)
+{
+	sqlite3_stmt *q = view_query(
+		db, NULL,
+		"SELECT t.layer, x.op_id, x.expert, o.compute_ns FROM expert_t x JOIN op_t o ON "
+		"o.id ="
+		" x.op_id JOIN token_t k ON k.id = o.token_id JOIN tensor_t t ON t.id = x.tensor_id"
+		" WHERE k.phase = 'decode' ORDER BY t.layer, x.rowid",
+		NULL);
+	double ns = NAN;
+
+	while (view_step(q)) {
+		if (sqlite3_column_int64(q, 1) != l->op)
+			latency_row(l, ns);
+		if (sqlite3_column_int64(q, 0) != l->layer)
+			memset(l->last, 0, sizeof(l->last));
+		l->layer = sqlite3_column_int64(q, 0);
+		l->op = sqlite3_column_int64(q, 1);
+		ns = sqlite3_column_double(q, 3);
+		latency_use(l, sqlite3_column_int64(q, 2));
+	}
+	latency_row(l, ns);
+}
+
+struct table *stat_latency(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
+{
+	struct latency *l = xcalloc(1, sizeof(*l));
+	struct table *t = table_new();
+
+	(void)o;
+	(void)d;
+	l->op = -1;
+	read_latency(db, l);
+	table_column(t, "fresh", "experts not used by the token before", TABLE_COUNT);
+	table_column(t, "runs", "products", TABLE_COUNT);
+	table_column(t, "mean_ns", "mean time of worker 0", TABLE_NS);
+	for (int i = 0; i < FRESH_MAX; i++) {
+		if (l->runs[i] <= 0)
+			continue;
+		table_row(t);
+		table_number(t, i);
+		table_number(t, l->runs[i]);
+		table_number(t, l->ns[i] / l->runs[i]);
+	}
+	if (!table_rows(t))
+		buf_puts(foot, none);
+	free(l);
+	return t;
+}
+
 /* Heat map: a row per expert, a character per stretch of tokens. */
 
 enum { HEAT_CELLS = 60, HEAT_EXPERTS = 1024 };

@@ -141,7 +141,7 @@ static void any_run_prints(void **state)
 					      "--decodes 2 --no-end --threads 1"};
 	static const char *const names[] = {"ops",	  "threads",  "growth",	  "series",
 					    "complexity", "counters", "backends", "experts",
-					    "reuse",	  "heat"};
+					    "reuse",	  "latency",  "heat"};
 	struct diag *d = diag_new();
 
 	(void)state;
