@@ -308,7 +308,8 @@ void spans_close(struct spans *s, int64_t last)
 {
 	struct stack *k, *tmp;
 
-	qsort(s->events, s->n_events, sizeof(*s->events), by_time);
+	if (s->n_events)
+		qsort(s->events, s->n_events, sizeof(*s->events), by_time);
 	replay(s);
 	free(s->events);
 	s->events = NULL;
