@@ -289,7 +289,8 @@ static int prepare(struct run *r)
 static void finish(struct run *r)
 {
 	script_free(r->script);
-	reaper_flush(r->opts.reaper, REAP_MS);
+	if (r->opts.reaper)
+		reaper_flush(r->opts.reaper, REAP_MS);
 	reaper_free(r->opts.reaper);
 	spawn_free(r->child);
 	free(r->child_argv);

@@ -236,16 +236,27 @@ bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value)
 const struct type *kernel_rawtp_args(struct kernel_types *k, struct type_table *t, const char *name)
 {
 	const struct btf *btf = kernel_btf(k);
+	/* the first two have names for the arguments, the last only their types */
+	static const struct {
+		const char *format;
+		uint32_t kind;
+	} forms[] = {
+		{"__bpf_trace_%s", BTF_KIND_FUNC},
+		{"__traceiter_%s", BTF_KIND_FUNC},
+		{"btf_trace_%s", BTF_KIND_TYPEDEF},
+	};
 	char tname[128];
-	const struct btf_type *bt;
+	const struct btf_type *bt = NULL;
 	struct type *st;
 	int id;
 
-	snprintf(tname, sizeof(tname), "btf_trace_%s", name);
-	id = btf ? btf__find_by_name_kind(btf, tname, BTF_KIND_TYPEDEF) : -1;
-	bt = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	for (size_t i = 0; btf && !bt && i < ARRAY_LEN(forms); i++) {
+		snprintf(tname, sizeof(tname), forms[i].format, name);
+		id = btf__find_by_name_kind(btf, tname, forms[i].kind);
+		bt = id > 0 ? btf__type_by_id(btf, (uint32_t)id) : NULL;
+	}
 	while (bt && !btf_is_func_proto(bt) &&
-	       (btf_is_typedef(bt) || btf_is_ptr(bt) || btf_is_mod(bt)))
+	       (btf_is_typedef(bt) || btf_is_ptr(bt) || btf_is_mod(bt) || btf_is_func(bt)))
 		bt = btf__type_by_id(btf, bt->type);
 	if (!bt || !btf_is_func_proto(bt))
 		return NULL;

@@ -20,6 +20,18 @@ static bool is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+/* libc.so and its like may be a linker's text. */
+static bool is_elf(const char *path)
+{
+	char magic[4] = "";
+	FILE *f = fopen(path, "re");
+	bool ok = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "\177ELF", 4) == 0;
+
+	if (f)
+		fclose(f);
+	return ok;
+}
+
 static char *in_dirs(const char *dirs, const char *prefix, const char *name, const char *suffix)
 {
 	while (dirs && *dirs) {
@@ -51,13 +63,9 @@ static char *find_library(const char *name)
 		char *real;
 
 		path = in_dirs(dirs, "", name, suffixes[i]);
-		real = path ? realpath(path, NULL) : NULL;
-		if (real && !text_ends(real, ".a")) {
-			free(path);
-			path = real;
-		} else {
-			free(real);
-		}
+		real = path && is_elf(path) ? realpath(path, NULL) : NULL;
+		free(path);
+		path = real;
 	}
 	return path;
 }
