@@ -153,8 +153,9 @@ static const struct type *import_id(const struct btf *btf, struct type_table *t,
 		if (btf_int_encoding(bt) & BTF_INT_BOOL)
 			return &type_bool;
 		name = btf__name_by_offset(btf, bt->name_off);
-		return type_int(bt->size, (btf_int_encoding(bt) & BTF_INT_SIGNED) ||
-						  (name && strcmp(name, "char") == 0));
+		if (bt->size == 1 && name && strcmp(name, "char") == 0)
+			return &type_char;
+		return type_int(bt->size, btf_int_encoding(bt) & BTF_INT_SIGNED);
 	case BTF_KIND_PTR:
 		return type_ptr(t, import_pointee(btf, t, bt->type, depth));
 	case BTF_KIND_ARRAY:

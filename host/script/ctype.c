@@ -534,6 +534,8 @@ static const struct type *parse_int_words(struct decl *d)
 			break;
 		decl_advance(d);
 	}
+	if (seen && !longs && size == 1 && !is_unsigned)
+		return &type_char;
 	return seen ? type_int(longs ? 8 : (unsigned)size, !is_unsigned) : NULL;
 }
 

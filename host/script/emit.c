@@ -38,6 +38,7 @@ static const char prelude[] =
 	"static void *(*ring_reserve)(void *ring, u64 size, u64 flags) = (void *)131;\n"
 	"static void (*ring_submit)(void *data, u64 flags) = (void *)132;\n"
 	"static u64 (*ring_query)(void *ring, u64 flags) = (void *)134;\n"
+	"static long (*for_each_elem)(void *map, void *fn, void *ctx, u64 flags) = (void *)164;\n"
 	"static u64 (*attach_cookie)(void *ctx) = (void *)174;\n"
 	"static void *(*map_lookup_cpu)(void *map, const void *key, u32 cpu) = (void *)195;\n"
 	"static u64 (*tai_ns)(void) = (void *)208;\n"
@@ -222,7 +223,13 @@ const char *em_slot(struct emit *e, uint32_t size)
 
 void em_return(struct emit *e)
 {
-	em(e, "return 0;");
+	if (!e->callback) {
+		em(e, "return 0;");
+		return;
+	}
+	em(e, "c[%zu] = 1;", e->callback->n_vars + 1);
+	em(e, "r = 1;");
+	em(e, "goto done;");
 }
 
 /* ---- programs ---- */
@@ -338,6 +345,8 @@ static void emit_program(struct emit *e, const struct probe *p)
 		e->err = emit_entry(e);
 	emit_line(e, p->body);
 	emit_body(e, p);
+	buf_add(&code->text, code->callbacks.data, code->callbacks.len);
+	buf_reset(&code->callbacks);
 	buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
 		   buf_str(&head));
 	if (e->scratch_max)
@@ -407,5 +416,6 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 void script_code_free(struct script_code *code)
 {
 	buf_free(&code->text);
+	buf_free(&code->callbacks);
 	free(code->cookies);
 }

@@ -82,6 +82,7 @@ struct script_program {
 	const struct attach *attach;
 	const struct probe_match *first; /* of n_matches in the attach point's list */
 	size_t n_matches;
+	int own_fd; /* of a program with callbacks, 0: it is in the module */
 	struct script_program *next;
 };
 
@@ -91,7 +92,8 @@ struct script_code {
 	struct script_program *programs;
 	struct action *actions, **action_tail;
 	struct stack_map *stacks;
-	size_t n_programs, n_actions, n_stacks;
+	size_t n_programs, n_actions, n_stacks, n_callbacks;
+	struct buf callbacks; /* their text, before the program that uses them */
 	uint32_t scratch_size;
 	/* names that cookies stand for: probe name and function of each match */
 	const struct probe_match **cookies;
@@ -112,8 +114,15 @@ struct emit {
 	int tmp;	/* running number of temporaries */
 	uint32_t stack; /* bytes of stack given out */
 	uint32_t scratch, scratch_max;
-	struct action *exit_action;
+	struct callback *callback; /* NULL: in the program itself */
+	int inner_loops;	   /* C loops around the statement, within the callback */
 	int err;
+};
+
+/* The body of a loop over a map is a function of its own that the kernel calls per element. */
+struct callback {
+	int id;
+	size_t n_vars;
 };
 
 struct emit_opts {
@@ -176,8 +185,13 @@ const char *em_key(struct emit *e, struct node *access);    /* pointer to the ke
 /* The key with a bucket number behind it (hist and its kin). */
 const char *em_bucket_key(struct emit *e, struct node *access, const char *bucket);
 struct operand em_map_read(struct emit *e, struct node *access);
-/* for ($kv : @m) {} */
+/* for ($kv : @m) {} and len(@m) (emit_loop.c) */
 void em_for_map(struct emit *e, struct node *n);
+const char *em_map_len(struct emit *e, const struct symbol *m);
+void em_break(struct emit *e);
+void em_continue(struct emit *e);
+/* Sum over CPUs of the element with the key at `key`. */
+const char *em_agg_at(struct emit *e, const struct symbol *m, const char *key);
 void em_map_assign(struct emit *e, struct node *access, struct node *value);
 /* @x += delta; returns the value before it, or NULL when `want_old` is false. */
 const char *em_map_add(struct emit *e, struct node *access, const char *delta, bool want_old);

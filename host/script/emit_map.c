@@ -159,7 +159,7 @@ static void update(struct emit *e, struct node *access, const char *key, const c
 	em_close(e);
 }
 
-static const char *agg_add(struct emit *e, const struct symbol *m, const char *key)
+const char *em_agg_at(struct emit *e, const struct symbol *m, const char *key)
 {
 	int n = e->tmp++;
 
@@ -195,7 +195,7 @@ static const char *agg_add(struct emit *e, const struct symbol *m, const char *k
 
 const char *em_agg_value(struct emit *e, struct node *access)
 {
-	return agg_add(e, access->sym, em_key(e, access));
+	return em_agg_at(e, access->sym, em_key(e, access));
 }
 
 struct operand em_map_read(struct emit *e, struct node *access)
@@ -357,13 +357,4 @@ void em_agg_end(struct emit *e, struct agg *a, struct node *access, const char *
 		em(e, "*(u64 *)(%s + %zu) = %s;", slot, i * 8, words[i]);
 	update(e, access, a->key, slot);
 	em_close(e);
-}
-
-void em_for_map(struct emit *e, struct node *n)
-{
-	struct span at = loc_span(n->src, n->loc);
-
-	if (!e->err)
-		e->err = diag_fail_at(e->s->diag, -EOPNOTSUPP, n->src, at,
-				      "loops over maps are not supported by this version");
 }

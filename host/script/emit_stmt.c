@@ -94,7 +94,9 @@ static void em_while(struct emit *e, struct node *n)
 	em_open(e, "for (u32 i%d = 0; i%d < %d; i%d++)", i, i, MAX_ROUNDS, i);
 	em(e, "if (!(%s))", em_value(e, n->a));
 	em(e, "\tbreak;");
+	e->inner_loops++;
 	em_block(e, n->b->list);
+	e->inner_loops--;
 	em_close(e);
 }
 
@@ -108,7 +110,9 @@ static void em_for_range(struct emit *e, struct node *n)
 	em(e, "if (%s + i%d >= %s)", from, i, to);
 	em(e, "\tbreak;");
 	em(e, "v%d = %s + i%d;", n->a->sym->id, from, i);
+	e->inner_loops++;
 	em_block(e, n->c->list);
+	e->inner_loops--;
 	em_close(e);
 }
 
@@ -164,10 +168,10 @@ void em_stmt(struct emit *e, struct node *n)
 		em_unroll(e, n);
 		break;
 	case N_BREAK:
-		em(e, "break;");
+		em_break(e);
 		break;
 	case N_CONTINUE:
-		em(e, "continue;");
+		em_continue(e);
 		break;
 	case N_RETURN:
 		em_return(e);

@@ -78,7 +78,11 @@ static const struct type *check_len(struct sema *s, struct node *n)
 	if (a->kind == N_MAP && !a->a) {
 		a->sym = sema_map(s, a->name, a->name_loc);
 		a->type = a->sym->type;
-		return sema_error(s, n, "len() of a map is not supported by this version");
+		if (a->sym->key_known && !a->sym->key)
+			return sema_error(s, n,
+					  "len() expects a map with keys (%s is a scalar map)",
+					  a->name);
+		return &type_i64;
 	}
 	t = sema_expr(s, a);
 	if (t->kind == TY_NONE || type_is_stack(t))
@@ -99,7 +103,7 @@ static struct operand emit_len(struct emit *e, struct node *n)
 		return opd_value(emf(e, "%ull", a->type->count));
 	if (a->type->kind == TY_TUPLE)
 		return opd_value(emf(e, "%zull", a->type->fields->n));
-	return opd_none();
+	return opd_value(em_map_len(e, a->sym));
 }
 
 /* ---- print, clear, zero ---- */

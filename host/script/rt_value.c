@@ -334,7 +334,7 @@ static void put_fields(struct runtime *r, struct buf *out, const struct type *t,
 static void put_array(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
 		      int indent)
 {
-	if (t->elem->kind == TY_INT && t->elem->size == 1 && t->elem->is_signed) {
+	if (t->elem->is_char) {
 		buf_add(out, data, strnlen((const char *)data, t->size));
 		return;
 	}
@@ -468,7 +468,7 @@ static void json_value(struct runtime *r, struct buf *out, const struct type *t,
 		json_int(out, &type_u64, word(data, 0));
 		return;
 	case TY_ARRAY:
-		if (t->elem->kind != TY_INT || t->elem->size != 1 || !t->elem->is_signed) {
+		if (!t->elem->is_char) {
 			json_list(r, out, t, data);
 			return;
 		}

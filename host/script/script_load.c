@@ -12,6 +12,7 @@
 #include "bpf/cache.h"
 #include "bpf/compile.h"
 #include "bpf/kmap.h"
+#include "script/callback.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -104,13 +105,9 @@ static enum bpf_kind program_kind(enum probe_kind kind)
 	}
 }
 
-static int load_module(struct script *s, struct diag *d)
+static size_t list_externs(const struct script *s, struct bpf_extern *ext)
 {
-	size_t n = 0, k = 0;
-	struct bpf_extern *ext =
-		xcalloc((size_t)s->sema.n_maps + s->code.n_stacks + 8, sizeof(*ext));
-	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
-	struct bpf_load_opts o = {.externs = ext, .kinds = kinds};
+	size_t n = 0;
 
 	ext[n++] = (struct bpf_extern){EXTERN_RING, transport_map_fd(s->transport)};
 	ext[n++] = (struct bpf_extern){EXTERN_LOSS, s->loss_fd};
@@ -121,15 +118,45 @@ static int load_module(struct script *s, struct diag *d)
 		ext[n++] = (struct bpf_extern){EXTERN_STACK + (uint32_t)i, s->stack_fds[i]};
 	for (int i = 0; i < s->sema.n_maps; i++)
 		ext[n++] = (struct bpf_extern){EXTERN_SCRIPT + (uint32_t)i, s->map_fds[i]};
-	for (const struct script_program *p = s->code.programs; p; p = p->next)
-		kinds[k++] =
-			(struct bpf_program_kind){p->name, program_kind(p->attach->kind), NULL};
-	o.n_externs = n;
-	o.n_kinds = k;
-	s->module = bpf_module_load(s->bpf, &o, d);
+	return n;
+}
+
+/* Programs that loop over maps are joined with their callbacks, the others go together. */
+static int load_module(struct script *s, struct diag *d)
+{
+	struct bpf_extern *ext =
+		xcalloc((size_t)s->sema.n_maps + s->code.n_stacks + 8, sizeof(*ext));
+	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
+	const char **only = xcalloc(s->code.n_programs + 1, sizeof(*only));
+	struct bpf_load_opts o = {.externs = ext, .kinds = kinds, .only = only};
+	int err = 0;
+
+	o.n_externs = list_externs(s, ext);
+	for (struct script_program *p = s->code.programs; p && !err; p = p->next) {
+		const struct code_program *c = bpf_code_program(s->bpf, p->name);
+		enum bpf_kind kind = program_kind(p->attach->kind);
+
+		kinds[o.n_kinds++] = (struct bpf_program_kind){p->name, kind, NULL};
+		if (c && callback_used_by(c)) {
+			p->own_fd = callback_load(s->bpf, p->name, kind, ext, o.n_externs, d);
+			err = p->own_fd < 0 ? p->own_fd : 0;
+		} else {
+			only[o.n_only++] = p->name;
+		}
+	}
+	if (!err && o.n_only) {
+		s->module = bpf_module_load(s->bpf, &o, d);
+		err = s->module ? 0 : -EINVAL;
+	}
 	free(ext);
 	free(kinds);
-	return s->module ? 0 : -EINVAL;
+	free(only);
+	return err;
+}
+
+static int program_fd(const struct script *s, const struct script_program *p)
+{
+	return p->own_fd > 0 ? p->own_fd : bpf_module_prog_fd(s->module, p->name);
 }
 
 static void set_globals(struct script *s)
@@ -216,6 +243,8 @@ void script_unload(struct script *s)
 	links_free(s->links);
 	if (s->n_usdt && s->o.reaper)
 		reaper_close(s->o.reaper, s->usdt_fds, s->n_usdt, NULL, -1);
+	for (const struct script_program *p = s->code.programs; p; p = p->next)
+		close_map(p->own_fd > 0 ? p->own_fd : -1);
 	bpf_module_free(s->module);
 	bpf_code_free(s->bpf);
 	transport_free(s->transport);
@@ -397,7 +426,7 @@ static int attach_watchpoint(struct script *s, const struct attach *a, int fd, s
 
 static int attach_program(struct script *s, const struct script_program *p, struct diag *d)
 {
-	int fd = bpf_module_prog_fd(s->module, p->name);
+	int fd = program_fd(s, p);
 
 	switch (p->attach->kind) {
 	case PROBE_BEGIN:
@@ -431,7 +460,11 @@ void script_run_special(struct script *s, enum probe_kind kind)
 	for (const struct script_program *p = s->code.programs; p; p = p->next) {
 		uint64_t ctx[12] = {0};
 
-		if (p->attach->kind == kind)
+		if (p->attach->kind != kind)
+			continue;
+		if (p->own_fd > 0)
+			callback_run(p->own_fd, ctx, sizeof(ctx));
+		else
 			bpf_module_run(s->module, p->name, ctx, sizeof(ctx));
 	}
 }

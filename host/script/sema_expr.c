@@ -355,8 +355,7 @@ static const struct type *ternary_type(struct sema *s, struct node *n)
 /* char[N] is a string to scripts. */
 static const struct type *field_value_type(struct sema *s, const struct type *t)
 {
-	if (t->kind == TY_ARRAY && t->elem->kind == TY_INT && t->elem->size == 1 &&
-	    t->elem->is_signed && t->count)
+	if (t->kind == TY_ARRAY && t->elem->is_char && t->count)
 		return type_string(s->types, t->count);
 	return t;
 }

@@ -56,7 +56,7 @@ static const struct type *pointer_type(struct type_table *t, const char *text)
 	for (size_t n = strlen(base); n && base[n - 1] == ' '; n--)
 		base[n - 1] = 0;
 	if (strcmp(base, "char") == 0 || strcmp(base, "unsigned char") == 0)
-		return type_ptr(t, type_int(1, true));
+		return type_ptr(t, &type_char);
 	to = type_by_name(t, base);
 	return type_ptr(t, to ? to : &type_void);
 }

@@ -38,6 +38,8 @@ static const struct type ints[2][4] = {
 	},
 };
 const struct type type_i64 = {.kind = TY_INT, .size = 8, .align = 8, .is_signed = true};
+const struct type type_char = {
+	.kind = TY_INT, .size = 1, .align = 1, .is_signed = true, .is_char = true};
 const struct type type_u64 = {.kind = TY_INT, .size = 8, .align = 8};
 const struct type type_u32 = {.kind = TY_INT, .size = 4, .align = 4};
 const struct type type_i32 = {.kind = TY_INT, .size = 4, .align = 4, .is_signed = true};
@@ -47,26 +49,26 @@ static const struct {
 	unsigned size;
 	bool is_signed;
 } int_names[] = {
-	{"int8", 1, true},	 {"int16", 2, true},	 {"int32", 4, true},
-	{"int64", 8, true},	 {"uint8", 1, false},	 {"uint16", 2, false},
-	{"uint32", 4, false},	 {"uint64", 8, false},	 {"int8_t", 1, true},
-	{"int16_t", 2, true},	 {"int32_t", 4, true},	 {"int64_t", 8, true},
-	{"uint8_t", 1, false},	 {"uint16_t", 2, false}, {"uint32_t", 4, false},
-	{"uint64_t", 8, false},	 {"u8", 1, false},	 {"u16", 2, false},
-	{"u32", 4, false},	 {"u64", 8, false},	 {"s8", 1, true},
-	{"s16", 2, true},	 {"s32", 4, true},	 {"s64", 8, true},
-	{"__u8", 1, false},	 {"__u16", 2, false},	 {"__u32", 4, false},
-	{"__u64", 8, false},	 {"__s8", 1, true},	 {"__s16", 2, true},
-	{"__s32", 4, true},	 {"__s64", 8, true},	 {"__be16", 2, false},
-	{"__be32", 4, false},	 {"__be64", 8, false},	 {"__le16", 2, false},
-	{"__le32", 4, false},	 {"__le64", 8, false},	 {"char", 1, true},
-	{"size_t", 8, false},	 {"ssize_t", 8, true},	 {"pid_t", 4, true},
-	{"uid_t", 4, false},	 {"gid_t", 4, false},	 {"off_t", 8, true},
-	{"loff_t", 8, true},	 {"dev_t", 4, false},	 {"mode_t", 4, false},
-	{"uintptr_t", 8, false}, {"intptr_t", 8, true},	 {"time_t", 8, true},
-	{"sector_t", 8, false},	 {"gfp_t", 4, false},	 {"ushort", 2, false},
-	{"uint", 4, false},	 {"ulong", 8, false},	 {"short", 2, true},
-	{"int", 4, true},	 {"long", 8, true},	 {"_Bool", 1, false},
+	{"int8", 1, true},	{"int16", 2, true},	{"int32", 4, true},
+	{"int64", 8, true},	{"uint8", 1, false},	{"uint16", 2, false},
+	{"uint32", 4, false},	{"uint64", 8, false},	{"int8_t", 1, true},
+	{"int16_t", 2, true},	{"int32_t", 4, true},	{"int64_t", 8, true},
+	{"uint8_t", 1, false},	{"uint16_t", 2, false}, {"uint32_t", 4, false},
+	{"uint64_t", 8, false}, {"u8", 1, false},	{"u16", 2, false},
+	{"u32", 4, false},	{"u64", 8, false},	{"s8", 1, true},
+	{"s16", 2, true},	{"s32", 4, true},	{"s64", 8, true},
+	{"__u8", 1, false},	{"__u16", 2, false},	{"__u32", 4, false},
+	{"__u64", 8, false},	{"__s8", 1, true},	{"__s16", 2, true},
+	{"__s32", 4, true},	{"__s64", 8, true},	{"__be16", 2, false},
+	{"__be32", 4, false},	{"__be64", 8, false},	{"__le16", 2, false},
+	{"__le32", 4, false},	{"__le64", 8, false},	{"size_t", 8, false},
+	{"ssize_t", 8, true},	{"pid_t", 4, true},	{"uid_t", 4, false},
+	{"gid_t", 4, false},	{"off_t", 8, true},	{"loff_t", 8, true},
+	{"dev_t", 4, false},	{"mode_t", 4, false},	{"uintptr_t", 8, false},
+	{"intptr_t", 8, true},	{"time_t", 8, true},	{"sector_t", 8, false},
+	{"gfp_t", 4, false},	{"ushort", 2, false},	{"uint", 4, false},
+	{"ulong", 8, false},	{"short", 2, true},	{"int", 4, true},
+	{"long", 8, true},	{"_Bool", 1, false},
 };
 
 struct type_table *type_table_new(struct arena *arena)
@@ -282,6 +284,8 @@ static const struct type *int_by_name(const char *name)
 			return type_int(int_names[i].size, int_names[i].is_signed);
 	if (strcmp(name, "void") == 0)
 		return &type_void;
+	if (strcmp(name, "char") == 0)
+		return &type_char;
 	if (strcmp(name, "bool") == 0)
 		return &type_bool;
 	return NULL;

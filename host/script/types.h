@@ -80,6 +80,7 @@ struct type {
 	uint32_t align;
 	bool is_signed;
 	bool is_union;
+	bool is_char;		 /* arrays of it are strings */
 	bool may_truncate;	 /* a string cut at the limit ends in the trailer */
 	bool is_ctx;		 /* pointer to the context of the program: direct loads */
 	const char *name;	 /* "struct foo", or of an enum */
@@ -105,7 +106,8 @@ void type_table_free(struct type_table *t); /* NULL is fine */
 struct arena *type_table_arena(struct type_table *t);
 
 /* Shared constants. */
-extern const struct type type_none, type_void, type_bool, type_i64, type_u64, type_u32, type_i32;
+extern const struct type type_none, type_void, type_bool, type_i64, type_u64, type_u32, type_i32,
+	type_char;
 
 const struct type *type_int(unsigned size, bool is_signed);
 const struct type *type_string(struct type_table *t, uint32_t size);
