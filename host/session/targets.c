@@ -3,6 +3,7 @@
 #include "session/internal.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,7 @@ static int plan_running(struct session *s, struct diag *d)
 	if (!plan_mark(s->plan).points)
 		return diag_fail(d, -ENOENT, "no probe point was found in the target\n%s",
 				 plan_level_reason(s->plan, LEVEL_TOKEN));
+	malloc_trim(0);
 	err = watch_targets(s, false, d);
 	return err ? err : session_attach_missing(s, d);
 }
@@ -164,6 +166,8 @@ static void process_changed(struct session *s, pid_t pid, struct diag *d)
 		session_attach_missing(s, d);
 	session_note_plan(s);
 	session_note_threads(s, false);
+	/* Reading an engine's files takes some MB that nobody needs afterwards. */
+	malloc_trim(0);
 }
 
 /* A wrapper (chroot, env, taskset) may execute the program proper: the last one counts. */
