@@ -303,7 +303,7 @@ const struct option option_table[] = {
 		.offset = FIELD(buffer.size),
 		.min = 4096,
 		.max = 1 << 30,
-		.def = "16MiB",
+		.def = "4MiB",
 		.arg = "SIZE",
 		.help = "Memory for records on their way out of the kernel, a power of two; perf "
 			"divides it among the CPUs.",

@@ -73,6 +73,7 @@ struct session {
 
 	struct engine_set *engines;
 	struct plan *plan;
+	uint64_t planned_ns; /* when the plan was extended last; 0: its memory was given back */
 	struct session_layout *layout_ids; /* per layout of the plan */
 	size_t n_layout_ids, cap_layout_ids;
 	unsigned *point_ids; /* per point of the plan */
@@ -141,6 +142,7 @@ void session_collect_threads(struct session *s, bool only_dead);
 
 /* targets.c */
 int session_add_process(struct session *s, pid_t pid, struct diag *d);
+void session_rest(struct session *s);
 void session_watch_ready(struct session *s, struct diag *d);
 void session_reap(struct session *s, struct diag *d);
 

@@ -165,6 +165,7 @@ static void slow_work(struct session *s, struct diag *d)
 	session_settle(s, 0);
 	session_note_sums(s);
 	session_govern(s, d);
+	session_rest(s);
 }
 
 static int timer_ready(struct session *s, struct diag *d)

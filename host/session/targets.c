@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+enum { REST_NS = 1000000000 };
+
 static struct session_process *find(struct session *s, pid_t pid)
 {
 	for (size_t i = 0; i < s->n_processes; i++)
@@ -85,7 +87,7 @@ static int plan_running(struct session *s, struct diag *d)
 	if (!plan_mark(s->plan).points)
 		return diag_fail(d, -ENOENT, "no probe point was found in the target\n%s",
 				 plan_level_reason(s->plan, LEVEL_TOKEN));
-	malloc_trim(0);
+	s->planned_ns = session_now_ns();
 	err = watch_targets(s, false, d);
 	return err ? err : session_attach_missing(s, d);
 }
@@ -166,7 +168,16 @@ static void process_changed(struct session *s, pid_t pid, struct diag *d)
 		session_attach_missing(s, d);
 	session_note_plan(s);
 	session_note_threads(s, false);
-	/* Reading an engine's files takes some MB that nobody needs afterwards. */
+	s->planned_ns = session_now_ns();
+}
+
+/* Reading an engine's files takes some MB that nobody needs once the target has loaded all. */
+void session_rest(struct session *s)
+{
+	if (!s->planned_ns || session_now_ns() - s->planned_ns < REST_NS)
+		return;
+	s->planned_ns = 0;
+	plan_rest(s->plan);
 	malloc_trim(0);
 }
 

@@ -128,11 +128,34 @@ bool plan_has_level(const struct plan *p, enum rec_level level)
 	return false;
 }
 
+void plan_rest(struct plan *p)
+{
+	for (size_t i = 0; i < p->n_files; i++) {
+		elf_close(p->files[i]->elf);
+		p->files[i]->elf = NULL;
+	}
+}
+
+static int wake(struct plan *p, struct diag *d)
+{
+	for (size_t i = 0; i < p->n_files; i++) {
+		struct file_state *f = p->files[i];
+
+		if (!f->elf)
+			f->elf = elf_open_fd(f->pub.fd, f->pub.shown, d);
+		if (!f->elf)
+			return -EIO;
+	}
+	return 0;
+}
+
 int plan_extend(struct plan *p, pid_t pid, struct diag *d)
 {
 	size_t before = p->n_points;
-	int err = plan_take_process(p, pid, d);
+	int err = wake(p, d);
 
+	if (!err)
+		err = plan_take_process(p, pid, d);
 	if (err)
 		return err;
 	plan_decide(p);
@@ -328,6 +351,8 @@ int plan_extend_backend(struct plan *p, pid_t pid, uint64_t address, const char 
 	struct mapping m;
 	long file;
 
+	if (wake(p, d))
+		return -EIO;
 	if (!mapping_resolve(pid, address, &m, &offset))
 		return diag_fail(d, -ENOENT,
 				 "process %d: no executable file is mapped at 0x%" PRIx64, pid,

@@ -114,6 +114,9 @@ struct plan *plan_build_files(const char *const *paths, size_t n, const struct p
 int plan_extend_backend(struct plan *p, pid_t pid, uint64_t address, const char *backend,
 			struct diag *d);
 
+/* Gives the memory of the files' contents back; they are read again when the plan is extended. */
+void plan_rest(struct plan *p);
+
 struct plan_mark plan_mark(const struct plan *p);
 const struct plan_point *plan_point(const struct plan *p, size_t i);
 const struct plan_site *plan_site(const struct plan *p, size_t i);
