@@ -8,7 +8,11 @@
  *
  * Slots leave in batches. What the tensors are is sent once per graph by the walk (walk.c).
  *
- * Defines: LAYOUT_PARAMS_ITH, N_COUNTERS, SUMMARY (aggregate here, send nothing).
+ * Where only some kinds of operators are wanted, their own functions are probed instead, at entry
+ * (op_own) and exit (op_end).
+ *
+ * Defines: LAYOUT_PARAMS_ITH, N_COUNTERS, SUMMARY (aggregate here, send nothing), FILTER (the walk
+ * marked the tensors that are not wanted).
  */
 #define SLOT_BYTES (sizeof(struct op_slot) + (N_COUNTERS ? (N_COUNTERS + 2) * 8 : 0))
 
@@ -137,25 +141,26 @@ INLINE u16 worker_index(struct thread_state *t, u64 params)
 	return t->ith;
 }
 
-INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 flags)
+#ifdef FILTER
+/* What the walk has not seen is no node of a graph that was seen from its begin. */
+INLINE int op_wanted(struct thread_state *t, u64 tensor)
 {
-	struct thread_state *t;
-	u64 now = now_ns();
+	struct tensor_key key = {tensor, t->pid};
+	u64 *seen = map_lookup(EXTERN_MAP(MAP_SEEN), &key);
 
-	if (skip_process())
-		return 0;
-	t = thread_state();
-	if (!t) {
-		count_loss(LEVEL_OPERATOR, 1);
-		return 0;
-	}
-	t->op_hits++;
-	op_close(ctx, t, now, 0);
-	if (!control_get(CONTROL_WALKS))
-		return 0;
+	return seen && !(*seen & TENSOR_UNWANTED);
+}
+#else
+#define op_wanted(t, tensor) 1
+#endif
+
+INLINE void op_start(struct pt_regs *ctx, u32 point, struct thread_state *t, u64 params, u64 tensor,
+		     u64 now, u16 flags)
+{
 	t->op.tensor = tensor;
 	t->op.begin_ns = now;
 	t->op.barrier_ns = 0;
+	t->op.nested = 0;
 	t->op.cpu = this_cpu();
 	t->op.ith = worker_index(t, params);
 	t->op.flags = flags;
@@ -166,6 +171,67 @@ INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u16 
 	if (!t->op.ith && control_get(CONTROL_MOE))
 		experts_begin(ctx, t, point, tensor);
 #endif
+}
+
+/* The calling thread's state with the hit counted. */
+INLINE struct thread_state *op_hit(void)
+{
+	struct thread_state *t;
+
+	if (skip_process())
+		return 0;
+	t = thread_state();
+	if (t)
+		t->op_hits++;
+	else
+		count_loss(LEVEL_OPERATOR, 1);
+	return t;
+}
+
+/* `consumer` is the second tensor of a fused pair, else the same. */
+INLINE int op_begin(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u64 consumer, u16 flags)
+{
+	u64 now = now_ns();
+	struct thread_state *t = op_hit();
+
+	if (!t)
+		return 0;
+	op_close(ctx, t, now, 0);
+	if (control_get(CONTROL_WALKS) && (op_wanted(t, tensor) || op_wanted(t, consumer)))
+		op_start(ctx, point, t, params, tensor, now, flags);
+	return 0;
+}
+
+/* An operator's function may call another one's: the outermost stands for both. One whose end was
+ * not seen holds until the next graph at most. */
+INLINE int op_own(struct pt_regs *ctx, u32 point, u64 params, u64 tensor, u64 consumer, u16 flags)
+{
+	u64 now = now_ns();
+	struct thread_state *t = op_hit();
+
+	if (!t || !control_get(CONTROL_WALKS))
+		return 0;
+	if (t->op.tensor && (t->op.tensor == tensor || t->graphs == control_get(CONTROL_GRAPHS))) {
+		t->op.nested++;
+		return 0;
+	}
+	t->op.tensor = 0;
+	if (op_wanted(t, tensor) || op_wanted(t, consumer))
+		op_start(ctx, point, t, params, tensor, now, flags);
+	return 0;
+}
+
+INLINE int op_end(struct pt_regs *ctx)
+{
+	u64 now = now_ns();
+	struct thread_state *t = op_hit();
+
+	if (!t)
+		return 0;
+	if (t->op.nested)
+		t->op.nested--;
+	else
+		op_close(ctx, t, now, 0);
 	return 0;
 }
 
@@ -200,13 +266,31 @@ INLINE int op_graph_end(struct pt_regs *ctx)
 #define PROGRAM_op_begin(name, point, params, tensor)                                              \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return op_begin(ctx, point, params, tensor, 0);                                    \
+		return op_begin(ctx, point, params, tensor, tensor, 0);                            \
 	}
 
-#define PROGRAM_op_fused(name, point, params, tensor)                                              \
+#define PROGRAM_op_fused(name, point, params, tensor, consumer)                                    \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return op_begin(ctx, point, params, tensor, OP_FUSED);                             \
+		return op_begin(ctx, point, params, tensor, consumer, OP_FUSED);                   \
+	}
+
+#define PROGRAM_op_own(name, point, params, tensor)                                                \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_own(ctx, point, params, tensor, tensor, 0);                              \
+	}
+
+#define PROGRAM_op_own_fused(name, point, params, tensor, consumer)                                \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_own(ctx, point, params, tensor, consumer, OP_FUSED);                     \
+	}
+
+#define PROGRAM_op_end(name, point)                                                                \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return op_end(ctx);                                                                \
 	}
 
 #define PROGRAM_op_barrier(name, point)                                                            \

@@ -22,6 +22,7 @@ enum extern_map {
 	MAP_TARGET_BITS, /* array [64] -> u64: which tgid & 4095 may be targets */
 	MAP_SUMMARY,	 /* hash struct summary_key -> struct op_summary */
 	MAP_COUNTER,	 /* perf event array [thread slot * counters + counter] */
+	MAP_FILTER,	 /* array of one struct filter_table */
 	MAP_COUNT
 };
 
@@ -29,10 +30,10 @@ enum extern_map {
 enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
 
 enum control {
-	CONTROL_GRAPHS,	 /* graph computations begun: a worker's index holds within one */
-	CONTROL_WALKS,	 /* graphs whose tensors were sent; operators wait for the first */
-	CONTROL_MOE,	 /* entries ever made in MAP_MOE */
-	CONTROL_DECODES, /* token ends seen, for sampling and the governor */
+	CONTROL_GRAPHS,	   /* graph computations begun: a worker's index holds within one */
+	CONTROL_WALKS,	   /* graphs whose tensors were sent; operators wait for the first */
+	CONTROL_MOE,	   /* entries ever made in MAP_MOE */
+	CONTROL_DECODES,   /* token ends seen, for sampling and the governor */
 	CONTROL_DECODE_NS, /* time spent between token begin and end */
 	CONTROL_COUNT
 };
@@ -43,12 +44,14 @@ enum {
 	GRAPH_DEPTH = 4,
 	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
+	FILTER_WORDS_MAX = 4,
+	FILTER_OP_WORDS = 4, /* operator numbers below 256 */
 };
 
 /* Per CPU, summed by the host. */
 struct level_count {
-	u64 lost; /* events that found no room */
-	u64 hits; /* program runs (operator level: see struct thread_state) */
+	u64 lost;	  /* events that found no room */
+	u64 hits;	  /* program runs (operator level: see struct thread_state) */
 	u64 lost_tensors; /* tensor records that found no room; they are sent again */
 };
 
@@ -87,7 +90,9 @@ struct op_pending {
 	u64 begin_ns;
 	u64 barrier_ns; /* last barrier entry since begin_ns, 0: none */
 	u16 cpu, ith, flags, barrier_cpu;
-	u64 counted; /* the readings are good */
+	u32 nested; /* operator functions that it called, still open */
+	u32 pad;
+	u64 counted;						      /* the readings are good */
 	u64 counter[MAX_COUNTERS + 2], counter_end[MAX_COUNTERS + 2]; /* + enabled, running ns */
 };
 
@@ -97,10 +102,10 @@ struct op_pending {
  */
 struct thread_state {
 	u32 tid, pid;
-	u32 n_ops;   /* slots filled in `batch` */
-	u32 first;   /* running number of the first slot in `batch` */
-	u32 depth;   /* enclosing graph computations */
-	u32 slot;    /* index of itself */
+	u32 n_ops;  /* slots filled in `batch` */
+	u32 first;  /* running number of the first slot in `batch` */
+	u32 depth;  /* enclosing graph computations */
+	u32 slot;   /* index of itself */
 	u64 graphs; /* CONTROL_GRAPHS when `ith` was read */
 	u16 ith;    /* the thread's worker index */
 	u16 pad[3];
@@ -125,6 +130,12 @@ struct graph_info {
 	s32 n_nodes;
 };
 
+/* Bits beside the hash in MAP_SEEN. */
+enum tensor_mark {
+	TENSOR_UNWANTED = 2, /* a node that operators.include leaves out */
+	TENSOR_UNSENT = 4,   /* its record found no room */
+};
+
 struct tensor_key {
 	u64 tensor;
 	u64 pid;
@@ -134,6 +145,20 @@ struct moe_ids {
 	u64 data; /* address of the chosen experts, s32 */
 	u64 row_bytes;
 	u32 n_used, n_tokens;
+};
+
+/*
+ * Globs on tensor names as bits of state, all patterns at once: a character moves a bit up where
+ * `next` has the bit above, and lets it stay where `keep` has it. The byte that ends the name moves
+ * to the last state of a pattern, which stays for good.
+ */
+struct filter_step {
+	u64 next, keep;
+};
+
+struct filter_table {
+	u64 start[FILTER_WORDS_MAX];
+	struct filter_step step[FILTER_WORDS_MAX][256];
 };
 
 struct summary_key {

@@ -9,11 +9,13 @@
  * verifier, and bpf_loop needs a kind of call that libbcc does not write.
  *
  * Defines: LAYOUT_TENSOR_SIZE, _OP, _SRC, _NE, LAYOUT_CGRAPH_N_NODES, _NODES, _NODES_INLINE, _UID,
- * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID and LAYOUT_TENSOR_DATA, _NB for the experts.
+ * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID and LAYOUT_TENSOR_DATA, _NB for the experts; FILTER and what
+ * level/filter.h names, when not all operators are wanted.
  */
 enum {
 	WALK_CHUNK = 64, /* nodes per tail call, of which 33 are allowed */
 	WALK_CALLS = 32,
+	NO_NODE = 0xffff,
 	WALK_SRC = 6, /* sources looked at per node; those beyond are nodes themselves as a rule */
 	TENSOR_RECORD = sizeof(struct rec_tensor) + (LAYOUT_TENSOR_SIZE + 7) / 8 * 8,
 };
@@ -45,8 +47,76 @@ INLINE u64 tensor_hash(const u8 *raw)
 	for (int i = 0; i < 3; i++)
 		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NAME + i * 8));
 #endif
-	return h | 1;
+	return (h & ~(u64)(TENSOR_UNWANTED | TENSOR_UNSENT)) | 1;
 }
+
+#ifdef FILTER
+#define OP_BIT(op, which)                                                                          \
+	(((op) < 64    ? which##_0                                                                 \
+	  : (op) < 128 ? which##_1                                                                 \
+	  : (op) < 192 ? which##_2                                                                 \
+		       : which##_3) >>                                                             \
+		 ((op)&63) &                                                                       \
+	 1)
+
+#if FILTER_WORDS
+INLINE u64 name_states(const u8 *name, const struct filter_table *f, u32 word)
+{
+	u64 states = f->start[word];
+
+	for (int i = 0; i < LAYOUT_TENSOR_NAME_LEN; i++) {
+		const struct filter_step *s = &f->step[word][name[i]];
+
+		states = (states << 1 & s->next) | (states & s->keep);
+	}
+	return states;
+}
+
+/* Bit 0: an include pattern matches the name, bit 1: an exclude pattern does. */
+INLINE u32 name_match(const u8 *name)
+{
+	u32 zero = 0, in, out;
+	const struct filter_table *f = map_lookup(EXTERN_MAP(MAP_FILTER), &zero);
+	u64 states;
+
+	if (!f)
+		return 0;
+	states = name_states(name, f, 0);
+	in = (states & FILTER_IN_NAME_0) != 0;
+	out = (states & FILTER_OUT_NAME_0) != 0;
+#if FILTER_WORDS > 1
+	states = name_states(name, f, 1);
+	in |= (states & FILTER_IN_NAME_1) != 0;
+	out |= (states & FILTER_OUT_NAME_1) != 0;
+#endif
+#if FILTER_WORDS > 2
+	states = name_states(name, f, 2);
+	in |= (states & FILTER_IN_NAME_2) != 0;
+	out |= (states & FILTER_OUT_NAME_2) != 0;
+#endif
+#if FILTER_WORDS > 3
+	states = name_states(name, f, 3);
+	in |= (states & FILTER_IN_NAME_3) != 0;
+	out |= (states & FILTER_OUT_NAME_3) != 0;
+#endif
+	return in | out << 1;
+}
+#endif
+
+/* What the hash carries besides: operators of this node are not wanted. */
+INLINE u64 node_mark(const u8 *raw)
+{
+	u32 op = *(const u32 *)(raw + LAYOUT_TENSOR_OP);
+	u64 in = OP_BIT(op, FILTER_IN), out = OP_BIT(op, FILTER_OUT);
+#if FILTER_WORDS
+	u32 name = name_match(raw + LAYOUT_TENSOR_NAME);
+
+	in |= name & 1;
+	out |= name >> 1;
+#endif
+	return (in & ~out & 1) ? 0 : TENSOR_UNWANTED;
+}
+#endif
 
 /* Reads the tensor into the scratch record and sends it unless it was sent as it is before.
  * Returns the raw bytes, or NULL when they cannot be read. */
@@ -62,6 +132,10 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 		return 0;
 	}
 	hash = tensor_hash(raw);
+#ifdef FILTER
+	if (index != NO_NODE)
+		hash |= node_mark(raw);
+#endif
 	seen = map_lookup(EXTERN_MAP(MAP_SEEN), &key);
 	if (seen && *seen == hash)
 		return raw;
@@ -75,6 +149,12 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 	if (emit_raw(ctx, rec, TENSOR_RECORD)) {
 		count_lost_tensor();
 		t->walk.failed++;
+#ifdef FILTER
+		/* The mark holds all the same. */
+		hash |= TENSOR_UNSENT;
+		if (index != NO_NODE)
+			map_update(EXTERN_MAP(MAP_SEEN), &key, &hash, 0);
+#endif
 	} else {
 		map_update(EXTERN_MAP(MAP_SEEN), &key, &hash, 0);
 	}
@@ -107,7 +187,7 @@ INLINE void walk_sources(void *ctx, struct thread_state *t, const u64 *src)
 		struct tensor_key key = {src[i], t->pid};
 
 		if (src[i] && !map_lookup(EXTERN_MAP(MAP_SEEN), &key))
-			tensor_send(ctx, t, src[i], 0xffff);
+			tensor_send(ctx, t, src[i], NO_NODE);
 	}
 }
 

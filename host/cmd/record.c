@@ -108,6 +108,7 @@ static int finish(struct recording *r)
 	const struct config *c = r->ctx->config;
 	struct store_convert_opts o = {.force = c->force, .progress = isatty(STDERR_FILENO)};
 	int err = session_stop(r->trace.session, r->ctx->diag);
+	const char *nothing = session_nothing_matched(r->trace.session);
 
 	print_summary(r);
 	if (store_convert(r->spool, r->run, &o, r->ctx->diag)) {
@@ -118,7 +119,9 @@ static int finish(struct recording *r)
 		unlink(r->spool);
 	diag_add(r->ctx->diag, DIAG_NOTE, "recorded to %s; `llmprobe report %s` shows it", r->run,
 		 r->run);
-	return err || !r->probed ? EXIT_FAILED : EXIT_OK;
+	if (*nothing)
+		diag_add(r->ctx->diag, DIAG_ERROR, "%s", nothing);
+	return err || !r->probed || *nothing ? EXIT_FAILED : EXIT_OK;
 }
 
 /* As a shell would report it. */

@@ -31,7 +31,12 @@ static void session_options(struct trace *t, const struct config *c, struct sess
 		.drain_ns = c->drain_interval_ns,
 		.cache_dir = cache_dir(t, c),
 		.summary = c->operators.mode == CONFIG_OPS_SUMMARY || !c->timestamps,
+		.include = (const char *const *)c->operators.include.items,
+		.n_include = c->operators.include.count,
+		.exclude = (const char *const *)c->operators.exclude.items,
+		.n_exclude = c->operators.exclude.count,
 		.barrier_every = (unsigned)c->operators.barrier_every,
+		.barrier_asked = config_given(c, "operators.barrier") && c->operators.barrier_every,
 		.overhead_cap = c->overhead_cap / 100,
 		.config_text = t->config_text,
 	};

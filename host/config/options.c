@@ -173,9 +173,12 @@ const struct option option_table[] = {
 		.offset = FIELD(operators.include),
 		.def = "*",
 		.arg = "GLOB,...",
-		.help = "Trace only operators whose op or tensor name matches one of these "
-			"patterns "
-			"(* and ?).",
+		.help = "Trace only operators that one of these patterns (* and ?) matches. A "
+			"pattern of capitals, digits and _ names operators (MUL_MAT*), any other "
+			"tensors (blk.0.*, Qcur-*). Few operators with functions of their own are "
+			"probed there: others then cost nothing, but barrier wait is only taken "
+			"when operators.barrier is set. Else all are hit and the program drops "
+			"what is not wanted, by marks that it makes when it first sees a graph.",
 	},
 	{
 		.key = "operators.exclude",
@@ -185,8 +188,8 @@ const struct option option_table[] = {
 		.effect = CONFIG_FIXED,
 		.offset = FIELD(operators.exclude),
 		.arg = "GLOB,...",
-		.help = "Leave out operators whose op or tensor name matches one of these "
-			"patterns.",
+		.help = "Leave out operators that one of these patterns matches, written as for "
+			"operators.include.",
 	},
 	{
 		.key = "operators.mode",

@@ -32,6 +32,8 @@ struct level_event {
 	const char *macro;		  /* "op_begin", or another use of the same point */
 	const char *args[LEVEL_ARGS_MAX]; /* argument names in the macro's order, then NULL */
 	bool is_barrier;		  /* left out when operators are traced begin-only */
+	bool is_common; /* sees all operators: not used where their own functions are probed */
+	bool is_own;	/* an operator's own function: used there only */
 };
 
 /* A program with a fixed name: a tracepoint, or the target of a tail call. */
@@ -48,10 +50,11 @@ struct level_input {
 	unsigned layout_id;	     /* number of the layout note */
 	const struct task_offsets *task;
 	const struct counters *counters; /* read around each operator; NULL: none */
-	bool task_storage; /* thread slots by task storage */
-	bool filter_tgid;  /* probes fire for other processes too */
-	bool typed_sched;  /* tp_btf programs load */
-	bool summary;	   /* operators.mode: summary */
+	bool task_storage;		 /* thread slots by task storage */
+	bool filter_tgid;		 /* probes fire for other processes too */
+	bool typed_sched;		 /* tp_btf programs load */
+	bool summary;			 /* operators.mode: summary */
+	const struct filter *filter;	 /* which operators; NULL: all */
 };
 
 struct level {

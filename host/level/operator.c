@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "level/level.h"
 
+#include <errno.h>
+
+#include "level/filter.h"
 #include "probes/state.h"
 
 /* In the order of use: an operator's begin may send experts, a graph's begin closes operators. */
@@ -8,9 +11,18 @@ static const char *const files[] = {"probes/graph_uid.h", "probes/counter.c", "p
 				    "probes/operator.c",  "probes/walk.c",    NULL};
 
 static const struct level_event events[] = {
-	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}},
-	{.event = "op_fused", .macro = "op_fused", .args = {"params", "tensor"}},
-	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true},
+	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}, .is_common = true},
+	{.event = "op_fused",
+	 .macro = "op_fused",
+	 .args = {"params", "tensor", "consumer"},
+	 .is_common = true},
+	{.event = "op_own", .macro = "op_own", .args = {"params", "tensor"}, .is_own = true},
+	{.event = "op_own_fused",
+	 .macro = "op_own_fused",
+	 .args = {"params", "tensor", "consumer"},
+	 .is_own = true},
+	{.event = "op_end", .macro = "op_end", .is_own = true},
+	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true, .is_common = true},
 	{.event = "op_graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
 	{.event = "op_graph_end", .macro = "op_graph_end"},
 	{.event = NULL},
@@ -47,6 +59,18 @@ static void expert_defines(struct buf *out, const struct layout *l)
 	level_define_field(out, l, LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA");
 }
 
+/* Where names count they must be known. */
+static int define_name(struct buf *out, const struct layout *l, struct diag *d)
+{
+	int err = level_require_field(out, l, LAYOUT_TENSOR_NAME_LEN, "LAYOUT_TENSOR_NAME_LEN", d);
+
+	if (!err && layout_get(l, LAYOUT_TENSOR_NAME) < 0)
+		return diag_fail(d, -ENODATA,
+				 "this engine's tensors have no names that could be found: "
+				 "operators.include can name operators only (MUL_MAT)");
+	return err;
+}
+
 static int defines(struct buf *out, const struct level_input *in, struct diag *d)
 {
 	const struct layout *l = in->layout;
@@ -57,6 +81,10 @@ static int defines(struct buf *out, const struct level_input *in, struct diag *d
 	level_define_field(out, l, LAYOUT_CGRAPH_UID, "LAYOUT_CGRAPH_UID");
 	level_define_field(out, l, LAYOUT_TENSOR_NAME, "LAYOUT_TENSOR_NAME");
 	level_define_field(out, l, LAYOUT_PARAMS_TYPE, "LAYOUT_PARAMS_TYPE");
+	if (in->filter)
+		filter_defines(in->filter, l, out);
+	if (in->filter && filter_has_names(in->filter))
+		err = define_name(out, l, d);
 	if (layout_get(l, LAYOUT_CGRAPH_NODES_INLINE) == 1)
 		buf_puts(out, "#define LAYOUT_CGRAPH_NODES_INLINE 1\n");
 	expert_defines(out, l);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bpf/kmap.h"
+#include "util/text.h"
 
 /* Time inside one program run, ns; measured with the kernel's run statistics, see tests/bench. */
 static const double program_ns[LEVEL_COUNT] = {
@@ -102,8 +103,19 @@ static double class_ns(const struct session *s, const struct plan_site *site)
 	return isnan(ns) ? site->cost_ns : ns;
 }
 
+static bool is_begin(const char *event)
+{
+	return !strcmp(event, "op_begin") || !strcmp(event, "op_end") ||
+	       text_starts(event, "op_own");
+}
+
+static bool is_barrier(const char *event)
+{
+	return !strcmp(event, "op_barrier");
+}
+
 /* Mean price of a trap over those of the level's attached sites that `which` picks. */
-static double trap_ns(const struct session *s, enum rec_level id, const char *which)
+static double trap_ns(const struct session *s, enum rec_level id, bool (*which)(const char *event))
 {
 	const struct session_level *l = &s->level[id];
 	double sum = 0;
@@ -112,7 +124,7 @@ static double trap_ns(const struct session *s, enum rec_level id, const char *wh
 	for (size_t i = 0; i < l->n_probes; i++) {
 		const struct plan_site *site = plan_site(s->plan, l->probes[i].site);
 
-		if (which && strcmp(plan_point(s->plan, site->point)->event, which) != 0)
+		if (which && !which(plan_point(s->plan, site->point)->event))
 			continue;
 		sum += class_ns(s, site);
 		n++;
@@ -124,8 +136,8 @@ static double trap_ns(const struct session *s, enum rec_level id, const char *wh
 static double operator_hit_ns(struct session *s)
 {
 	struct op_hits h;
-	double begin = trap_ns(s, LEVEL_OPERATOR, "op_begin");
-	double barrier = trap_ns(s, LEVEL_OPERATOR, "op_barrier");
+	double begin = trap_ns(s, LEVEL_OPERATOR, is_begin);
+	double barrier = trap_ns(s, LEVEL_OPERATOR, is_barrier);
 
 	operator_hits(s, &h);
 	if (!h.begin && !h.barrier)

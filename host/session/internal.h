@@ -9,6 +9,7 @@
 #include "bpf/link.h"
 #include "bpf/module.h"
 #include "bpf/reaper.h"
+#include "level/filter.h"
 #include "level/level.h"
 #include "probes/record.h"
 #include "probes/state.h"
@@ -65,6 +66,11 @@ struct session {
 	struct task_offsets task;
 	bool have_task;
 	struct hit_cost hit_cost;
+	struct filter *filter; /* NULL: all operators */
+	uint8_t *own_choice;   /* per layout of the plan, enum own_choice */
+	size_t n_own_choices, cap_own_choices;
+	bool own_functions;   /* some layout's operators are seen at their own functions */
+	uint64_t n_operators; /* slots that were drained */
 
 	struct transport *transport;
 	int map[MAP_COUNT];
@@ -89,15 +95,15 @@ struct session {
 	struct session_level level[LEVEL_COUNT];
 	struct session_module *modules;
 	size_t n_modules, cap_modules;
-	bool barrier_on;    /* barrier probes are wanted now */
-	bool counters_shed; /* by the governor */
+	bool barrier_on;	   /* barrier probes are wanted now */
+	bool counters_shed;	   /* by the governor */
 	struct governor *governor; /* NULL: not needed so far */
 	bool flush_pending; /* operator programs were detached, their batches not yet collected */
 
 	struct counters *counters; /* NULL: none */
 	size_t n_counters;
 	uint32_t slot_order[THREAD_SLOTS]; /* in which new threads take their slots */
-	size_t next_slot, n_free_slots; /* positions in it */
+	size_t next_slot, n_free_slots;	   /* positions in it */
 
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
@@ -152,6 +158,13 @@ unsigned session_point_id(struct session *s, unsigned point);
 int session_layout_id(struct session *s, int layout);
 void session_points_free(struct session *s);
 
+/* operators.c */
+int session_make_filter(struct session *s, struct diag *d);
+void session_filter_free(struct session *s);
+/* The level's event is to be used at this point: by the way that was chosen for its layout. */
+bool session_takes_event(struct session *s, const struct level_event *e, const struct plan_point *p,
+			 struct diag *d);
+
 /* levels.c */
 /* Attaches what the enabled levels lack for all living processes. */
 int session_attach_missing(struct session *s, struct diag *d);
@@ -170,6 +183,8 @@ struct bpf_module *session_module(struct session *s, enum rec_level level,
 void session_note_plan(struct session *s);
 void session_note_level(struct session *s, enum rec_level level, bool on);
 void session_note_text(struct session *s, const char *kind, const char *text);
+/* How the recording's barrier wait came to be. */
+void session_note_barrier(struct session *s);
 void session_note_threads(struct session *s, bool all);
 void session_note_sums(struct session *s);
 int session_drain(struct session *s, struct diag *d);

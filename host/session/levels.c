@@ -51,7 +51,7 @@ static bool maps_file(const struct mapping_list *maps, const struct plan_file *f
 }
 
 static void collect(struct session *s, const struct level *l, pid_t pid,
-		    const struct mapping_list *maps, struct wanted_list *out)
+		    const struct mapping_list *maps, struct wanted_list *out, struct diag *d)
 {
 	struct plan_mark n = plan_mark(s->plan);
 
@@ -61,7 +61,8 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 		const struct level_event *e = event_of(l, p);
 
 		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
-		    !maps_file(maps, plan_file(s->plan, site->file)))
+		    !maps_file(maps, plan_file(s->plan, site->file)) ||
+		    !session_takes_event(s, e, p, d))
 			continue;
 		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){
 			i, site, p, e, session_point_id(s, p->id), session_layout_id(s, p->layout)};
@@ -204,7 +205,7 @@ static int attach_process(struct session *s, const struct level *l, pid_t pid, s
 	int err = mapping_list_read(pid, &maps, d);
 
 	if (!err) {
-		collect(s, l, pid, &maps, &list);
+		collect(s, l, pid, &maps, &list, d);
 		err = attach_list(s, l, pid, &list, d);
 	}
 	free(list.at);

@@ -38,6 +38,7 @@ static const struct kmap_spec specs[MAP_COUNT] = {
 	[MAP_TARGET_BITS] = {BPF_MAP_TYPE_ARRAY, 4, 8, TARGET_WORDS, 0, "lp_target_bits"},
 	[MAP_SUMMARY] = {BPF_MAP_TYPE_HASH, sizeof(struct summary_key), sizeof(struct op_summary),
 			 SUMMARIES_MAX, BPF_F_NO_PREALLOC, "lp_summary"},
+	[MAP_FILTER] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct filter_table), 1, 0, "lp_filter"},
 };
 
 /* Task storage holds a slot number per thread where uprobe programs may use it; a hash elsewhere.
@@ -76,6 +77,22 @@ static int map_threads(struct session *s, struct diag *d)
 			 strerror(errno));
 }
 
+/* Programs match tensor names by it. */
+static int fill_filter(struct session *s, struct diag *d)
+{
+	struct filter_table *table;
+	uint32_t zero = 0;
+	int err;
+
+	if (!s->filter)
+		return 0;
+	table = xcalloc(1, sizeof(*table));
+	filter_fill(s->filter, table);
+	err = kmap_update(s->map[MAP_FILTER], &zero, table, 0);
+	free(table);
+	return err ? diag_fail(d, err, "cannot fill a BPF array: %s", strerror(-err)) : 0;
+}
+
 int session_maps_make(struct session *s, struct diag *d)
 {
 	for (int i = 0; i < MAP_COUNT; i++) {
@@ -96,7 +113,7 @@ int session_maps_make(struct session *s, struct diag *d)
 		s->map[MAP_COUNTER] = dup(fd);
 	}
 	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
-	if (fill_free_slots(s, d))
+	if (fill_free_slots(s, d) || fill_filter(s, d))
 		return -EIO;
 	return map_threads(s, d);
 }
@@ -206,6 +223,7 @@ static void send_batch(struct session *s, struct thread_state *t)
 	len = sizeof(head) + n * stride;
 	head.head.size = (uint16_t)len;
 	head.n = (uint16_t)n;
+	s->n_operators += n;
 	memcpy(rec, &head, sizeof(head));
 	if (n && s->spool)
 		spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len);

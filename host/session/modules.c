@@ -28,6 +28,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.filter_tgid = !session_pid_filter(s),
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),
 		.summary = s->opts.summary,
+		.filter = s->filter,
 	};
 }
 

@@ -230,6 +230,20 @@ int session_drain(struct session *s, struct diag *d)
 	return 0;
 }
 
+void session_note_barrier(struct session *s)
+{
+	cJSON *n;
+
+	if (!s->spool)
+		return;
+	n = new_note("run");
+	cJSON_AddStringToObject(n, "barrier",
+				!s->opts.barrier_every || s->own_functions ? "never"
+				: s->opts.barrier_every == 1		   ? "always"
+									   : "sampled");
+	spool_note(s->spool, n);
+}
+
 static void note_run(struct session *s)
 {
 	cJSON *n = new_note("run");
@@ -246,10 +260,6 @@ static void note_run(struct session *s)
 		cJSON_AddStringToObject(n, "exe", exe);
 	if (s->opts.config_text)
 		cJSON_AddStringToObject(n, "config", s->opts.config_text);
-	cJSON_AddStringToObject(n, "barrier",
-				!s->opts.barrier_every	     ? "never"
-				: s->opts.barrier_every == 1 ? "always"
-							     : "sampled");
 	free(command);
 	free(exe);
 	spool_note(s->spool, n);
@@ -295,6 +305,7 @@ int session_start(struct session *s, const char *path, bool force, struct diag *
 	session_summaries_free(s);
 	kmap_clear(s->map[MAP_SUMMARY]);
 	note_run(s);
+	session_note_barrier(s);
 	note_counters(s);
 	session_note_plan(s);
 	session_note_threads(s, true);

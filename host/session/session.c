@@ -64,6 +64,8 @@ static int session_make(struct session *s, struct diag *d)
 	struct plan_opts po = {.engine = s->opts.engine};
 	int err = check_rights(s, d);
 
+	if (!err)
+		err = session_make_filter(s, d);
 	if (err)
 		return err;
 	s->transport = transport_new(s->opts.transport, s->opts.buffer_bytes, d);
@@ -78,6 +80,10 @@ static int session_make(struct session *s, struct diag *d)
 	if (!s->engines)
 		return -EINVAL;
 	po.engines = s->engines;
+	if (s->filter && !filter_has_names(s->filter) && !s->opts.barrier_asked) {
+		po.own_function = filter_wants_symbol;
+		po.own_ctx = s->filter;
+	}
 	s->plan = plan_new(&po);
 	if (calibrate_hits(s->opts.cache_dir, &s->hit_cost, d))
 		diag_add(d, DIAG_WARNING, "costs are estimated from other machines' figures");
@@ -129,6 +135,7 @@ void session_free(struct session *s)
 	transport_free(s->transport);
 	session_summaries_free(s);
 	session_points_free(s);
+	session_filter_free(s);
 	plan_free(s->plan);
 	engine_set_free(s->engines);
 	features_free(s->features);

@@ -25,8 +25,13 @@ struct session_opts {
 	const char *cache_dir; /* compiled programs; NULL: none */
 	const char *engine;    /* name of an engine file; NULL: any */
 	bool summary;	       /* operators are summed up in the kernel */
+	/* Which operators, see level/filter.h; borrowed for the call of session_new only. */
+	const char *const *include, *const *exclude;
+	size_t n_include, n_exclude;
 	/* Barrier wait is taken during one of so many stretches of decodes; 1: always, 0: never. */
 	unsigned barrier_every;
+	bool barrier_asked; /* by the user: wait counts more than a cheaper way without it */
+	bool no_dimensions; /* tensors are recorded without their shape */
 	const char *const *counters; /* names, borrowed for the session's life */
 	size_t n_counters;
 	double overhead_cap;	 /* share of the target's time (0.02), 0: no governor */
@@ -110,6 +115,8 @@ struct session_level_stats {
 void session_level_stats(struct session *s, enum rec_level level, struct session_level_stats *out);
 /* Sums over all levels. */
 uint64_t session_lost(struct session *s);
+/* Operators that were asked for, but not one of them ran; why, as far as is known. "" otherwise. */
+const char *session_nothing_matched(struct session *s);
 
 /* Texts for people. */
 void session_print_status(struct session *s, FILE *out);

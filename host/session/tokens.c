@@ -46,10 +46,23 @@ static void token_end(struct session *s, const struct rec_token *rec)
 		s->on_token(s->on_token_ctx, &t->token);
 }
 
+/* How many operators came tells whether the filter let any pass. */
+static void count_operators(struct session *s, const uint8_t *at, size_t len)
+{
+	struct rec_ops ops;
+
+	if (len < sizeof(ops))
+		return;
+	memcpy(&ops, at, sizeof(ops));
+	s->n_operators += ops.n;
+}
+
 static void look(struct session *s, const uint8_t *at, size_t len)
 {
 	struct rec_token rec;
 
+	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS)
+		count_operators(s, at, len);
 	if (len < sizeof(rec) || (at[offsetof(struct rec_head, kind)] != REC_TOKEN_BEGIN &&
 				  at[offsetof(struct rec_head, kind)] != REC_TOKEN_END))
 		return;

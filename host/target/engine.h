@@ -23,6 +23,7 @@ struct engine_event {
 	const char *args[ENGINE_ARGS_MAX + 1]; /* NULL-terminated */
 	bool open_args;			       /* up to four arguments of any name instead */
 	bool is_end;			       /* belongs at a function's exit */
+	bool is_own; /* of one operator's own function: only where plan_opts asks for it */
 };
 extern const struct engine_event engine_events[]; /* ends with name NULL */
 

@@ -85,6 +85,9 @@ struct plan_opts {
 	const struct engine_set *engines;
 	const char *engine; /* use only this engine and run-time libraries; NULL: all */
 	uint32_t levels;    /* bits 1 << enum rec_level; 0: all */
+	/* Which functions of single operators get points; NULL: none. */
+	bool (*own_function)(const void *ctx, const char *symbol);
+	const void *own_ctx;
 };
 
 /* Sizes before a call tell what the call added. */

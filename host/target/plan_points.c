@@ -234,13 +234,20 @@ static bool find_exits(const struct context *c, struct site_exits *out, bool *is
 	return false;
 }
 
+/* A function of operators has one entry event, whichever was listed first. */
+static bool same_entry(const struct engine_event *a, const struct engine_event *b)
+{
+	return a == b || (a && b && a->is_own && b->is_own);
+}
+
 static bool is_done(const struct context *c)
 {
 	const struct plan *p = c->p;
 
 	for (size_t i = 0; i < p->n_done; i++)
 		if (p->done[i].file == c->at->file && p->done[i].vaddr == c->at->func.vaddr &&
-		    p->done[i].entry == c->fn->entry.event && p->done[i].exit == c->fn->exit.event)
+		    same_entry(p->done[i].entry, c->fn->entry.event) &&
+		    p->done[i].exit == c->fn->exit.event)
 			return true;
 	return false;
 }
@@ -317,6 +324,7 @@ struct match {
 	size_t file;
 	struct found_list *out;
 	size_t max;
+	bool is_own;
 };
 
 /* ".cold" parts are never entered by a call. */
@@ -326,6 +334,8 @@ static int add_match(void *ctx, const struct elf_symbol *sym)
 	struct elf_func func;
 	struct found *f;
 
+	if (m->is_own && !m->p->opts.own_function(m->p->opts.own_ctx, sym->name))
+		return 0;
 	if (!sym->is_func || text_ends(sym->name, ".cold") ||
 	    !elf_func_at(m->p->files[m->file]->elf, sym->vaddr, &func))
 		return 0;
@@ -392,12 +402,17 @@ static bool family_defines(const struct plan *p, size_t family, const char *symb
 static void find_function(struct plan *p, size_t family, size_t engine,
 			  const struct engine_function *fn, struct found_list *out)
 {
+	if (fn->entry.event && fn->entry.event->is_own && !p->opts.own_function)
+		return;
 	for (char **s = fn->unless; s && *s; s++)
 		if (family_defines(p, family, *s))
 			return;
 	for (size_t i = 0; i < p->n_files; i++) {
 		const struct file_state *f = p->files[i];
-		struct match m = {.p = p, .file = i, .out = out};
+		struct match m = {.p = p,
+				  .file = i,
+				  .out = out,
+				  .is_own = fn->entry.event && fn->entry.event->is_own};
 
 		if (f->family != family || !f->engines[engine])
 			continue;
