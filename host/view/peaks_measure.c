@@ -19,8 +19,7 @@
 
 /* Each loop is compiled for several instruction sets and the best one that runs here is taken. */
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-#define BEST_ISA                                                                                   \
-	__attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512"), noinline))
+#define BEST_ISA __attribute__((target_clones("default", "arch=haswell", "arch=skylake-avx512")))
 #else
 #define BEST_ISA __attribute__((noinline))
 #endif
