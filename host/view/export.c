@@ -11,6 +11,8 @@
 #include "util/text.h"
 #include "view/export_file.h"
 #include "view/html_page.h"
+#include "view/otlp.h"
+#include "view/prometheus.h"
 #include "view/view.h"
 
 const char *const export_tables[] = {"run",	"token", "graph",      "tensor", "edge", "op",
@@ -226,7 +228,7 @@ int export_folder(sqlite3 *db, const char *dir, enum export_format format, const
 
 static int format_of(const struct view_opts *o, enum export_format *format, struct diag *d)
 {
-	static const char *const names[] = {"csv", "jsonl", "postgres"};
+	static const char *const names[] = {"csv", "jsonl", "postgres", "prometheus"};
 	const char *name = o->format ? o->format : o->json ? "jsonl" : "csv";
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
@@ -234,8 +236,30 @@ static int format_of(const struct view_opts *o, enum export_format *format, stru
 			*format = (enum export_format)i;
 			return 0;
 		}
-	return diag_fail(d, -EINVAL, "export has no format '%s'; it writes csv, jsonl and postgres",
+	return diag_fail(d, -EINVAL,
+			 "export has no format '%s'; it writes csv, jsonl, postgres and prometheus",
 			 name);
+}
+
+static int print_metrics(sqlite3 *db, const struct view_opts *o, FILE *out, struct diag *d)
+{
+	char *engine = view_run_value(db, "engine"), *model = view_run_value(db, "model");
+	struct metrics *m = metrics_new(engine, model);
+	struct export_file f;
+	struct buf text = {0};
+	int err = export_file_open(&f, o->output, out, o->force, false, d);
+
+	if (!err) {
+		metrics_add_run(m, db);
+		prometheus_text(m, &text);
+		fputs(buf_str(&text), f.out);
+		err = export_file_close(&f, 0, d);
+	}
+	buf_free(&text);
+	metrics_free(m);
+	free(engine);
+	free(model);
+	return err;
 }
 
 static int print(const struct view_run *runs, size_t n, const struct view_opts *o, FILE *out,
@@ -250,6 +274,10 @@ static int print(const struct view_run *runs, size_t n, const struct view_opts *
 	(void)n;
 	if (err)
 		return err;
+	if (o->otlp)
+		return otlp_send(runs[0].db, o->otlp, d);
+	if (format == EXPORT_PROMETHEUS)
+		return print_metrics(runs[0].db, o, out, d);
 	if (!o->table && !o->output)
 		return diag_fail(d, -EINVAL,
 				 "export needs -o FOLDER for all tables, or --table NAME "
@@ -268,8 +296,8 @@ static int print(const struct view_run *runs, size_t n, const struct view_opts *
 const struct view view_export = {
 	.name = "export",
 	.args = "RUN",
-	.help = "write the tables of a run as CSV, JSON lines, or for PostgreSQL",
-	.options = "format table output force json",
+	.help = "write the tables of a run as CSV, JSON lines or for PostgreSQL, or its metrics",
+	.options = "format table output force json otlp",
 	.min_runs = 1,
 	.max_runs = 1,
 	.print = print,

@@ -11,9 +11,10 @@
 #include "util/diag.h"
 
 enum export_format {
-	EXPORT_CSV,	 /* RFC 4180; NULL is an empty field, an empty text is "" */
-	EXPORT_JSONL,	 /* one object per line */
-	EXPORT_POSTGRES, /* CSV with the run's name in front, and load.sql for psql */
+	EXPORT_CSV,	   /* RFC 4180; NULL is an empty field, an empty text is "" */
+	EXPORT_JSONL,	   /* one object per line */
+	EXPORT_POSTGRES,   /* CSV with the run's name in front, and load.sql for psql */
+	EXPORT_PROMETHEUS, /* the metrics of prometheus.h, no table */
 };
 
 /* Names of the public views, ended by NULL. */

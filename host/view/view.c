@@ -40,6 +40,7 @@ const struct view_option view_options[] = {
 	    "exit with 1 when a figure changed so: 'tpot_p50 > +3%, tokens_per_s < -2%'"),
 	OPT(0, VIEW_STRING, from, "from", "TIME", "from this time after the start, as 1.5s"),
 	OPT(0, VIEW_STRING, to, "to", "TIME", "up to this time after the start"),
+	OPT(0, VIEW_STRING, otlp, "otlp", "URL", "send metrics and spans to an OTLP receiver"),
 	OPT(0, VIEW_STRING, sizes, "sizes", "LIST", "bucket sizes to judge, as 64,128,256"),
 	OPT(0, VIEW_INT, count, "count", "N", "choose the best 1 to N bucket sizes (6)"),
 	OPT(0, VIEW_INT, step, "step", "N", "sizes are multiples of N (1)"),

@@ -46,6 +46,7 @@ struct view_opts {
 	const char *from, *to; /* time range: "1.5s" after the start of the run */
 	const char *sizes;     /* buckets: sizes to judge, "64,128,256" */
 	int64_t count, step;   /* buckets: how many to choose, and of what they are multiples */
+	const char *otlp;      /* export: where to send metrics and spans */
 };
 
 struct view {
