@@ -178,14 +178,12 @@ static void slow_work(struct session *s, struct diag *d)
 static int timer_ready(struct session *s, struct diag *d)
 {
 	uint64_t ticks;
-	int err;
 
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
-	err = session_drain(s, d);
 	session_new_threads(s, d);
 	slow_work(s, d);
-	return err;
+	return 0;
 }
 
 static void spawn_ready(struct session *s, struct diag *d)
@@ -198,15 +196,16 @@ static void spawn_ready(struct session *s, struct diag *d)
 int session_dispatch(struct session *s, struct diag *d)
 {
 	struct epoll_event events[EPOLL_EVENTS];
-	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0), err = 0;
+	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0);
+	/* Not only when the transport is readable: asking uses a perf event's readiness up, and
+	 * whoever polled session_fd() has asked. */
+	int err = session_drain(s, d);
 
 	for (int i = 0; i < n && !err; i++) {
 		int fd = events[i].data.fd;
 
 		if (fd == s->timer_fd)
 			err = timer_ready(s, d);
-		else if (fd == transport_fd(s->transport))
-			err = session_drain(s, d);
 		else if (s->watch && fd == watch_fd(s->watch))
 			session_watch_ready(s, d);
 		else if (s->spawn && fd == spawn_fd(s->spawn))

@@ -9,14 +9,33 @@ debian_engine
 model tiny
 
 run=$TMP/run.llmp
-# record BUFFER_TYPE SIZE COMMAND...: a second name keeps the spool, whose records are what was stored.
+spool_over() { # BYTES
+	[ "$(stat -c %s "$run.spool" 2>/dev/null || echo 0)" -gt "$1" ]
+}
+
+# record STOPPED OPTIONS... -- COMMAND...: a second name keeps the spool, whose records are what was
+# stored. STOPPED: how long llmprobe itself is stopped meanwhile, 0 for never.
 record() {
-	local type=$1 size=$2
-	shift 2
+	local stopped=$1 options=() pid
+	shift
+	while [ "$1" != -- ]; do
+		options+=("$1")
+		shift
+	done
+	shift
 	rm -f "$TMP/spool"
-	llmprobe record --force -o "$run" --buffer-type "$type" --buffer-size "$size" \
+	llmprobe record --force -o "$run" "${options[@]}" \
 		-- sh -c 'ln "$1.spool" "$2"; shift 2; exec "$@"' sh "$run" "$TMP/spool" "$@" \
-		>"$TMP/account" || fail "record: $(cat "$TMP/stderr")"
+		>"$TMP/account" &
+	pid=$!
+	PIDS+=("$pid")
+	if [ "$stopped" != 0 ]; then
+		wait_for 20 spool_over 1000000
+		kill -STOP "$(cat "/proc/$pid/task/$pid/children")"
+		sleep "$stopped"
+		kill -CONT "$(cat "/proc/$pid/task/$pid/children")"
+	fi
+	wait "$pid" || fail "record: $(cat "$TMP/stderr")"
 	"$BUILD/tests/bench_spool_dump" "$TMP/spool" >"$TMP/stored" || fail "no spool"
 }
 
@@ -50,24 +69,32 @@ balances() {
 	assert_eq "$1, operator rows" "$(sql "$run" 'SELECT count(*) FROM op')" "$(stored operator)"
 }
 
-# The least that is accepted: a page, and for perf one per CPU.
-cpus=$(nproc --all)
-least=4
 for type in ring perf; do
-	[ $type = ring ] || while [ $least -lt $((4 * cpus)) ]; do least=$((2 * least)); done
-	record $type ${least}KiB "$BUILD/tests/fake/fake_engine" -d 2003 -s 0
+	small=(--buffer-type $type --buffer-size 64KiB)
+	record 0.4 "${small[@]}" -- "$BUILD/tests/fake/fake_engine" -d 10007 -s 500
 	operators=$(jq '[.threads[] | .ops + .fused] | add' "$TMP/account")
-	balances "$type of $least KiB, made engine" 2003 "$operators"
-	assert_ge "lost on purpose" "$(all_lost)" 1
+	balances "$type of 64 KiB, made engine" 10007 "$operators"
+	for level in token graph operator; do
+		assert_ge "$level: lost on purpose" "$(lost $level)" 1
+	done
 	assert_match "what the user is told" "$(cat "$TMP/stderr")" 'events were lost; a larger buffer'
 
-	# The prompt and 256 tokens, on each of two threads 34 operators and 5 fused pairs.
-	bench=("${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 --no-warmup -t 2 -p 8 -n 256)
-	record $type ${least}KiB "${bench[@]}"
-	balances "$type of $least KiB, llama-bench" 257 $((257 * 2 * 39))
-	assert_ge "lost on purpose" "$(all_lost)" 1
+	# The prompt and the tokens, on each of two threads 34 operators and 5 fused pairs.
+	bench=("${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 --no-warmup -t 2 -p 8)
+	record 0.4 "${small[@]}" -- "${bench[@]}" -n 4096
+	balances "$type of 64 KiB, llama-bench" 4097 $((4097 * 2 * 39))
+	for level in token graph operator; do
+		assert_ge "$level: lost on purpose" "$(lost $level)" 1
+	done
 
-	record $type 16MiB "${bench[@]}"
+	record 0 --buffer-type $type -- "${bench[@]}" -n 256
 	balances "$type of 16 MiB, llama-bench" 257 $((257 * 2 * 39))
 	assert_eq "lost of what is produced at full speed" "$(all_lost)" 0
+
+	# Drained once in ten seconds if nobody wakes the reader: almost all would be lost.
+	record 0 --buffer-type $type --buffer-size 1MiB --drain-interval 10s \
+		-- "$BUILD/tests/fake/fake_engine" -d 4003 -s 1000
+	operators=$(jq '[.threads[] | .ops + .fused] | add' "$TMP/account")
+	assert_ge "$type wakes the reader: percent of $operators operators stored" \
+		$(($(stored operator) * 100 / operators)) 80
 done
