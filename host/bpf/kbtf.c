@@ -2,6 +2,7 @@
 #include "bpf/kbtf.h"
 
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -9,10 +10,13 @@
 #include <sys/stat.h>
 #include <sys/utsname.h>
 
+#include "bpf/btf_plain.h"
 #include "bpf/cache.h"
 #include "util/alloc.h"
+#include "util/file.h"
 
 static const char vmlinux[] = "/sys/kernel/btf/vmlinux";
+enum { VMLINUX_MAX = 256 << 20 };
 
 /* Where a field lies: the first path that exists counts. */
 static const struct {
@@ -40,6 +44,43 @@ static const struct {
 	[TASK_MAJ_FLT] = {"MAJ_FLT", {"maj_flt"}},
 	[TASK_START_TIME] = {"START_TIME", {"start_time"}},
 };
+
+/* Before 1.0 libbpf gives an error as a pointer, afterwards as NULL and errno. */
+static struct btf *or_error(struct btf *btf, int *err)
+{
+	*err = (int)libbpf_get_error(btf);
+	return *err ? NULL : btf;
+}
+
+struct btf *btf_from_raw(const void *data, size_t len, int *err)
+{
+	void *copy = xmalloc(len);
+	struct btf *btf = NULL;
+
+	memcpy(copy, data, len);
+	*err = btf_plain(copy, len);
+	if (!*err)
+		btf = or_error(btf__new(copy, (uint32_t)len), err);
+	free(copy);
+	return btf;
+}
+
+/* What libbpf prints of a kernel that is newer than itself is not for the user: we go on. */
+struct btf *btf_of_kernel(int *err)
+{
+	libbpf_print_fn_t print = libbpf_set_print(NULL);
+	struct btf *btf = or_error(btf__load_vmlinux_btf(), err);
+	struct buf raw = {0};
+
+	if (!btf) {
+		*err = file_read(vmlinux, &raw, VMLINUX_MAX);
+		if (!*err)
+			btf = btf_from_raw(raw.data, raw.len, err);
+		buf_free(&raw);
+	}
+	libbpf_set_print(print);
+	return btf;
+}
 
 const char *btf_task_field_name(enum task_field f)
 {
@@ -101,14 +142,14 @@ static int32_t path_offset(const struct btf *btf, const struct btf_type *t, cons
 
 static int parse(struct task_offsets *out, struct diag *d)
 {
-	struct btf *btf = btf__load_vmlinux_btf();
-	int id, f, p;
+	int id, f, p, err;
+	struct btf *btf = btf_of_kernel(&err);
 
 	if (!btf)
-		return diag_fail(d, -errno,
+		return diag_fail(d, err,
 				 "cannot read the kernel's type information (%s): %s; per-thread "
 				 "scheduler figures need a kernel with CONFIG_DEBUG_INFO_BTF",
-				 vmlinux, strerror(errno));
+				 vmlinux, strerror(-err));
 	id = btf__find_by_name_kind(btf, "task_struct", BTF_KIND_STRUCT);
 	for (f = 0; f < TASK_FIELD_COUNT; f++) {
 		out->at[f] = -1;
@@ -174,6 +215,7 @@ static int find_id(const char *name, uint32_t kind)
 	char dir[512];
 	struct btf *btf;
 	int32_t id;
+	int err;
 
 	kernel_key(&key);
 	cache_key_adds(&key, name);
@@ -184,9 +226,9 @@ static int find_id(const char *name, uint32_t kind)
 		return id;
 	}
 	buf_free(&b);
-	btf = btf__load_vmlinux_btf();
+	btf = btf_of_kernel(&err);
 	if (!btf)
-		return -errno;
+		return err;
 	id = btf__find_by_name_kind(btf, name, kind);
 	btf__free(btf);
 	if (id > 0)

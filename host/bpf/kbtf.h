@@ -9,6 +9,16 @@
 #include "util/buf.h"
 #include "util/diag.h"
 
+struct btf;
+
+/*
+ * The running kernel's types, also where libbpf is too old for some of their kinds (those come as
+ * btf_plain makes them). Free with btf__free. NULL: -errno in `err`. Prints nothing.
+ */
+struct btf *btf_of_kernel(int *err);
+/* The same from raw bytes, always by way of btf_plain. */
+struct btf *btf_from_raw(const void *data, size_t len, int *err);
+
 /* Fields of task_struct that probes read. Bytes; -1: this kernel has no such field. */
 enum task_field {
 	TASK_PID,

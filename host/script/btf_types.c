@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Kernel types from /sys/kernel/btf/vmlinux, imported one by one as scripts name them. */
 #include <bpf/btf.h>
-#include <bpf/libbpf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/kbtf.h"
 #include "script/types.h"
 
-enum { MAX_IMPORT_DEPTH = 64 };
+/* libbpf before 1.0 has no name for the kind nor for its values. */
+enum { MAX_IMPORT_DEPTH = 64, KIND_ENUM64 = 19 };
+struct wide_value {
+	uint32_t name_off, low, high;
+};
 
 struct kernel_types {
 	struct btf *btf;
@@ -28,21 +32,13 @@ void kernel_types_free(struct kernel_types *k)
 	free(k);
 }
 
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	(void)level;
-	(void)fmt;
-	(void)ap;
-	return 0;
-}
-
 static const struct btf *kernel_btf(struct kernel_types *k)
 {
-	if (!k->tried) {
-		libbpf_set_print(quiet);
-		k->btf = btf__load_vmlinux_btf();
-		k->tried = true;
-	}
+	int err;
+
+	if (!k->tried)
+		k->btf = btf_of_kernel(&err);
+	k->tried = true;
 	return k->btf;
 }
 
@@ -101,11 +97,13 @@ static const struct type *import_enum(const struct btf *btf, struct type_table *
 	e->fields = arena_alloc(type_table_arena(t), sizeof(*e->fields));
 	for (int i = 0; i < btf_vlen(bt); i++) {
 		struct field *f = fields_add(t, e->fields);
-		bool wide = btf_is_enum64(bt);
+		const struct wide_value *wide = btf_kind(bt) == KIND_ENUM64
+							? (const struct wide_value *)(bt + 1) + i
+							: NULL;
 
-		f->name = btf__name_by_offset(btf, wide ? btf_enum64(bt)[i].name_off
-							: btf_enum(bt)[i].name_off);
-		f->value = wide		  ? (int64_t)btf_enum64_value(&btf_enum64(bt)[i])
+		f->name =
+			btf__name_by_offset(btf, wide ? wide->name_off : btf_enum(bt)[i].name_off);
+		f->value = wide		  ? (int64_t)((uint64_t)wide->high << 32 | wide->low)
 			   : e->is_signed ? (int64_t)btf_enum(bt)[i].val
 					  : (int64_t)(uint32_t)btf_enum(bt)[i].val;
 	}
@@ -167,7 +165,7 @@ static const struct type *import_id(const struct btf *btf, struct type_table *t,
 		known = name ? type_by_name(t, name) : NULL;
 		return known ? known : import_struct(btf, t, bt, depth);
 	case BTF_KIND_ENUM:
-	case BTF_KIND_ENUM64:
+	case KIND_ENUM64:
 		return import_enum(btf, t, bt);
 	default:
 		return &type_void;
@@ -215,11 +213,9 @@ const struct type *kernel_type_import(struct kernel_types *k, struct type_table 
 bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value)
 {
 	const struct btf *btf = kernel_btf(k);
-	uint32_t n = btf ? btf__type_cnt(btf) : 0;
+	const struct btf_type *bt;
 
-	for (uint32_t id = 1; id < n; id++) {
-		const struct btf_type *bt = btf__type_by_id(btf, id);
-
+	for (uint32_t id = 1; btf && (bt = btf__type_by_id(btf, id)); id++) {
 		if (!btf_is_enum(bt))
 			continue;
 		for (int i = 0; i < btf_vlen(bt); i++) {
