@@ -51,7 +51,7 @@ static const struct type *pointer_type(struct type_table *t, const char *text)
 
 	while (strncmp(p, "const ", 6) == 0)
 		p += 6;
-	snprintf(base, sizeof(base), "%s", p);
+	snprintf(base, sizeof(base), "%.*s", (int)sizeof(base) - 1, p);
 	*strchrnul(base, '*') = 0;
 	for (size_t n = strlen(base); n && base[n - 1] == ' '; n--)
 		base[n - 1] = 0;

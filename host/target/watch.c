@@ -3,6 +3,7 @@
 #include "target/watch.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,6 +23,7 @@ struct watched {
 	int pid_fd;    /* readable when it ends; -1 on old kernels, where the scan finds out */
 	uint64_t hash; /* of its executable files, for the scan */
 	bool mapped;   /* has a mapping not reported yet */
+	bool ended;    /* and not reported yet */
 };
 
 struct record {
@@ -90,8 +92,10 @@ static void add_watched(struct watch *w, pid_t pid)
 	struct watched *e = VEC_PUSH(w->at, w->count, w->cap);
 
 	e->pid = pid;
-	e->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 	hash_of(pid, &e->hash);
+	e->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (e->pid_fd < 0 && errno == ESRCH)
+		return; /* gone already: this drain reports it */
 	if (e->pid_fd >= 0 && add_to_poll(w, e->pid_fd)) {
 		close(e->pid_fd);
 		e->pid_fd = -1;
@@ -284,9 +288,24 @@ static void scan(struct watch *w)
 
 static bool has_ended(const struct watched *e)
 {
-	char state = process_state(e->pid);
+	struct pollfd p = {.fd = e->pid_fd, .events = POLLIN};
+	char state;
 
+	/* The state is the first thread's, which may end before the others. */
+	if (e->pid_fd >= 0)
+		return poll(&p, 1, 0) > 0;
+	state = process_state(e->pid);
 	return state == 'X' || state == 'Z';
+}
+
+static bool mark_ended(struct watch *w)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < w->count; i++)
+		if (!w->at[i].ended && has_ended(&w->at[i]))
+			any = w->at[i].ended = true;
+	return any;
 }
 
 static void emit_ended(struct watch *w)
@@ -294,13 +313,30 @@ static void emit_ended(struct watch *w)
 	for (size_t i = 0; i < w->count;) {
 		pid_t pid = w->at[i].pid;
 
-		if (!has_ended(&w->at[i])) {
+		if (!w->at[i].ended) {
 			i++;
 			continue;
 		}
 		drop_watched(w, &w->at[i]);
 		emit_kind(w, WATCH_EXIT, pid, 0);
 	}
+}
+
+/*
+ * What a process did is in the rings once it has ended, but may have come there after they were
+ * read here. So they are read again after each end that is seen, and ends are told last.
+ */
+static bool take_perf(struct watch *w)
+{
+	unsigned long lost = 0;
+
+	do {
+		if (w->perf)
+			lost += watch_perf_drain(w->perf, on_record, w);
+		take_records(w);
+	} while (mark_ended(w));
+	w->lost += lost;
+	return lost;
 }
 
 static int drain_hold(struct watch *w)
@@ -317,9 +353,9 @@ static int drain_hold(struct watch *w)
 int watch_drain(struct watch *w, void (*fn)(void *ctx, const struct watch_event *e), void *ctx)
 {
 	struct epoll_event ready[EPOLL_BATCH];
-	unsigned long lost = 0;
 	uint64_t ticks;
 	int n = epoll_wait(w->epoll_fd, ready, EPOLL_BATCH, 0), err = 0;
+	bool must_scan;
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -328,15 +364,12 @@ int watch_drain(struct watch *w, void (*fn)(void *ctx, const struct watch_event 
 	w->emitted = 0;
 	if (w->hold)
 		err = drain_hold(w);
-	if (w->perf)
-		lost = watch_perf_drain(w->perf, on_record, w);
-	take_records(w);
-	w->lost += lost;
-	if (lost || (w->timer_fd >= 0 && read(w->timer_fd, &ticks, sizeof(ticks)) > 0))
+	must_scan = take_perf(w);
+	must_scan |= w->timer_fd >= 0 && read(w->timer_fd, &ticks, sizeof(ticks)) > 0;
+	if (must_scan)
 		scan(w);
 	emit_mapped(w);
-	if (n)
-		emit_ended(w);
+	emit_ended(w);
 	return err ? err : w->emitted;
 }
 
