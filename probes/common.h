@@ -14,7 +14,7 @@
 #ifndef EXTERN_MAP
 #define EXTERN_MAP(n) ((void *)bpf_pseudo_fd(1, 0x4c500000 + (n)))
 #endif
-#define INLINE static __attribute__((always_inline)) inline
+#define INLINE	       static __attribute__((always_inline)) inline
 #define barrier_var(x) asm volatile("" : "+r"(x))
 
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
@@ -45,7 +45,7 @@ static long (*read_counter)(void *map, u64 index, void *value, u32 len) = (void 
 #define ARG6 ((u64)PT_REGS_PARM6(ctx))
 #define RET  ((u64)PT_REGS_RC(ctx))
 /* The stack pointer at the probed instruction; the plan adds what the prologue took off it. */
-#define SP ((u64)PT_REGS_SP(ctx))
+#define SP		((u64)PT_REGS_SP(ctx))
 #define RD_U8(address)	((u64)rd(address, 1))
 #define RD_U16(address) ((u64)rd(address, 2))
 #define RD_U32(address) ((u64)rd(address, 4))

@@ -6,7 +6,7 @@
 enum {
 	EXPERT_MAX_USED = 31, /* so that a row's bytes fit a mask that the verifier understands */
 	EXPERT_PACK = 8,      /* rows per record */
-	EXPERT_PACKS = 16, /* records per tail call */
+	EXPERT_PACKS = 16,    /* records per tail call */
 };
 
 INLINE void expert_send(void *ctx, struct thread_state *t, u32 first, u32 n, u32 row_len)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
-/* The engine's own number of a graph, which stays while the graph is reused; 0 where it has none. */
+/* The engine's own number of a graph, which stays while it is reused; 0 where it has none. */
 INLINE u64 graph_uid(u64 graph)
 {
 #ifdef LAYOUT_CGRAPH_UID
@@ -8,4 +8,3 @@ INLINE u64 graph_uid(u64 graph)
 	return 0;
 #endif
 }
-

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
- * The records that travel from the kernel to the spool: the one header that BPF text and host share.
+ * The records that travel from the kernel to the spool, the one header that BPF text and host share.
  *
  * Every record starts with struct rec_head. Records are multiples of 8 bytes, zeroed before they
  * are filled, and times are ns of CLOCK_MONOTONIC. A reader checks `size` before it looks further.
@@ -88,7 +88,7 @@ struct rec_tensor {
 	u64 graph;
 	u32 generation; /* of the graph: counts its walks */
 	u16 layout;	/* which layout note */
-	u16 index;  /* position in the graph's node list, 0xffff for a source that is no node */
+	u16 index;	/* position in the graph's node list, 0xffff for a source that is no node */
 	u16 raw_len;
 	u16 pad[3];
 	/* u8 raw[raw_len], padded to 8 */
@@ -117,9 +117,9 @@ struct op_slot {
 /* A thread's operators, sent in batches. head.ts_ns is the time of sending. */
 struct rec_ops {
 	struct rec_head head;
-	u16 n;	       /* slots */
+	u16 n;		/* slots */
 	u16 n_counters; /* counter values after each slot */
-	u32 first;     /* running number of the first slot of this thread, to notice a hole */
+	u32 first;	/* running number of the first slot of this thread, to notice a hole */
 	/* n times: struct op_slot, then u64 delta[n_counters] and, when n_counters > 0,
 	 * u64 enabled_ns, running_ns (equal when the counters were not multiplexed) */
 };

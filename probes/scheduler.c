@@ -3,8 +3,9 @@
  * Scheduler level: context switches in which a thread of a target takes part, and its wake-ups.
  * Everybody else's switches are dismissed after two bit tests.
  *
- * Defines: TASK_OFF_PID, TASK_OFF_TGID, TASK_OFF_COMM, TASK_OFF_RUN_DELAY (offsets from the kernel's BTF);
- * SCHED_TYPED when the programs are typed (direct loads), else raw tracepoints (probe reads).
+ * Defines: TASK_OFF_PID, TASK_OFF_TGID, TASK_OFF_COMM, TASK_OFF_RUN_DELAY (offsets from the
+ * kernel's BTF); SCHED_TYPED when the programs are typed (direct loads), else raw tracepoints
+ * (probe reads).
  */
 #ifdef SCHED_TYPED
 #define TASK_U32(task, offset) (*(volatile u32 *)((char *)(task) + (offset)))

@@ -3,7 +3,8 @@
  * Token level: one begin and one end record per decode or encode call. Nested calls (llama_process
  * around an internal decode) are sent too; the converter keeps the outermost.
  */
-INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s32 n_tokens, s32 ret)
+INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s32 n_tokens,
+			s32 ret)
 {
 	struct rec_token rec = {};
 
