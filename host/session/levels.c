@@ -294,6 +294,9 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 		return err;
 	}
 	session_note_level(s, id, true);
+	/* What the threads are doing at this moment, for those that do not switch for long. */
+	if (id == LEVEL_SCHEDULER)
+		session_note_threads(s, true);
 	return 0;
 }
 
