@@ -61,6 +61,7 @@ struct sched *sched_new(struct writer *w)
 	struct sched *s = xcalloc(1, sizeof(*s));
 
 	s->w = w;
+	s->off = true; /* until the level's note says otherwise */
 	s->window = window_new(WINDOW, sizeof(struct event), emit, s);
 	return s;
 }
