@@ -20,15 +20,11 @@ struct joined {
 	size_t n, cap;
 	size_t start[MAX_PARTS]; /* where each part begins */
 	int id[MAX_PARTS];	 /* callback number, -1 for the program */
+	bool counted[MAX_PARTS]; /* of bpf_loop */
 	size_t n_parts;
 	const struct bpf_extern *externs;
 	size_t n_externs;
 };
-
-bool callback_is(const struct code_program *p)
-{
-	return strncmp(p->name, "cb_", 3) == 0;
-}
 
 static bool is_mark(const struct bpf_insn *in)
 {
@@ -54,14 +50,17 @@ static int extern_fd(const struct joined *j, uint32_t n)
 	return -1;
 }
 
-/* A callback starts by saving r2 to r4, and saves none of them over one still needed. */
+/* A callback starts by saving r2 to r4 (of bpf_loop: r2), and none of them over one still needed.
+ */
 static bool saves_arguments(const struct code_program *p)
 {
-	for (int i = 0; i < 3 && p->n_insns > 2; i++) {
+	int n = p->name[1] == 'c' ? 1 : 3;
+
+	for (int i = 0; i < n && p->n_insns > 2; i++) {
 		const struct bpf_insn *in = &p->insns[i];
 
 		if (in->code != (BPF_ALU64 | BPF_MOV | BPF_X) || in->src_reg != i + 2 ||
-		    (in->dst_reg > i + 2 && in->dst_reg <= 4))
+		    (n > 1 && in->dst_reg > i + 2 && in->dst_reg <= 4))
 			return false;
 	}
 	return true;
@@ -75,6 +74,7 @@ static int add_part(struct joined *j, const struct code_program *p, int id, stru
 		return diag_fail(d, -E2BIG, "a probe holds more than %d loops over maps",
 				 MAX_PARTS - 1);
 	j->start[j->n_parts] = at;
+	j->counted[j->n_parts] = strncmp(p->name, "cc_", 3) == 0;
 	j->id[j->n_parts++] = id;
 	for (uint32_t i = 0; i < p->n_insns; i++)
 		*VEC_PUSH(j->insns, j->n, j->cap) = p->insns[i];
@@ -112,6 +112,8 @@ static int join(struct joined *j, const struct code_program *main_program, struc
 		if (is_mark(&j->insns[i]) && part_of(j, id) < 0) {
 			snprintf(name, sizeof(name), "cb_%d", id);
 			cb = bpf_code_program(j->code, name);
+			name[1] = 'c';
+			cb = cb ? cb : bpf_code_program(j->code, name);
 			if (!cb || !saves_arguments(cb))
 				err = diag_fail(d, -EINVAL,
 						"the compiler made no usable loop body of "
@@ -134,8 +136,8 @@ static int join(struct joined *j, const struct code_program *main_program, struc
 	return err;
 }
 
-/* int program(void *ctx), int callback(void *, void *, void *, void *) */
-static struct btf *make_btf(int *main_func, int *cb_func)
+/* int program(void *ctx), int callback(void *, void *, void *, void *), int loop(u64, void *) */
+static struct btf *make_btf(int *main_func, int *cb_func, int *loop_func)
 {
 	struct btf *btf = btf__new_empty();
 	int i, p, proto;
@@ -153,6 +155,10 @@ static struct btf *make_btf(int *main_func, int *cb_func)
 	btf__add_func_param(btf, "value", p);
 	btf__add_func_param(btf, "ctx", p);
 	*cb_func = btf__add_func(btf, "callback", BTF_FUNC_STATIC, proto);
+	proto = btf__add_func_proto(btf, i);
+	btf__add_func_param(btf, "index", p);
+	btf__add_func_param(btf, "ctx", p);
+	*loop_func = btf__add_func(btf, "loop", BTF_FUNC_STATIC, proto);
 	return btf;
 }
 
@@ -173,8 +179,8 @@ static enum bpf_prog_type type_of(enum bpf_kind kind)
 static int load_joined(const struct joined *j, const char *name, enum bpf_kind kind, struct diag *d)
 {
 	struct bpf_func_info info[MAX_PARTS];
-	int main_func, cb_func, fd;
-	struct btf *btf = make_btf(&main_func, &cb_func);
+	int main_func, cb_func, loop_func, fd;
+	struct btf *btf = make_btf(&main_func, &cb_func, &loop_func);
 	char *log = xcalloc(1, LOG_SIZE);
 	LIBBPF_OPTS(bpf_prog_load_opts, o, .func_info = info, .func_info_cnt = (uint32_t)j->n_parts,
 		    .func_info_rec_size = sizeof(info[0]));
@@ -186,7 +192,9 @@ static int load_joined(const struct joined *j, const char *name, enum bpf_kind k
 	}
 	for (size_t i = 0; i < j->n_parts; i++)
 		info[i] = (struct bpf_func_info){(uint32_t)j->start[i],
-						 (uint32_t)(i ? cb_func : main_func)};
+						 (uint32_t)(!i		    ? main_func
+							    : j->counted[i] ? loop_func
+									    : cb_func)};
 	o.prog_btf_fd = (uint32_t)btf__fd(btf);
 	if (kind == BPF_KIND_UPROBE)
 		o.expected_attach_type = (enum bpf_attach_type)48; /* BPF_TRACE_UPROBE_MULTI */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Programs with callbacks. The compiler leaves a marked constant where the address of callback N
- * belongs and the callback as a program "cb_N" of its own; here they are joined and loaded with the
- * type information that the kernel asks of such programs.
+ * belongs and the callback as a program of its own ("cb_N" for maps, "cc_N" for counted loops);
+ * here they are joined and loaded with the type information that the kernel asks of such programs.
  */
 #ifndef LLMPROBE_SCRIPT_CALLBACK_H
 #define LLMPROBE_SCRIPT_CALLBACK_H
@@ -15,7 +15,6 @@
 
 enum { CALLBACK_MARK = 0x4c580000 }; /* upper half of the constant; the lower one is N */
 
-bool callback_is(const struct code_program *p); /* "cb_N" */
 bool callback_used_by(const struct code_program *p);
 /* Loads the program `name` with its callbacks. Returns the descriptor or -errno. */
 int callback_load(const struct bpf_code *code, const char *name, enum bpf_kind kind,

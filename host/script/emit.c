@@ -38,6 +38,7 @@ static const char prelude[] =
 	"static void *(*ring_reserve)(void *ring, u64 size, u64 flags) = (void *)131;\n"
 	"static void (*ring_submit)(void *data, u64 flags) = (void *)132;\n"
 	"static u64 (*ring_query)(void *ring, u64 flags) = (void *)134;\n"
+	"static long (*loop_rounds)(u32 n, void *fn, void *ctx, u64 flags) = (void *)181;\n"
 	"static long (*for_each_elem)(void *map, void *fn, void *ctx, u64 flags) = (void *)164;\n"
 	"static u64 (*attach_cookie)(void *ctx) = (void *)174;\n"
 	"static void *(*map_lookup_cpu)(void *map, const void *key, u32 cpu) = (void *)195;\n"

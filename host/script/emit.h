@@ -40,7 +40,7 @@ enum extern_id {
 };
 
 /* Words of the globals map, set before the programs run. */
-enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_WORDS = 8 };
+enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_ZERO, GLOBAL_WORDS = 8 };
 
 /* Number of a record that names a process whose addresses will be shown: its mappings are read at
  * once, because it may be gone when they are. */
@@ -188,6 +188,8 @@ struct operand em_map_read(struct emit *e, struct node *access);
 /* for ($kv : @m) {} and len(@m) (emit_loop.c) */
 void em_for_map(struct emit *e, struct node *n);
 const char *em_map_len(struct emit *e, const struct symbol *m);
+/* while, and ranges from `from` to `to` (NULL: while). */
+void em_counted_loop(struct emit *e, struct node *n, const char *from, const char *to);
 void em_break(struct emit *e);
 void em_continue(struct emit *e);
 /* Sum over CPUs of the element with the key at `key`. */

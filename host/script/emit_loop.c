@@ -12,6 +12,9 @@
 #include "script/builtin.h"
 #include "script/callback.h"
 
+/* What the kernel allows a loop. */
+enum { LOOP_ROUNDS = 1 << 23 };
+
 void em_break(struct emit *e)
 {
 	if (e->callback && !e->inner_loops) {
@@ -60,18 +63,32 @@ static void transfer(struct emit *e, const char *array, bool in, bool declare)
 	}
 }
 
-static void open_callback(struct emit *e, const struct callback *cb)
+/* What all callbacks need: the array in `c`, the context, the scratch area. */
+static void open_frame(struct emit *e, const struct callback *cb)
 {
-	buf_printf(e->out, "int cb_%d(void *map)\n{\n", cb->id);
-	em(e, "u64 *key, *value, *c;");
-	em(e, "asm volatile(\"%%0 = r2\\n\\t%%1 = r3\\n\\t%%2 = r4\" : \"=&r\"(key), "
-	      "\"=&r\"(value), \"=&r\"(c));");
 	em(e, "void *ctx = (void *)c[%zu];", cb->n_vars);
 	em(e, "u32 zero = 0;");
 	em(e, "int r = 0;");
 	em(e, "char *scr = map_lookup(EXTERN_MAP(%d), &zero);", EXTERN_SCRATCH);
 	em(e, "if (!scr)");
 	em(e, "\treturn 1;");
+	transfer(e, "c", true, true);
+}
+
+static void open_callback(struct emit *e, const struct node *n, const struct callback *cb)
+{
+	if (n->kind != N_FOR_MAP) {
+		buf_printf(e->out, "int cc_%d(void *index)\n{\n", cb->id);
+		em(e, "u64 *c;");
+		em(e, "asm volatile(\"%%0 = r2\" : \"=r\"(c));");
+		open_frame(e, cb);
+		return;
+	}
+	buf_printf(e->out, "int cb_%d(void *map)\n{\n", cb->id);
+	em(e, "u64 *key, *value, *c;");
+	em(e, "asm volatile(\"%%0 = r2\\n\\t%%1 = r3\\n\\t%%2 = r4\" : \"=&r\"(key), "
+	      "\"=&r\"(value), \"=&r\"(c));");
+	open_frame(e, cb);
 }
 
 /* The pair ($kv.0, $kv.1) of the element. */
@@ -88,6 +105,28 @@ static void fill_pair(struct emit *e, const struct symbol *kv, const struct symb
 		em_copy(e, value, "((char *)value)", type_in_register(m->type) ? 8 : m->type->size);
 }
 
+/* One round: for a map the pair, for a range its next number, for while the condition. */
+static void emit_round(struct emit *e, struct node *n, const struct callback *cb)
+{
+	switch (n->kind) {
+	case N_FOR_MAP:
+		fill_pair(e, n->a->sym, n->b->sym);
+		em_block(e, n->c->list);
+		break;
+	case N_FOR_RANGE:
+		em(e, "v%d = c[%zu];", n->a->sym->id, cb->n_vars + 2);
+		em(e, "c[%zu] += 1;", cb->n_vars + 2);
+		em_block(e, n->c->list);
+		break;
+	default:
+		em_open(e, "if (!(%s))", em_value(e, n->a));
+		em(e, "r = 1;");
+		em(e, "goto done;");
+		em_close(e);
+		em_block(e, n->b->list);
+	}
+}
+
 static void emit_callback(struct emit *e, struct node *n, struct callback *cb)
 {
 	struct callback *outer = e->callback;
@@ -100,10 +139,8 @@ static void emit_callback(struct emit *e, struct node *n, struct callback *cb)
 	e->indent = 1;
 	e->inner_loops = 0;
 	e->stack = 0;
-	open_callback(e, cb);
-	transfer(e, "c", true, true);
-	fill_pair(e, n->a->sym, n->b->sym);
-	em_block(e, n->c->list);
+	open_callback(e, n, cb);
+	emit_round(e, n, cb);
 	e->indent = 0;
 	em(e, "done:");
 	e->indent = 1;
@@ -129,25 +166,83 @@ static const char *callback_address(struct emit *e, int id)
 	return emf(e, "f%d", t);
 }
 
-void em_for_map(struct emit *e, struct node *n)
+/*
+ * A zero that the verifier does not know. Variables that start as known numbers would be followed
+ * through each round, and a long loop taken for a program that is too large.
+ */
+static const char *unknown_zero(struct emit *e)
 {
-	struct callback cb = {(int)e->code->n_callbacks++, count_vars(e)};
-	const char *array = emf(e, "c%d", e->tmp++);
+	int n = e->tmp++;
 
-	/* the scratch area must be there, also when the pair is all that lies in it */
-	if (e->scratch_max < 8)
-		e->scratch_max = 8;
-	emit_callback(e, n, &cb);
-	em(e, "u64 %s[%zu];", array, cb.n_vars + 2);
-	transfer(e, array, false, false);
-	em(e, "%s[%zu] = (u64)ctx;", array, cb.n_vars);
-	em(e, "%s[%zu] = 0;", array, cb.n_vars + 1);
-	em(e, "for_each_elem(%s, %s, %s, 0);", em_map(e, n->b->sym), callback_address(e, cb.id),
-	   array);
-	transfer(e, array, true, false);
-	em_open(e, "if (%s[%zu])", array, cb.n_vars + 1);
+	em(e, "u64 *z%d = map_lookup(EXTERN_MAP(%d), &zero);", n, EXTERN_GLOBALS);
+	em_open(e, "if (!z%d)", n);
 	em_return(e);
 	em_close(e);
+	return em_tmp(e, false, "z%d[%d]", n, GLOBAL_ZERO);
+}
+
+/* Emits the body; returns the array that the call takes, already filled. */
+static const char *open_loop(struct emit *e, struct node *n, struct callback *cb)
+{
+	const char *array = emf(e, "c%d", e->tmp++), *z = unknown_zero(e);
+
+	cb->id = (int)e->code->n_callbacks++;
+	cb->n_vars = count_vars(e);
+	/* the scratch area must be there, whatever lies in it */
+	if (e->scratch_max < 8)
+		e->scratch_max = 8;
+	emit_callback(e, n, cb);
+	em(e, "u64 %s[%zu];", array, cb->n_vars + 3);
+	transfer(e, array, false, false);
+	em(e, "%s[%zu] = (u64)ctx;", array, cb->n_vars);
+	em(e, "%s[%zu] = 0;", array, cb->n_vars + 1);
+	em(e, "%s[%zu] = %s;", array, cb->n_vars + 2, z);
+	for (size_t i = 0; i < cb->n_vars; i++)
+		em(e, "%s[%zu] += %s;", array, i, z);
+	return array;
+}
+
+static void close_loop(struct emit *e, const char *array, const struct callback *cb)
+{
+	transfer(e, array, true, false);
+	em_open(e, "if (%s[%zu])", array, cb->n_vars + 1);
+	em_return(e);
+	em_close(e);
+}
+
+void em_for_map(struct emit *e, struct node *n)
+{
+	struct callback cb;
+	const char *array = open_loop(e, n, &cb);
+
+	em(e, "for_each_elem(%s, %s, %s, 0);", em_map(e, n->b->sym), callback_address(e, cb.id),
+	   array);
+	close_loop(e, array, &cb);
+}
+
+void em_counted_loop(struct emit *e, struct node *n, const char *from, const char *to)
+{
+	struct callback cb;
+	const char *array, *rounds = emf(e, "%d", LOOP_ROUNDS), *done;
+
+	if (from)
+		rounds = em_tmp(e, false, "%s < %s ? (u64)%s - (u64)%s : 0", from, to, to, from);
+	array = open_loop(e, n, &cb);
+	if (from) {
+		em(e, "%s[%zu] += %s;", array, cb.n_vars + 2, from);
+		em_open(e, "if (%s > %d)", rounds, LOOP_ROUNDS);
+		em_warning(e, n, "A loop ends after 8388608 rounds.");
+		em(e, "%s = %d;", rounds, LOOP_ROUNDS);
+		em_close(e);
+	}
+	done = em_tmp(e, true, "loop_rounds(%s, %s, %s, 0)", rounds, callback_address(e, cb.id),
+		      array);
+	if (!from) {
+		em_open(e, "if (%s == %d)", done, LOOP_ROUNDS);
+		em_warning(e, n, "A loop ends after 8388608 rounds.");
+		em_close(e);
+	}
+	close_loop(e, array, &cb);
 }
 
 /* The helper returns how many elements it has visited. */

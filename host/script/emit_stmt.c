@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "script/builtin.h"
+#include "script/const.h"
 
 static void em_line(struct emit *e, const struct node *n)
 {
@@ -84,20 +85,15 @@ static void em_if(struct emit *e, struct node *n)
 	em_close(e);
 }
 
-/* The verifier follows every round, so a loop ends after this many at the latest. */
-enum { MAX_ROUNDS = 8192 };
+/* Ranges up to this are plain loops: the verifier follows every round. */
+enum { SHORT_RANGE = 64 };
 
-static void em_while(struct emit *e, struct node *n)
+static bool is_short(const struct emit *e, const struct node *n)
 {
-	int i = e->tmp++;
+	int64_t from, to;
 
-	em_open(e, "for (u32 i%d = 0; i%d < %d; i%d++)", i, i, MAX_ROUNDS, i);
-	em(e, "if (!(%s))", em_value(e, n->a));
-	em(e, "\tbreak;");
-	e->inner_loops++;
-	em_block(e, n->b->list);
-	e->inner_loops--;
-	em_close(e);
+	return const_eval(e->s->types, n->b, &from) && const_eval(e->s->types, n->d, &to) &&
+	       (to <= from || (uint64_t)to - (uint64_t)from <= SHORT_RANGE);
 }
 
 static void em_for_range(struct emit *e, struct node *n)
@@ -106,10 +102,12 @@ static void em_for_range(struct emit *e, struct node *n)
 	const char *to = em_tmp(e, true, "%s", em_value(e, n->d));
 	int i = e->tmp++;
 
-	em_open(e, "for (s64 i%d = 0; i%d < %d; i%d++)", i, i, MAX_ROUNDS * 16, i);
-	em(e, "if (%s + i%d >= %s)", from, i, to);
-	em(e, "\tbreak;");
-	em(e, "v%d = %s + i%d;", n->a->sym->id, from, i);
+	if (!is_short(e, n)) {
+		em_counted_loop(e, n, from, to);
+		return;
+	}
+	em_open(e, "for (s64 i%d = %s; i%d < %s; i%d++)", i, from, i, to, i);
+	em(e, "v%d = i%d;", n->a->sym->id, i);
 	e->inner_loops++;
 	em_block(e, n->c->list);
 	e->inner_loops--;
@@ -122,7 +120,9 @@ static void em_unroll(struct emit *e, struct node *n)
 
 	buf_puts(e->out, "#pragma unroll\n");
 	em_open(e, "for (int i%d = 0; i%d < %llu; i%d++)", i, i, (unsigned long long)n->value, i);
+	e->inner_loops++;
 	em_block(e, n->b->list);
+	e->inner_loops--;
 	em_close(e);
 }
 
@@ -156,7 +156,7 @@ void em_stmt(struct emit *e, struct node *n)
 		em_if(e, n);
 		break;
 	case N_WHILE:
-		em_while(e, n);
+		em_counted_loop(e, n, NULL, NULL);
 		break;
 	case N_FOR_RANGE:
 		em_for_range(e, n);
