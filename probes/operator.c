@@ -117,10 +117,13 @@ INLINE void op_store(void *ctx, struct thread_state *t, u64 end, u64 next, u16 f
 /* Ends the thread's running operator, if there is one: something else begins at `now`. */
 INLINE void op_close(void *ctx, struct thread_state *t, u64 now, u16 flags)
 {
-	u64 end = t->op.barrier_ns;
+	u64 end;
 
 	if (!t->op.tensor)
 		return;
+	if (t->op.barrier_ns && control_get(CONTROL_NO_BARRIER))
+		t->op.barrier_ns = 0;
+	end = t->op.barrier_ns;
 	flags |= t->op.flags;
 	if (end)
 		flags |= OP_HAS_BARRIER;

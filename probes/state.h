@@ -30,11 +30,13 @@ enum extern_map {
 enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
 
 enum control {
-	CONTROL_GRAPHS,	   /* graph computations begun: a worker's index holds within one */
-	CONTROL_WALKS,	   /* graphs whose tensors were sent; operators wait for the first */
-	CONTROL_MOE,	   /* entries ever made in MAP_MOE */
-	CONTROL_DECODES,   /* token ends seen, for sampling and the governor */
-	CONTROL_DECODE_NS, /* time spent between token begin and end */
+	CONTROL_GRAPHS,	    /* graph computations begun: a worker's index holds within one */
+	CONTROL_WALKS,	    /* graphs whose tensors were sent; operators wait for the first */
+	CONTROL_MOE,	    /* entries ever made in MAP_MOE */
+	CONTROL_DECODES,    /* token ends seen, for sampling and the governor */
+	CONTROL_DECODE_NS,  /* time spent between token begin and end */
+	CONTROL_NO_BARRIER, /* barrier probes are being taken off or are not on: waits are not known
+			     */
 	CONTROL_COUNT
 };
 

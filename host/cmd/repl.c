@@ -108,6 +108,46 @@ static int apply_levels(struct repl_session *r, const char *key, struct diag *d)
 	return err;
 }
 
+static int set_barrier(struct session *s, const struct config *c, struct diag *d)
+{
+	return session_set_barrier_every(s, (unsigned)c->operators.barrier_every, d);
+}
+
+static int set_mode(struct session *s, const struct config *c, struct diag *d)
+{
+	if (!c->timestamps && c->operators.mode == CONFIG_OPS_EVENTS)
+		return diag_fail(d, -EINVAL,
+				 "operators.mode: events are stored with their times, and "
+				 "trace_timestamps is false");
+	return session_set_summary(s, c->operators.mode == CONFIG_OPS_SUMMARY, d);
+}
+
+static int set_counters(struct session *s, const struct config *c, struct diag *d)
+{
+	struct session_counters wanted = {.defaults = c->pmc && !c->pmc_names.count};
+
+	if (c->pmc) {
+		wanted.names = (const char *const *)c->pmc_names.items;
+		wanted.n = c->pmc_names.count;
+	}
+	return session_set_counters(s, &wanted, d);
+}
+
+static int set_cap(struct session *s, const struct config *c, struct diag *d)
+{
+	return session_set_cap(s, c->overhead_cap / 100, d);
+}
+
+static const struct {
+	const char *key;
+	int (*apply)(struct session *s, const struct config *c, struct diag *d);
+} settings[] = {
+	{"operators.barrier", set_barrier},
+	{"operators.mode", set_mode},
+	{"trace_pmc", set_counters},
+	{"overhead.cap", set_cap},
+};
+
 static int op_changed(void *ctx, const char *key, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
@@ -115,9 +155,9 @@ static int op_changed(void *ctx, const char *key, FILE *out, struct diag *d)
 	(void)out;
 	if (text_starts(key, "levels"))
 		return apply_levels(r, key, d);
-	if (strcmp(key, "operators.barrier") == 0)
-		return session_set_barrier(r->trace.session,
-					   r->ctx->config->operators.barrier_every != 0, d);
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++)
+		if (strcmp(key, settings[i].key) == 0)
+			return settings[i].apply(r->trace.session, r->ctx->config, d);
 	/* verbose and color are looked up whenever they count. */
 	return 0;
 }

@@ -42,6 +42,8 @@ static void session_options(struct trace *t, const struct config *c, struct sess
 	};
 	if (c->target.engine && strcmp(c->target.engine, "auto") != 0)
 		o->engine = c->target.engine;
+	o->no_dimensions = !c->tensor_dimensions;
+	o->default_counters = c->pmc && !c->pmc_names.count;
 	if (c->pmc) {
 		o->counters = (const char *const *)c->pmc_names.items;
 		o->n_counters = c->pmc_names.count;

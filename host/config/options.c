@@ -196,7 +196,7 @@ const struct option option_table[] = {
 		.flag = "operator-mode",
 		.type = OPTION_ENUM,
 		.commands = TRACE,
-		.effect = CONFIG_FIXED,
+		.effect = CONFIG_AT_ONCE,
 		.offset = FIELD(operators.mode),
 		.choices = op_modes,
 		.def = "events",
@@ -219,8 +219,10 @@ const struct option option_table[] = {
 		.arg = "always|never|N",
 		.complete = COMPLETE_CHOICES,
 		.help = "Tell compute time from barrier wait on every decode, on none (fewer probe "
-			"hits: an operator then lasts until the next one begins) or on every Nth "
-			"decode only.",
+			"hits: an operator then lasts until the next one begins) or, by a number "
+			"N, "
+			"during one of N stretches of decodes. A stretch is at least 4 decodes "
+			"and 0.1 s; operators outside have no wait, and the report says so.",
 	},
 	{
 		.key = "trace_tensor_dimensions",
@@ -231,8 +233,10 @@ const struct option option_table[] = {
 		.offset = FIELD(tensor_dimensions),
 		.def = "true",
 		.complete = COMPLETE_CHOICES,
-		.help = "Record the dimensions of tensors. Without them there are no FLOPs, bytes "
-			"and bandwidths in the views.",
+		.help = "Record the dimensions of tensors. Without them ne0 to ne3, flops and "
+			"bytes "
+			"are NULL in the run, and there are no FLOPs, bytes and bandwidths in the "
+			"views.",
 	},
 	{
 		.key = "trace_timestamps",
@@ -253,14 +257,17 @@ const struct option option_table[] = {
 		.flag = "pmc",
 		.type = OPTION_COUNTERS,
 		.commands = TRACE,
-		.effect = CONFIG_FIXED,
+		.effect = CONFIG_AT_ONCE,
 		.offset = FIELD(pmc),
 		.def = "false",
 		.arg = "true|false|NAME,...",
 		.complete = COMPLETE_COUNTER,
-		.help = "Read performance counters around each operator: true for the default set, "
-			"or a list of names (llmprobe list counters). Switches the counters level "
-			"on.",
+		.help = "Read performance counters around each operator: a list of names (llmprobe "
+			"list counters), or true for what the machine has: as many of cycles, "
+			"instructions, cache-misses, cache-references and branch-misses as can be "
+			"counted at once, else task-clock, page-faults, context-switches and "
+			"run-delay. Switches the counters level on. Cannot change during a "
+			"recording.",
 	},
 	{
 		.key = "buffer.type",
@@ -326,7 +333,7 @@ const struct option option_table[] = {
 		.flag = "overhead-cap",
 		.type = OPTION_PERCENT,
 		.commands = TRACE & ~BIT(COMMAND_OVERHEAD),
-		.effect = CONFIG_FIXED,
+		.effect = CONFIG_AT_ONCE,
 		.offset = FIELD(overhead_cap),
 		.min = 0.01,
 		.max = 100,

@@ -26,20 +26,23 @@ struct step {
 
 static bool has_counters(const struct session *s)
 {
-	return s->level[LEVEL_OPERATOR].on && s->n_counters && s->counters;
+	return s->level[LEVEL_OPERATOR].on && s->counters && !s->counters_shed;
 }
 
-/* The operator level with other settings is another module: it is put on anew. */
-static int operators_anew(struct session *s, struct diag *d)
+/* The operator level with other settings is another module: it is put on anew. What threads hold is
+ * collected before, as it was written by the old settings. */
+static int operators_anew(struct session *s, bool *setting, bool value, struct diag *d)
 {
-	session_level_off(s, &s->level[LEVEL_OPERATOR]);
-	return session_enable(s, LEVEL_OPERATOR, d);
+	bool on = s->level[LEVEL_OPERATOR].on;
+
+	session_operators_off(s);
+	*setting = value;
+	return on ? session_enable(s, LEVEL_OPERATOR, d) : 0;
 }
 
 static int step_counters(struct session *s, bool shed, struct diag *d)
 {
-	s->counters_shed = shed;
-	return operators_anew(s, d);
+	return operators_anew(s, &s->counters_shed, shed, d);
 }
 
 static bool has_scheduler(const struct session *s)
@@ -55,7 +58,8 @@ static int step_scheduler(struct session *s, bool shed, struct diag *d)
 
 static bool has_barrier(const struct session *s)
 {
-	return s->level[LEVEL_OPERATOR].on && s->barrier_on;
+	return s->level[LEVEL_OPERATOR].on && s->opts.barrier_every && !s->barrier_shed &&
+	       !s->own_functions;
 }
 
 static int step_barrier(struct session *s, bool shed, struct diag *d)
@@ -70,8 +74,7 @@ static bool has_events(const struct session *s)
 
 static int step_summary(struct session *s, bool shed, struct diag *d)
 {
-	s->opts.summary = shed;
-	return operators_anew(s, d);
+	return operators_anew(s, &s->opts.summary, shed, d);
 }
 
 static bool has_operators(const struct session *s)
@@ -219,4 +222,22 @@ void session_govern(struct session *s, struct diag *d)
 	g->cost_ns = total_cost(s);
 	g->cpu_ns = session_target_cpu_ns(s);
 	g->tokens = s->n_tokens;
+}
+
+int session_set_summary(struct session *s, bool summary, struct diag *d)
+{
+	return summary == s->opts.summary ? 0 : operators_anew(s, &s->opts.summary, summary, d);
+}
+
+int session_set_cap(struct session *s, double share, struct diag *d)
+{
+	struct governor *g = s->governor;
+	int err = 0;
+
+	s->opts.overhead_cap = share;
+	if (share > 0 || !g)
+		return 0;
+	while (g->n_taken && !err)
+		err = steps[g->taken[--g->n_taken]].apply(s, false, d);
+	return err;
 }

@@ -54,6 +54,12 @@ struct session_layout {
 	size_t id;
 };
 
+/* One of the stretches of decodes by which barrier wait is sampled. */
+struct session_stretch {
+	unsigned number, decodes; /* probes are on in number 0 */
+	uint64_t began_ns;
+};
+
 struct session_process {
 	struct process process;
 	bool alive;
@@ -95,13 +101,18 @@ struct session {
 	struct session_level level[LEVEL_COUNT];
 	struct session_module *modules;
 	size_t n_modules, cap_modules;
-	bool barrier_on;	   /* barrier probes are wanted now */
+	bool barrier_on;      /* barrier probes are wanted now */
+	bool barrier_shed;    /* sampling pauses */
+	bool barrier_changed; /* during this recording */
+	struct session_stretch stretch;
 	bool counters_shed;	   /* by the governor */
 	struct governor *governor; /* NULL: not needed so far */
 	bool flush_pending; /* operator programs were detached, their batches not yet collected */
 
 	struct counters *counters; /* NULL: none */
 	size_t n_counters;
+	const char *default_counters[MAX_COUNTERS];
+	size_t batch_counters;		   /* in the slots that the operator programs write now */
 	uint32_t slot_order[THREAD_SLOTS]; /* in which new threads take their slots */
 	size_t next_slot, n_free_slots;	   /* positions in it */
 
@@ -137,6 +148,8 @@ uint64_t session_now_ns(void);
 /* maps.c */
 int session_maps_make(struct session *s, struct diag *d);
 void session_maps_free(struct session *s);
+/* Makes MAP_COUNTER for the present counters. */
+int session_counter_map(struct session *s, struct diag *d);
 int session_map_target(struct session *s, pid_t pid, bool add);
 /* Forgets which tensors were sent, so that the next graph is walked anew. */
 void session_forget_tensors(struct session *s);
@@ -171,6 +184,18 @@ int session_attach_missing(struct session *s, struct diag *d);
 /* Collects the batches of detached operator programs once they are gone; waits at most so long. */
 void session_settle(struct session *s, unsigned timeout_ms);
 void session_level_off(struct session *s, struct session_level *l);
+/* The operator level off and what its threads held in the spool. */
+void session_operators_off(struct session *s);
+/* Attaches or detaches the barrier probes of the operator level as barrier_on says. */
+int session_apply_barrier(struct session *s, struct diag *d);
+
+/* sampling.c */
+void session_begin_barrier(struct session *s);
+/* Begins the next stretch when one is over. */
+void session_sample_barrier(struct session *s, struct diag *d);
+
+/* counters.c */
+int session_make_counters(struct session *s, struct diag *d);
 
 /* modules.c */
 /* Probes can be limited to one process by the kernel. */
@@ -178,6 +203,9 @@ bool session_pid_filter(struct session *s);
 struct bpf_module *session_module(struct session *s, enum rec_level level,
 				  const struct level_instance *instances, size_t n, int layout,
 				  struct diag *d);
+
+/* Those of the level are loaded anew when they are wanted again; it must be off. */
+void session_forget_modules(struct session *s, enum rec_level level);
 
 /* recording.c */
 void session_note_plan(struct session *s);

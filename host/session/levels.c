@@ -281,8 +281,10 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 				 level_name(id));
 	if (sl->on)
 		return 0;
-	if (id == LEVEL_OPERATOR)
+	if (id == LEVEL_OPERATOR) {
 		settle_operators(s);
+		s->batch_counters = s->counters_shed ? 0 : s->n_counters;
+	}
 	sl->on = true;
 	sl->links = links_new(s->reaper);
 	sl->barrier_links = links_new(s->reaper);
@@ -341,17 +343,20 @@ static void drop_barriers(struct session *s)
 	sl->barrier_links = links_new(s->reaper);
 }
 
-int session_set_barrier(struct session *s, bool on, struct diag *d)
+int session_apply_barrier(struct session *s, struct diag *d)
 {
-	bool was = s->barrier_on;
-
-	s->barrier_on = on && s->opts.barrier_every;
-	if (s->barrier_on == was || !s->level[LEVEL_OPERATOR].on)
-		return 0;
 	if (s->barrier_on)
 		return attach_level(s, LEVEL_OPERATOR, d);
 	drop_barriers(s);
 	return 0;
+}
+
+void session_operators_off(struct session *s)
+{
+	if (s->level[LEVEL_OPERATOR].on)
+		session_note_level(s, LEVEL_OPERATOR, false);
+	session_level_off(s, &s->level[LEVEL_OPERATOR]);
+	session_settle(s, 1000);
 }
 
 bool session_level_on(const struct session *s, enum rec_level id)

@@ -77,6 +77,16 @@ static int map_threads(struct session *s, struct diag *d)
 			 strerror(errno));
 }
 
+int session_counter_map(struct session *s, struct diag *d)
+{
+	int fd = counters_map(s->counters, THREAD_SLOTS, d);
+
+	if (fd < 0)
+		return fd;
+	s->map[MAP_COUNTER] = dup(fd);
+	return 0;
+}
+
 /* Programs match tensor names by it. */
 static int fill_filter(struct session *s, struct diag *d)
 {
@@ -105,13 +115,8 @@ int session_maps_make(struct session *s, struct diag *d)
 	s->map[MAP_THREAD_SLOT] = make_slot_map(s, d);
 	if (s->map[MAP_THREAD_SLOT] < 0)
 		return s->map[MAP_THREAD_SLOT];
-	if (s->counters) {
-		int fd = counters_map(s->counters, THREAD_SLOTS, d);
-
-		if (fd < 0)
-			return fd;
-		s->map[MAP_COUNTER] = dup(fd);
-	}
+	if (s->counters && session_counter_map(s, d))
+		return -EIO;
 	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
 	if (fill_free_slots(s, d) || fill_filter(s, d))
 		return -EIO;
@@ -197,18 +202,18 @@ static size_t add_pending(const struct thread_state *t, size_t n_counters, uint8
 static void send_batch(struct session *s, struct thread_state *t)
 {
 	uint8_t rec[sizeof(struct rec_ops) + BATCH_BYTES + 256];
-	size_t stride = slot_bytes(s->n_counters), n = t->n_ops, len;
+	size_t stride = slot_bytes(s->batch_counters), n = t->n_ops, len;
 	struct rec_ops head = {
 		.head = {.kind = REC_OPS,
 			 .level = LEVEL_OPERATOR,
 			 .tid = t->tid,
 			 .pid = t->pid,
 			 .ts_ns = session_now_ns()},
-		.n_counters = (uint16_t)s->n_counters,
+		.n_counters = (uint16_t)s->batch_counters,
 		.first = t->first,
 	};
 
-	if (s->opts.summary) {
+	if (s->opts.summary && !n) {
 		session_sum_pending(s, t);
 		t->op.tensor = 0;
 		return;
@@ -216,7 +221,7 @@ static void send_batch(struct session *s, struct thread_state *t)
 	if (n * stride > BATCH_BYTES)
 		return;
 	memcpy(rec + sizeof(head), t->batch, n * stride);
-	n += add_pending(t, s->n_counters, rec + sizeof(head) + n * stride);
+	n += add_pending(t, s->batch_counters, rec + sizeof(head) + n * stride);
 	t->op.tensor = 0;
 	t->first += (uint32_t)n;
 	t->n_ops = 0;

@@ -119,3 +119,18 @@ struct bpf_module *session_module(struct session *s, enum rec_level level,
 	*entry = (struct session_module){level, buf_take(&text), m};
 	return m;
 }
+
+void session_forget_modules(struct session *s, enum rec_level level)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_modules; i++) {
+		if (s->modules[i].level != level) {
+			s->modules[kept++] = s->modules[i];
+			continue;
+		}
+		free(s->modules[i].text);
+		bpf_module_free(s->modules[i].bpf);
+	}
+	s->n_modules = kept;
+}

@@ -57,6 +57,8 @@ static void note_layout(struct session *s, size_t i)
 
 	if (!cJSON_HasObjectItem(n, "k"))
 		cJSON_AddStringToObject(n, "k", "layout");
+	if (s->opts.no_dimensions)
+		cJSON_DeleteItemFromObject(n, "ne");
 	cJSON_DeleteItemFromObject(n, "id");
 	cJSON_AddNumberToObject(n, "id", (double)i);
 	spool_note(s->spool, n);
@@ -238,9 +240,10 @@ void session_note_barrier(struct session *s)
 		return;
 	n = new_note("run");
 	cJSON_AddStringToObject(n, "barrier",
-				!s->opts.barrier_every || s->own_functions ? "never"
-				: s->opts.barrier_every == 1		   ? "always"
-									   : "sampled");
+				s->barrier_changed			     ? "sampled"
+				: !s->opts.barrier_every || s->own_functions ? "never"
+				: s->opts.barrier_every == 1		     ? "always"
+									     : "sampled");
 	spool_note(s->spool, n);
 }
 
@@ -269,12 +272,12 @@ static void note_counters(struct session *s)
 {
 	cJSON *n, *names;
 
-	if (!s->opts.n_counters)
+	if (!s->counters)
 		return;
 	n = new_note("counters");
 	names = cJSON_AddArrayToObject(n, "names");
-	for (size_t i = 0; i < s->opts.n_counters; i++)
-		cJSON_AddItemToArray(names, cJSON_CreateString(s->opts.counters[i]));
+	for (size_t i = 0; i < counters_count(s->counters); i++)
+		cJSON_AddItemToArray(names, cJSON_CreateString(counters_get(s->counters, i)->name));
 	spool_note(s->spool, n);
 }
 
@@ -299,6 +302,7 @@ int session_start(struct session *s, const char *path, bool force, struct diag *
 		return -EIO;
 	s->noted_points = s->noted_layouts = 0;
 	s->n_seen = 0;
+	s->barrier_changed = false;
 	mark_losses(s);
 	/* The tensors of graphs known so far are in no spool: have them sent anew. */
 	session_forget_tensors(s);

@@ -44,21 +44,6 @@ static int make_poll(struct session *s, struct diag *d)
 	return add_poll(s, s->timer_fd, d) ? -EIO : add_poll(s, transport_fd(s->transport), d);
 }
 
-static int make_counters(struct session *s, struct diag *d)
-{
-	if (!s->opts.n_counters)
-		return 0;
-	if (s->opts.n_counters > MAX_COUNTERS)
-		return diag_fail(d, -EINVAL,
-				 "%zu counters were asked for, %d at a time are possible",
-				 s->opts.n_counters, MAX_COUNTERS);
-	s->counters = counters_parse(s->opts.counters, s->opts.n_counters, d);
-	if (!s->counters)
-		return -EINVAL;
-	s->n_counters = s->opts.n_counters;
-	return counters_check(s->counters, d);
-}
-
 static int session_make(struct session *s, struct diag *d)
 {
 	struct plan_opts po = {.engine = s->opts.engine};
@@ -71,11 +56,12 @@ static int session_make(struct session *s, struct diag *d)
 	s->transport = transport_new(s->opts.transport, s->opts.buffer_bytes, d);
 	if (!s->transport)
 		return -EINVAL;
-	err = make_counters(s, d);
+	err = session_make_counters(s, d);
 	if (!err)
 		err = session_maps_make(s, d);
 	if (err)
 		return err;
+	session_begin_barrier(s);
 	s->engines = engine_set_load(NULL, d);
 	if (!s->engines)
 		return -EINVAL;
@@ -100,7 +86,6 @@ struct session *session_new(const struct session_opts *o, struct diag *d)
 	s->reaper = reaper_new();
 	s->epoll_fd = s->timer_fd = -1;
 	s->exit_status = -1;
-	s->barrier_on = o->barrier_every != 0;
 	for (int i = 0; i < MAP_COUNT; i++)
 		s->map[i] = -1;
 	if (session_make(s, d)) {
@@ -182,6 +167,7 @@ static int timer_ready(struct session *s, struct diag *d)
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
 	session_new_threads(s, d);
+	session_sample_barrier(s, d);
 	slow_work(s, d);
 	return 0;
 }

@@ -34,6 +34,7 @@ struct session_opts {
 	bool no_dimensions; /* tensors are recorded without their shape */
 	const char *const *counters; /* names, borrowed for the session's life */
 	size_t n_counters;
+	bool default_counters;	 /* instead: what this machine has */
 	double overhead_cap;	 /* share of the target's time (0.02), 0: no governor */
 	const char *config_text; /* for the run table; NULL: none */
 };
@@ -89,10 +90,26 @@ typedef void (*session_token_fn)(void *ctx, const struct session_token *t);
 void session_on_token(struct session *s, session_token_fn fn, void *ctx);
 
 /*
- * Takes the barrier probes of the operator level off or puts them on again, when the session was
- * made with barrier_every != 0. Returns 0 or -errno.
+ * Takes the barrier probes of the operator level off or puts them on again, when barrier_every is
+ * not 0. Sampling pauses while they are off. Returns 0 or -errno.
  */
 int session_set_barrier(struct session *s, bool on, struct diag *d);
+
+/*
+ * Settings that can change while the session runs. The operator level is off for some ms where it
+ * is on. Each returns 0 or -errno with an error in `d`.
+ */
+int session_set_barrier_every(struct session *s, unsigned every, struct diag *d);
+int session_set_summary(struct session *s, bool summary, struct diag *d);
+/* 0: none. What the governor had switched off comes back. */
+int session_set_cap(struct session *s, double share, struct diag *d);
+struct session_counters {
+	bool defaults;
+	const char *const *names; /* borrowed for the session's life */
+	size_t n;
+};
+/* -EBUSY during a recording. */
+int session_set_counters(struct session *s, const struct session_counters *c, struct diag *d);
 
 /* One descriptor to poll for reading. */
 int session_fd(const struct session *s);

@@ -97,7 +97,7 @@ void session_sum_pending(struct session *s, const struct thread_state *t)
 
 void session_write_summaries(struct session *s)
 {
-	if (s->opts.summary && s->spool)
+	if (s->spool)
 		kmap_each(s->map[MAP_SUMMARY], write_one, s);
 }
 

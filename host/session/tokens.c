@@ -42,6 +42,7 @@ static void token_end(struct session *s, const struct rec_token *rec)
 		return;
 	t->token.end_ns = rec->head.ts_ns;
 	s->n_tokens++;
+	s->stretch.decodes++;
 	if (s->on_token)
 		s->on_token(s->on_token_ctx, &t->token);
 }

@@ -31,7 +31,7 @@ struct item {
 /* The running numbers of one thread's slots, to notice what is missing. */
 struct sequence {
 	uint32_t tid;
-	uint64_t seen, end;
+	uint64_t seen, begin, end; /* from the first one that was sent in this recording */
 	UT_hash_handle hh;
 };
 
@@ -107,13 +107,16 @@ static void count_sequence(struct oprows *o, uint32_t tid, uint32_t first, uint1
 	if (!q) {
 		q = xcalloc(1, sizeof(*q));
 		q->tid = tid;
+		q->begin = first;
 		HASH_ADD(hh, o->sequences, tid, sizeof(q->tid), q);
 	}
 	if (first == 0 && q->seen) { /* the level was switched on anew */
-		o->figures.missing += q->end - q->seen;
-		q->seen = q->end = 0;
+		o->figures.missing += q->end - q->begin - q->seen;
+		q->seen = q->begin = q->end = 0;
 	}
 	q->seen += n;
+	if (first < q->begin)
+		q->begin = first;
 	if ((uint64_t)first + n > q->end)
 		q->end = (uint64_t)first + n;
 }
@@ -377,7 +380,7 @@ void oprows_finish(struct oprows *o)
 	drop_experts(o, INT64_MAX);
 	sums_finish(o->sums);
 	for (q = o->sequences; q; q = q->hh.next)
-		o->figures.missing += q->end - q->seen;
+		o->figures.missing += q->end - q->begin - q->seen;
 	o->figures.late = window_late(o->window);
 }
 

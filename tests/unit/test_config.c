@@ -452,6 +452,8 @@ static void test_set(void **state)
 	assert_int_equal(effect, CONFIG_AT_ONCE);
 	assert_int_equal(config_set(f->c, "levels", "graph,operator", &effect, f->d), 0);
 	assert_true(f->c->level[LEVEL_OPERATOR] && !f->c->level[LEVEL_TOKEN]);
+	assert_int_equal(config_set(f->c, "operators.mode", "summary", &effect, f->d), 0);
+	assert_int_equal(effect, CONFIG_AT_ONCE);
 	assert_int_equal(config_set(f->c, "target.pid", "3", &effect, f->d), -1);
 	assert_int_equal(config_set(f->c, "bufer.size", "3", &effect, f->d), -2);
 	assert_int_equal(config_set(f->c, "operators.barrier", "x", &effect, f->d), -22);
