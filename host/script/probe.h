@@ -84,7 +84,9 @@ struct expand_opts {
 	pid_t pid; /* of -p or -c, 0: none */
 	size_t max_probes;
 	enum missing_policy missing;
-	bool offline; /* no look at the machine: --dump and fuzzing */
+	bool may_move; /* nothing in the script tells a function's entry from the next instructions
+			*/
+	bool offline;  /* no look at the machine: --dump and fuzzing */
 };
 
 /* Parses the text of one attach point; NULL with an error in `d`. */

@@ -115,6 +115,34 @@ static int parse_types(struct script *s, struct diag *d)
 	return ctype_parse(s->types, text, &o, d);
 }
 
+static void sees_entry(void *ctx, struct node *n)
+{
+	static const char *const words[] = {"ustack", "reg", "ctx", "usym", "uaddr"};
+	bool *seen = ctx;
+
+	if (n->kind != N_IDENT && n->kind != N_CALL)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		*seen |= strcmp(n->name, words[i]) == 0;
+	/* arguments on the stack are found by the stack pointer of the entry */
+	*seen |= strncmp(n->name, "arg", 3) == 0 && atoi(n->name + 3) > 5;
+}
+
+/* All or none: probes of one function keep the order of the source. */
+static bool may_move_entries(const struct program *p)
+{
+	bool seen = p->macros != NULL;
+
+	for (const struct probe *pr = p->probes; pr; pr = pr->next) {
+		node_walk(pr->pred, sees_entry, &seen);
+		node_walk(pr->body, sees_entry, &seen);
+		/* an address or an offset may be the very entry */
+		for (const struct attach_point *ap = pr->points; ap; ap = ap->next)
+			seen |= strpbrk(ap->text, "+") || strstr(ap->text, ":0x");
+	}
+	return !seen;
+}
+
 static int expand_probe(struct script *s, struct probe *p, struct probe_plan *plan, struct diag *d)
 {
 	struct expand_opts o = {
@@ -125,6 +153,7 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		.max_probes = s->settings.max_probes,
 		.missing = (enum missing_policy)s->settings.missing_probes,
 		.offline = s->o.offline,
+		.may_move = may_move_entries(s->prog),
 	};
 	struct attach **tail = &plan->attaches;
 	int err = 0;
