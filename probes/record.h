@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
- * The records that travel from the kernel to the spool, the one header that BPF text and host share.
+ * The records that travel from the kernel to the spool. BPF text and host share this header.
  *
  * Every record starts with struct rec_head. Records are multiples of 8 bytes, zeroed before they
  * are filled, and times are ns of CLOCK_MONOTONIC. A reader checks `size` before it looks further.

@@ -371,16 +371,12 @@ const char *bpf_module_prog(const struct bpf_module *m, size_t i, int *fd)
 int bpf_module_run(const struct bpf_module *m, const char *name, void *ctx, size_t ctx_len)
 {
 	int fd = bpf_module_prog_fd(m, name), err;
-	union bpf_attr attr;
+	uint32_t retval;
 
 	if (fd < 0)
 		return fd;
-	memset(&attr, 0, sizeof(attr));
-	attr.test.prog_fd = fd;
-	attr.test.ctx_in = (uintptr_t)ctx;
-	attr.test.ctx_size_in = ctx_len;
-	err = sys_bpf(BPF_PROG_TEST_RUN, &attr, sizeof(attr));
-	return err ? err : (int)(attr.test.retval & 0x7fffffff);
+	err = sys_prog_run(fd, ctx, ctx_len, &retval);
+	return err ? err : (int)(retval & 0x7fffffff);
 }
 
 int bpf_prog_run_stats(int prog_fd, struct bpf_run_stats *out)

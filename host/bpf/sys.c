@@ -62,11 +62,31 @@ int sys_prog_load(const struct prog_spec *s)
 		attr.log_size = s->log_size;
 		attr.log_level = 1;
 	}
+	if (s->n_funcs) {
+		attr.prog_btf_fd = (uint32_t)s->btf_fd;
+		attr.func_info = (uintptr_t)s->funcs;
+		attr.func_info_cnt = s->n_funcs;
+		attr.func_info_rec_size = sizeof(*s->funcs);
+	}
 	/* The verifier gives way to a pending signal with EAGAIN. */
 	do {
 		fd = sys_bpf(BPF_PROG_LOAD, &attr, sizeof(attr));
 	} while (fd == -EAGAIN && tries--);
 	return fd;
+}
+
+int sys_prog_run(int prog_fd, void *ctx, size_t len, uint32_t *retval)
+{
+	union bpf_attr attr;
+	int err;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.test.prog_fd = (uint32_t)prog_fd;
+	attr.test.ctx_in = (uintptr_t)ctx;
+	attr.test.ctx_size_in = (uint32_t)len;
+	err = sys_bpf(BPF_PROG_TEST_RUN, &attr, sizeof(attr));
+	*retval = attr.test.retval;
+	return err < 0 ? err : 0;
 }
 
 int sys_prog_load_null(uint32_t type, uint32_t attach_type)

@@ -43,9 +43,15 @@ struct prog_spec {
 	uint32_t kern_version, flags;
 	char *log; /* verifier's log, NULL: none */
 	uint32_t log_size;
+	/* With callbacks: what types their functions have, in a BTF that the kernel took. */
+	int btf_fd;
+	const struct bpf_func_info *funcs;
+	uint32_t n_funcs;
 };
 /* Returns the program's descriptor (close-on-exec) or -errno. */
 int sys_prog_load(const struct prog_spec *s);
+/* Runs a program once, on `ctx` of `len` bytes. Its return value goes to `retval`. 0 or -errno. */
+int sys_prog_run(int prog_fd, void *ctx, size_t len, uint32_t *retval);
 /* "return 0" of the given type. Returns the descriptor or -errno. */
 int sys_prog_load_null(uint32_t type, uint32_t attach_type);
 /* Whether BPF_LINK_CREATE knows uprobe multi links. */

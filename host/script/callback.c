@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/callback.h"
 
-#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/sys.h"
 #include "util/alloc.h"
 
 enum { MAX_PARTS = 64, LOG_SIZE = 1 << 20, LOG_TAIL = 2000 };
@@ -182,8 +182,14 @@ static int load_joined(const struct joined *j, const char *name, enum bpf_kind k
 	int main_func, cb_func, loop_func, fd;
 	struct btf *btf = make_btf(&main_func, &cb_func, &loop_func);
 	char *log = xcalloc(1, LOG_SIZE);
-	LIBBPF_OPTS(bpf_prog_load_opts, o, .func_info = info, .func_info_cnt = (uint32_t)j->n_parts,
-		    .func_info_rec_size = sizeof(info[0]));
+	struct prog_spec spec = {.type = type_of(kind),
+				 .attach_type = kind == BPF_KIND_UPROBE ? ATTACH_UPROBE_MULTI : 0,
+				 .insns = j->insns,
+				 .n_insns = (uint32_t)j->n,
+				 .licence = "GPL",
+				 .name = name,
+				 .funcs = info,
+				 .n_funcs = (uint32_t)j->n_parts};
 
 	if (!btf || btf__load_into_kernel(btf) != 0) {
 		btf__free(btf);
@@ -195,17 +201,14 @@ static int load_joined(const struct joined *j, const char *name, enum bpf_kind k
 						 (uint32_t)(!i		    ? main_func
 							    : j->counted[i] ? loop_func
 									    : cb_func)};
-	o.prog_btf_fd = (uint32_t)btf__fd(btf);
-	if (kind == BPF_KIND_UPROBE)
-		o.expected_attach_type = (enum bpf_attach_type)48; /* BPF_TRACE_UPROBE_MULTI */
-	fd = bpf_prog_load(type_of(kind), name, "GPL", j->insns, j->n, &o);
+	spec.btf_fd = btf__fd(btf);
+	fd = sys_prog_load(&spec);
 	if (fd < 0) {
 		size_t len;
 
-		o.log_buf = log;
-		o.log_size = LOG_SIZE;
-		o.log_level = 1;
-		fd = bpf_prog_load(type_of(kind), name, "GPL", j->insns, j->n, &o);
+		spec.log = log;
+		spec.log_size = LOG_SIZE;
+		fd = sys_prog_load(&spec);
 		len = strlen(log);
 		if (fd < 0)
 			diag_fail(d, fd, "the kernel refused %s: %s\n%s", name, strerror(-fd),
@@ -231,8 +234,8 @@ int callback_load(const struct bpf_code *code, const char *name, enum bpf_kind k
 
 int callback_run(int fd, void *ctx, size_t len)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, o, .ctx_in = ctx, .ctx_size_in = (uint32_t)len);
-	int err = bpf_prog_test_run_opts(fd, &o);
+	uint32_t retval;
+	int err = sys_prog_run(fd, ctx, len, &retval);
 
-	return err ? err : (int)o.retval;
+	return err ? err : (int)retval;
 }

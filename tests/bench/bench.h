@@ -11,6 +11,7 @@
 #include "bpf/compile.h"
 #include "bpf/link.h"
 #include "bpf/module.h"
+#include "tests/own_code.h"
 #include "util/diag.h"
 
 static inline double clock_ns(clockid_t id)
@@ -37,24 +38,6 @@ static inline double median(double *v, size_t n)
 static inline void die_of(const struct diag *d)
 {
 	diag_print(d, stderr, DIAG_STYLE_FIELD, false);
-	exit(1);
-}
-
-/* The offset of an address of this program in its file. */
-static inline uint64_t own_offset(const void *address)
-{
-	unsigned long start, end, offset, at = (unsigned long)address;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && at >= start &&
-		    at < end) {
-			fclose(maps);
-			return at - start + offset;
-		}
-	}
-	fprintf(stderr, "cannot find %p in /proc/self/maps\n", address);
 	exit(1);
 }
 

@@ -43,11 +43,7 @@ static const char text[] =
 	"	return 0;\n"
 	"}\n";
 
-__attribute__((noinline, noipa)) void bench_target(long value);
-__attribute__((noinline, noipa)) void bench_target(long value)
-{
-	__asm__ volatile("" : : "r"(value) : "rbx", "memory");
-}
+PROBE_TARGET(bench_target)
 
 struct reader {
 	struct transport *t;

@@ -18,30 +18,12 @@
 #include "bpf/link.h"
 #include "bpf/module.h"
 #include "bpf/sys.h"
-
-/* Its first instruction is one that the kernel emulates. */
-#define PROBE_TARGET(name)                                                                         \
-	__attribute__((noinline, noipa)) void name(long value);                                    \
-	__attribute__((noinline, noipa)) void name(long value)                                     \
-	{                                                                                          \
-		__asm__ volatile("" : : "r"(value) : "rbx", "memory");                             \
-	}
+#include "tests/own_code.h"
 
 /* The offset of a function of this program in its file. */
 static inline uint64_t file_offset(void (*fn)(long))
 {
-	unsigned long start, end, offset, at = (unsigned long)fn;
-	FILE *maps = fopen("/proc/self/maps", "re");
-	char line[512];
-
-	while (maps && fgets(line, sizeof(line), maps)) {
-		if (sscanf(line, "%lx-%lx %*s %lx", &start, &end, &offset) == 3 && at >= start &&
-		    at < end) {
-			fclose(maps);
-			return at - start + offset;
-		}
-	}
-	return 0;
+	return own_offset((const void *)fn);
 }
 
 /* Tests that load programs are skipped where nobody may. */
