@@ -6,14 +6,12 @@
 
 #include "util/buf.h"
 
-struct node *node_clone(struct arena *arena, const struct node *n, const struct node *at)
+static struct node *clone_one(struct arena *arena, const struct node *n, const struct node *at)
 {
-	struct node *c;
+	struct node *c = arena_alloc(arena, sizeof(*c)), **tail = &c->list;
 
-	if (!n)
-		return NULL;
-	c = arena_alloc(arena, sizeof(*c));
 	*c = *n;
+	c->next = c->list = NULL;
 	if (at) {
 		c->loc = at->loc;
 		c->name_loc = at->loc;
@@ -23,9 +21,16 @@ struct node *node_clone(struct arena *arena, const struct node *n, const struct 
 	c->b = node_clone(arena, n->b, at);
 	c->c = node_clone(arena, n->c, at);
 	c->d = node_clone(arena, n->d, at);
-	c->list = node_clone(arena, n->list, at);
-	c->next = node_clone(arena, n->next, at);
+	for (const struct node *child = n->list; child; child = child->next) {
+		*tail = clone_one(arena, child, at);
+		tail = &(*tail)->next;
+	}
 	return c;
+}
+
+struct node *node_clone(struct arena *arena, const struct node *n, const struct node *at)
+{
+	return n ? clone_one(arena, n, at) : NULL;
 }
 
 void node_walk(struct node *n, void (*fn)(void *ctx, struct node *n), void *ctx)

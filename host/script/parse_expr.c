@@ -53,10 +53,15 @@ static int binary_precedence(struct parser *p)
 static struct node *parse_binary(struct parser *p, int min)
 {
 	struct node *left = parse_unary(p);
-	int prec;
+	int prec, links = 0;
 
 	while ((prec = binary_precedence(p)) >= min && prec > 0) {
 		struct node *n = parser_node(p, N_BINARY);
+
+		/* the tree leans to the left: each operator is one level for the passes */
+		if (++links > PARSER_MAX_CHAIN)
+			parser_fail(p, p->tok.loc, "expression has more than %d operators in a row",
+				    PARSER_MAX_CHAIN);
 
 		n->loc.pos = left->loc.pos;
 		n->op = (int)p->tok.kind;

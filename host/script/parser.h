@@ -8,7 +8,7 @@
 #include "script/ast.h"
 #include "util/buf.h"
 
-enum { PARSER_MAX_DEPTH = 200 };
+enum { PARSER_MAX_DEPTH = 200, PARSER_MAX_CHAIN = 1000 };
 
 struct parser {
 	struct lexer lx;
