@@ -14,7 +14,9 @@
 #include "bpf/link.h"
 #include "bpf/sys.h"
 #include "util/alloc.h"
+#include "util/clock.h"
 #include "util/file.h"
+#include "util/median.h"
 
 enum { BATCHES = 7, CALLS_CHEAP = 200, CALLS_STEPPED = 30, WARM_UP = 3 };
 
@@ -79,18 +81,8 @@ static uint64_t file_offset(void (*fn)(void))
 
 static double thread_ns(void)
 {
-	struct timespec ts;
-
 	/* CPU time, so that being preempted meanwhile does not count. */
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return ts.tv_sec * 1e9 + ts.tv_nsec;
-}
-
-static int by_value(const void *pa, const void *pb)
-{
-	const double *a = pa, *b = pb;
-
-	return (*a > *b) - (*a < *b);
+	return (double)clock_read(CLOCK_THREAD_CPUTIME_ID);
 }
 
 static double measure(void (*fn)(void), int calls)
@@ -107,8 +99,7 @@ static double measure(void (*fn)(void), int calls)
 			fn();
 		batch[i] = (thread_ns() - start) / calls;
 	}
-	qsort(batch, BATCHES, sizeof(*batch), by_value);
-	return batch[BATCHES / 2];
+	return median(batch, BATCHES);
 }
 
 static int attach(struct bpf_links *l, int prog, enum hit_class first, size_t n, struct diag *d)

@@ -22,18 +22,11 @@
 #include "bpf/headers.h"
 #include "util/alloc.h"
 #include "util/buf.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/text.h"
 
 enum { COMPILE_TIMEOUT_MS = 60000, COMPILE_OUTPUT_MAX = 64 << 20, OBJECT_VERSION = 1 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
 
 /* Where a dynamic linker would look; the cache file of ld.so has no stable format. */
 static bool find_libbcc(char path[PATH_MAX])
@@ -164,7 +157,7 @@ static int collect(const struct pipes *p, uint64_t deadline, struct buf *out, st
 	int open_fds = 2, i;
 
 	while (open_fds) {
-		uint64_t now = now_ns();
+		uint64_t now = clock_now();
 		int n = now >= deadline ? 0 : poll(fds, 2, (int)((deadline - now) / 1000000) + 1);
 
 		if (n < 0 && errno != EINTR)
@@ -223,7 +216,7 @@ static int run_child(struct compile_child *c, unsigned timeout_ms, struct outcom
 	close(p.out[1]);
 	close(p.log[1]);
 	if (!err) {
-		res->err = collect(&p, now_ns() + timeout_ms * 1000000ull, &res->out, &res->log);
+		res->err = collect(&p, clock_now() + timeout_ms * 1000000ull, &res->out, &res->log);
 		if (res->err)
 			kill(-pid, SIGKILL);
 		if (res->err)
@@ -339,7 +332,7 @@ struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d)
 	struct cache_key key = {{0}};
 	struct bpf_code *code = NULL;
 	struct utsname uts;
-	uint64_t start = now_ns();
+	uint64_t start = clock_now();
 	char *text = named_text(o);
 	bool stubs;
 
@@ -361,7 +354,7 @@ struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d)
 	}
 out:
 	if (o->took_ns)
-		*o->took_ns = now_ns() - start;
+		*o->took_ns = clock_now() - start;
 	free(flags.list);
 	free(text);
 	return code;

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/clock.h"
 
 struct reaper {
 	int *done; /* per job the read end of a pipe that ends when the job has */
@@ -197,10 +198,7 @@ void reaper_close(struct reaper *r, const int *fds, size_t n, const char *text, 
 
 static uint64_t now_ms(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000ull + ts.tv_nsec / 1000000;
+	return clock_now() / 1000000;
 }
 
 int reaper_flush(struct reaper *r, unsigned timeout_ms)

@@ -15,6 +15,8 @@
 
 #include "cmd/trace.h"
 #include "level/level.h"
+#include "util/clock.h"
+#include "util/median.h"
 #include "util/text.h"
 
 enum {
@@ -55,29 +57,6 @@ struct overhead {
 	uint64_t end_ns;
 	bool stopped;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-static double median(double *v, size_t n)
-{
-	if (!n)
-		return NAN;
-	qsort(v, n, sizeof(*v), compare);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 /* Decodes only: the time of a prompt's call depends on how long the prompt is. */
 static void on_token(void *ctx, const struct session_token *t)
@@ -125,7 +104,7 @@ static int stretch(struct overhead *o, const struct setting *set, double *out)
 			return -errno;
 		if (session_dispatch(s, o->ctx->diag))
 			return -EIO;
-		o->stopped = trace_signal(&o->trace) || session_ended(s) || now_ns() > o->end_ns;
+		o->stopped = trace_signal(&o->trace) || session_ended(s) || clock_now() > o->end_ns;
 	}
 	*out = o->n_samples >= STRETCH_TOKENS ? median(o->sample, o->n_samples) : NAN;
 	return 0;
@@ -246,7 +225,7 @@ static void print_json(const struct overhead *o)
 static int measure(struct overhead *o)
 {
 	struct session_level_stats st;
-	unsigned seed = (unsigned)now_ns();
+	unsigned seed = (unsigned)clock_now();
 	int err = 0;
 
 	while (o->rounds < ROUNDS_MAX && !o->stopped && !err)
@@ -288,7 +267,7 @@ int cmd_overhead(const struct cmd_context *ctx)
 	ctx->config->level[LEVEL_TOKEN] = true;
 	code = begin(o);
 	if (!code) {
-		o->end_ns = now_ns() + (duration ? duration : DEFAULT_SECONDS * 1000000000ull);
+		o->end_ns = clock_now() + (duration ? duration : DEFAULT_SECONDS * 1000000000ull);
 		session_on_token(o->trace.session, on_token, o);
 		code = measure(o) ? EXIT_FAILED : EXIT_OK;
 		if (!code && ctx->config->json)

@@ -11,6 +11,7 @@
 
 #include "cmd/trace.h"
 #include "trace/store.h"
+#include "util/clock.h"
 #include "util/text.h"
 
 struct recording {
@@ -21,14 +22,6 @@ struct recording {
 	int signals;	 /* how often the user asked to stop */
 	bool probed;	 /* some probe was placed at some time */
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* Told before the target runs: it would be a pity to find out afterwards. */
 static int check_output(const struct recording *r)
@@ -57,7 +50,7 @@ static int begin(struct recording *r)
 	if (!code && session_launch(r->trace.session, ctx->diag))
 		code = EXIT_FAILED;
 	if (ctx->config->duration_ns)
-		r->end_ns = now_ns() + ctx->config->duration_ns;
+		r->end_ns = clock_now() + ctx->config->duration_ns;
 	return code;
 }
 
@@ -67,7 +60,7 @@ static bool wants_stop(struct recording *r)
 {
 	if (trace_signal(&r->trace))
 		r->signals++;
-	if (r->end_ns && now_ns() >= r->end_ns)
+	if (r->end_ns && clock_now() >= r->end_ns)
 		return true;
 	return r->signals >= (r->ctx->config->target.command.count ? 2 : 1);
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "repl/command.h"
+#include "util/clock.h"
 #include "util/text.h"
 #include "util/words.h"
 
@@ -127,7 +128,6 @@ static int run_quit(const struct repl_call *c)
 
 static int run_wait(const struct repl_call *c)
 {
-	struct timespec now;
 	uint64_t ns = 0;
 
 	if (c->argc > 1 && text_to_duration(c->argv[1], &ns) < 0)
@@ -135,9 +135,8 @@ static int run_wait(const struct repl_call *c)
 				 c->argv[1]);
 	if (c->argc == 1 && !c->ops->ended)
 		return diag_fail(c->diag, -ENOTSUP, "there is no target to wait for; name a time");
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	if (c->argc > 1)
-		ns += (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+		ns += clock_now();
 	repl_wait(c->repl, ns);
 	return REPL_RUNS;
 }

@@ -8,6 +8,7 @@
 
 #include "repl/command.h"
 #include "repl/line.h"
+#include "util/clock.h"
 #include "util/text.h"
 #include "util/words.h"
 
@@ -27,14 +28,6 @@ struct repl {
 	int interrupts; /* ^C in a row */
 	bool done, failed;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 /* Plain input: "llmprobe: " in front of a message becomes the place of the command. */
 static void print_with_line(struct repl *r, struct diag *d)
@@ -220,7 +213,7 @@ int repl_fd(const struct repl *r)
 
 int repl_timeout_ms(const struct repl *r)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_now();
 
 	if (r->waiting && r->deadline_ns)
 		return r->deadline_ns > now ? (int)((r->deadline_ns - now) / 1000000 + 1) : 0;
@@ -250,7 +243,7 @@ void repl_finish(struct repl *r, int err)
 
 static bool wait_is_over(const struct repl *r)
 {
-	return r->deadline_ns ? now_ns() >= r->deadline_ns : r->opts.ops->ended(r->opts.ctx);
+	return r->deadline_ns ? clock_now() >= r->deadline_ns : r->opts.ops->ended(r->opts.ctx);
 }
 
 void repl_tick(struct repl *r)

@@ -144,6 +144,8 @@ struct session_thread {
 };
 
 uint64_t session_now_ns(void);
+/* Has session_fd report when `fd` can be read. Returns 0 or -errno with an error in `d`. */
+int session_poll(struct session *s, int fd, struct diag *d);
 
 /* maps.c */
 int session_maps_make(struct session *s, struct diag *d);

@@ -10,15 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/file.h"
-
-static int64_t clock_ns(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* As text: a JSON number keeps 53 bits, wall time in ns has 61. */
 static void add_i64(cJSON *n, const char *key, int64_t v)
@@ -35,8 +28,9 @@ static int64_t offset_to_monotonic(clockid_t id)
 	int64_t best = 0, best_width = INT64_MAX;
 
 	for (int i = 0; i < 8; i++) {
-		int64_t before = clock_ns(CLOCK_MONOTONIC), other = clock_ns(id);
-		int64_t after = clock_ns(CLOCK_MONOTONIC);
+		int64_t before = (int64_t)clock_read(CLOCK_MONOTONIC),
+			other = (int64_t)clock_read(id);
+		int64_t after = (int64_t)clock_read(CLOCK_MONOTONIC);
 
 		if (after - before < best_width) {
 			best_width = after - before;
@@ -81,7 +75,7 @@ void machine_describe(struct cJSON *n)
 	gmtime_r(&now, &tm);
 	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	cJSON_AddStringToObject(n, "start", text);
-	add_i64(n, "start_ns", clock_ns(CLOCK_MONOTONIC));
+	add_i64(n, "start_ns", (int64_t)clock_read(CLOCK_MONOTONIC));
 	add_i64(n, "clock_offset_ns", offset_to_monotonic(CLOCK_REALTIME));
 	add_i64(n, "boot_offset_ns", offset_to_monotonic(CLOCK_BOOTTIME));
 }

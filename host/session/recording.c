@@ -11,13 +11,11 @@
 
 #include "bpf/kmap.h"
 #include "session/machine.h"
+#include "util/clock.h"
 
 uint64_t session_now_ns(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+	return clock_now();
 }
 
 static cJSON *new_note(const char *kind)

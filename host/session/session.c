@@ -21,7 +21,7 @@ static int check_rights(struct session *s, struct diag *d)
 			 *missing ? "; missing " : "", missing, *r->fix ? "; " : "", r->fix);
 }
 
-static int add_poll(struct session *s, int fd, struct diag *d)
+int session_poll(struct session *s, int fd, struct diag *d)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
 
@@ -41,7 +41,8 @@ static int make_poll(struct session *s, struct diag *d)
 	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (s->epoll_fd < 0 || s->timer_fd < 0 || timerfd_settime(s->timer_fd, 0, &every, NULL) < 0)
 		return diag_fail(d, -errno, "cannot make the drain timer: %s", strerror(errno));
-	return add_poll(s, s->timer_fd, d) ? -EIO : add_poll(s, transport_fd(s->transport), d);
+	return session_poll(s, s->timer_fd, d) ? -EIO
+					       : session_poll(s, transport_fd(s->transport), d);
 }
 
 static int session_make(struct session *s, struct diag *d)

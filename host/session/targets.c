@@ -19,15 +19,6 @@ static struct session_process *find(struct session *s, pid_t pid)
 	return NULL;
 }
 
-static int poll_fd(struct session *s, int fd, struct diag *d)
-{
-	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
-
-	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0)
-		return diag_fail(d, -errno, "cannot poll: %s", strerror(errno));
-	return 0;
-}
-
 int session_add_process(struct session *s, pid_t pid, struct diag *d)
 {
 	struct process p;
@@ -56,7 +47,7 @@ static int watch_targets(struct session *s, bool hold, struct diag *d)
 		pids[i] = s->processes[i].process.pid;
 	s->watch = watch_new(pids, s->n_processes, &o, d);
 	free(pids);
-	return s->watch ? poll_fd(s, watch_fd(s->watch), d) : -EIO;
+	return s->watch ? session_poll(s, watch_fd(s->watch), d) : -EIO;
 }
 
 /* The children that a target has already belong to it. */
@@ -144,7 +135,7 @@ int session_launch(struct session *s, struct diag *d)
 	err = spawn_release(s->spawn);
 	if (err)
 		return diag_fail(d, err, "cannot start the command: %s", strerror(-err));
-	return poll_fd(s, spawn_fd(s->spawn), d);
+	return session_poll(s, spawn_fd(s->spawn), d);
 }
 
 static void process_gone(struct session *s, pid_t pid)

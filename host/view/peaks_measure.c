@@ -15,6 +15,7 @@
 #endif
 
 #include "util/alloc.h"
+#include "util/clock.h"
 #include "view/peaks.h"
 
 /* Each loop is compiled for several instruction sets and the best one that runs here is taken. */
@@ -41,10 +42,7 @@ struct worker {
 
 static double now(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+	return 1e-9 * (double)clock_now();
 }
 
 BEST_ISA static double read_all(const words *p, size_t n)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/median.h"
 #include "view/summary.h"
 
 struct call {
@@ -104,12 +105,6 @@ static struct summary_sequence sequence(struct summary *s, const struct call *v,
 	if (v->phase == SUM_PREFILL && answered)
 		q.ttft = q.end - q.begin;
 	return q;
-}
-
-static double median(double *v, size_t n)
-{
-	qsort(v, n, sizeof(*v), view_cmp_double);
-	return view_percentile(v, n, 50);
 }
 
 static void over_sequences(struct summary *s, enum summary_phase p)
