@@ -39,6 +39,16 @@ const struct cmd cmd_table[] = {
 		.run = cmd_doctor,
 	},
 	{
+		.name = "top",
+		.id = COMMAND_TOP,
+		.usage = "[-p PID]",
+		.help = "watch a running target: tokens, operators, threads, cost",
+		.about = "Full screen on a terminal, where the first letters of the levels switch "
+			 "them and q leaves; a line per second otherwise. Operators are summed up "
+			 "in the kernel.",
+		.run = cmd_top,
+	},
+	{
 		.name = "overhead",
 		.id = COMMAND_OVERHEAD,
 		.usage = "[-p PID | -- CMD...]",

@@ -65,6 +65,7 @@ extern const struct list_topic list_topics[];
 /* The subcommands' functions. */
 int cmd_record(const struct cmd_context *ctx);
 int cmd_repl(const struct cmd_context *ctx);
+int cmd_top(const struct cmd_context *ctx);
 int cmd_doctor(const struct cmd_context *ctx);
 int cmd_overhead(const struct cmd_context *ctx);
 int cmd_help(const struct cmd_context *ctx);

@@ -30,6 +30,7 @@ static void session_options(struct trace *t, const struct config *c, struct sess
 		.buffer_bytes = c->buffer.size,
 		.drain_ns = c->drain_interval_ns,
 		.cache_dir = cache_dir(t, c),
+		.names = t->wants_names,
 		.summary = c->operators.mode == CONFIG_OPS_SUMMARY || !c->timestamps,
 		.include = (const char *const *)c->operators.include.items,
 		.n_include = c->operators.include.count,

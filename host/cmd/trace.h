@@ -9,6 +9,7 @@
 struct trace {
 	struct session *session;
 	char *config_text;
+	bool wants_names; /* set before trace_open: tensor names for session_each_op */
 	char cache_dir[4096];
 	int signal_fd; /* SIGINT and SIGTERM, once trace_catch_signals was called; -1 before */
 };

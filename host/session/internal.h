@@ -116,6 +116,7 @@ struct session {
 	uint32_t slot_order[THREAD_SLOTS]; /* in which new threads take their slots */
 	size_t next_slot, n_free_slots;	   /* positions in it */
 
+	struct session_name *names;	   /* see opts.names */
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
 	uint64_t lost_before[LEVEL_COUNT];  /* when the recording began */
@@ -224,6 +225,10 @@ int session_drain(struct session *s, struct diag *d);
 void session_write_summaries(struct session *s);
 void session_sum_pending(struct session *s, const struct thread_state *t);
 void session_summaries_free(struct session *s);
+
+/* names.c */
+void session_learn_tensor(struct session *s, const uint8_t *record, size_t len);
+void session_names_free(struct session *s);
 
 /* tokens.c */
 void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len);

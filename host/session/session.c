@@ -120,6 +120,7 @@ void session_free(struct session *s)
 	session_maps_free(s);
 	transport_free(s->transport);
 	session_summaries_free(s);
+	session_names_free(s);
 	session_points_free(s);
 	session_filter_free(s);
 	plan_free(s->plan);

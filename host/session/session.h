@@ -24,6 +24,7 @@ struct session_opts {
 	uint64_t drain_ns;     /* between two drains */
 	const char *cache_dir; /* compiled programs; NULL: none */
 	const char *engine;    /* name of an engine file; NULL: any */
+	bool names;	       /* keep tensor names for session_each_op */
 	bool summary;	       /* operators are summed up in the kernel */
 	/* Which operators, see level/filter.h; borrowed for the call of session_new only. */
 	const char *const *include, *const *exclude;
@@ -88,6 +89,18 @@ typedef void (*session_token_fn)(void *ctx, const struct session_token *t);
 /* `fn` is called from session_dispatch for each token row while the token level is on; NULL ends
  * it. */
 void session_on_token(struct session *s, session_token_fn fn, void *ctx);
+
+/* Sums of one tensor on one thread since the session began, in summary mode. */
+struct session_op {
+	const char *op, *name; /* "?" and "" while the tensor is not known */
+	pid_t tid;
+	unsigned thread_index;
+	uint64_t count, compute_ns, wait_ns;
+};
+typedef void (*session_op_fn)(void *ctx, const struct session_op *op);
+void session_each_op(struct session *s, session_op_fn fn, void *ctx);
+/* Pid of the first target, 0 without one. */
+pid_t session_first_pid(const struct session *s);
 
 /*
  * Takes the barrier probes of the operator level off or puts them on again, when barrier_every is

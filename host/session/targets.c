@@ -241,6 +241,11 @@ bool session_ended(const struct session *s)
 	return true;
 }
 
+pid_t session_first_pid(const struct session *s)
+{
+	return s->n_processes ? s->processes[0].process.pid : 0;
+}
+
 int session_exit_status(const struct session *s)
 {
 	return s->exit_status;
