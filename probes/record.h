@@ -44,6 +44,7 @@ enum rec_kind {
 	REC_EXPERT,	  /* struct rec_expert + experts */
 	REC_CALL,	  /* struct rec_call: an engine API call (CUDA, Vulkan, Neuron, ...) */
 	REC_PLUGIN,	  /* struct rec_plugin + bytes of the plugin's own struct */
+	REC_BACKEND,	  /* struct rec_backend */
 	REC_KIND_COUNT
 };
 
@@ -173,6 +174,14 @@ struct rec_call {
 	u64 end_ns;
 	u64 arg[4]; /* as the engine file says */
 	s64 ret;
+};
+
+/* A backend of a scheduler, sent when the scheduler is first seen; the host plans from it. */
+struct rec_backend {
+	struct rec_head head;
+	u64 backend;
+	u64 compute; /* address of its compute function */
+	u8 guid[16]; /* zero when there is none to read */
 };
 
 struct rec_plugin {

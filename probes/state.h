@@ -44,6 +44,7 @@ enum {
 	THREAD_SLOTS = 512,
 	BATCH_BYTES = 3072,
 	GRAPH_DEPTH = 4,
+	CALL_DEPTH = 8, /* a power of two */
 	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
 	FILTER_WORDS_MAX = 4,
@@ -64,6 +65,13 @@ struct graph_frame {
 	s32 n_nodes;
 	u16 point;
 	u16 silent; /* the enclosing frame stands for it */
+};
+
+/* An API call that has not returned yet. */
+struct call_frame {
+	u64 begin_ns;
+	u64 arg[4];
+	u32 point, pad;
 };
 
 /* What the walk over a graph's nodes carries from one tail call to the next. */
@@ -116,6 +124,8 @@ struct thread_state {
 	struct walk_state walk;
 	struct expert_state expert;
 	struct graph_frame frame[GRAPH_DEPTH];
+	u32 n_calls, n_calls_pad;
+	struct call_frame call[CALL_DEPTH];
 	struct rec_ops head; /* directly followed by the slots: sent as one record */
 	u8 batch[BATCH_BYTES];
 	u8 scratch[SCRATCH_BYTES]; /* records too large for the BPF stack are built here */

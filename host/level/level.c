@@ -39,6 +39,14 @@ int level_by_name(const char *name)
 	return -1;
 }
 
+const struct level_event *level_event_find(const struct level *l, const char *event)
+{
+	for (const struct level_event *e = l->events; e->event; e++)
+		if (strcmp(e->event, event) == 0)
+			return e;
+	return NULL;
+}
+
 bool level_define_field(struct buf *out, const struct layout *l, enum layout_field f,
 			const char *name)
 {
@@ -100,14 +108,17 @@ int level_text(const struct level *l, const struct level_input *in,
 {
 	static const char *const common[] = {"probes/record.h", "probes/state.h",
 					     "probes/common.h"};
+	static const char *const calls[] = {"probes/call.c", NULL};
+	bool bare = l->needs_layout && !in->layout;
 	int err = 0;
 
 	common_defines(out, in);
-	if (l->defines)
+	buf_printf(out, "#define LEVEL_OF_CALLS %d\n", l->id);
+	if (l->defines && !bare)
 		err = l->defines(out, in, d);
 	for (size_t i = 0; !err && i < ARRAY_LEN(common); i++)
 		err = add_file(out, common[i], d);
-	for (const char *const *f = l->files; !err && *f; f++)
+	for (const char *const *f = bare ? calls : l->files; !err && *f; f++)
 		err = add_file(out, *f, d);
 	if (err)
 		return err;

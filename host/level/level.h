@@ -34,6 +34,7 @@ struct level_event {
 	bool is_barrier;		  /* left out when operators are traced begin-only */
 	bool is_common; /* sees all operators: not used where their own functions are probed */
 	bool is_own;	/* an operator's own function: used there only */
+	bool open_args;			  /* the point's own arguments, up to LEVEL_ARGS_MAX */
 };
 
 /* A program with a fixed name: a tracepoint, or the target of a tail call. */
@@ -46,7 +47,7 @@ struct level_program {
 /* What the defines are made from. Borrowed during the call. */
 struct level_input {
 	const struct transport *transport;
-	const struct layout *layout; /* NULL for levels that have no layout */
+	const struct layout *layout; /* NULL: none is known, or none needed */
 	unsigned layout_id;	     /* number of the layout note */
 	const struct task_offsets *task;
 	const struct counters *counters; /* read around each operator; NULL: none */
@@ -81,10 +82,13 @@ struct level_instance {
 const struct level *level_get(enum rec_level id);
 /* "token": the name used in configs, records and views. */
 const char *level_name(enum rec_level id);
+/* The event of a level by the name that engine files use; NULL: the level has no program for it. */
+const struct level_event *level_event_find(const struct level *l, const char *event);
 /* The id of a name, or -1. */
 int level_by_name(const char *name);
 
-/* Writes the module's whole BPF text. Returns 0 or -errno with an error in `d`. */
+/* Writes the module's whole BPF text; without a layout, for a level that needs one, that is the
+ * text of API calls alone, which look at no struct. Returns 0 or -errno with an error in `d`. */
 int level_text(const struct level *l, const struct level_input *in,
 	       const struct level_instance *instances, size_t n, struct buf *out, struct diag *d);
 

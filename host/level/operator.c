@@ -7,8 +7,13 @@
 #include "probes/state.h"
 
 /* In the order of use: an operator's begin may send experts, a graph's begin closes operators. */
-static const char *const files[] = {"probes/graph_uid.h", "probes/counter.c", "probes/expert.c",
-				    "probes/operator.c",  "probes/walk.c",    NULL};
+static const char *const files[] = {"probes/graph_uid.h",
+				    "probes/counter.c",
+				    "probes/expert.c",
+				    "probes/operator.c",
+				    "probes/walk.c",
+				    "probes/call.c",
+				    NULL};
 
 static const struct level_event events[] = {
 	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}, .is_common = true},
@@ -25,6 +30,8 @@ static const struct level_event events[] = {
 	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true, .is_common = true},
 	{.event = "op_graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
 	{.event = "op_graph_end", .macro = "op_graph_end"},
+	{.event = "call_begin", .macro = "call_begin", .open_args = true},
+	{.event = "call_end", .macro = "call_end", .args = {"ret"}},
 	{.event = NULL},
 };
 

@@ -60,6 +60,13 @@ struct session_stretch {
 	uint64_t began_ns;
 };
 
+/* A backend's compute function in a process. */
+struct session_backend {
+	pid_t pid;
+	uint64_t compute;
+	const char *kind; /* "CPU", ...; "" unknown */
+};
+
 struct session_process {
 	struct process process;
 	bool alive;
@@ -92,6 +99,8 @@ struct session {
 	size_t n_point_ids, cap_point_ids;
 	struct session_process *processes;
 	size_t n_processes, cap_processes;
+	struct session_backend *backends;
+	size_t n_backends, cap_backends, n_planned_backends;
 	struct watch *watch;
 	struct spawn *spawn;
 	bool launched;
@@ -167,6 +176,12 @@ int session_add_process(struct session *s, pid_t pid, struct diag *d);
 void session_rest(struct session *s);
 void session_watch_ready(struct session *s, struct diag *d);
 void session_reap(struct session *s, struct diag *d);
+
+/* backends.c */
+void session_saw_backend(struct session *s, const struct rec_backend *rec);
+/* Plans and attaches what was seen since the last call. Not while the buffers are drained. */
+void session_plan_backends(struct session *s, struct diag *d);
+void session_forget_backends(struct session *s, pid_t pid);
 
 /* points.c */
 /* The number that records carry for a point of the plan, and for a layout (-1: none). */

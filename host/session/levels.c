@@ -28,10 +28,7 @@ struct wanted_list {
 
 static const struct level_event *event_of(const struct level *l, const struct plan_point *p)
 {
-	for (const struct level_event *e = l->events; e->event; e++)
-		if (strcmp(e->event, p->event) == 0)
-			return e;
-	return NULL;
+	return p->level == l->id ? level_event_find(l, p->event) : NULL;
 }
 
 static bool attached(const struct session_level *sl, pid_t pid, uint32_t site)
@@ -73,6 +70,8 @@ static void fill_instance(struct level_instance *in, const struct wanted *w)
 {
 	*in = (struct level_instance){.macro = w->event->macro, .point = w->point_id};
 	snprintf(in->name, sizeof(in->name), "p%u_%s", w->point_id, w->event->macro);
+	for (size_t a = 0; w->event->open_args && a < LEVEL_ARGS_MAX; a++)
+		in->args[a] = a < w->point->n_args ? w->point->args[a].expr : "0";
 	for (size_t a = 0; a < LEVEL_ARGS_MAX && w->event->args[a]; a++) {
 		in->args[a] = "0";
 		for (size_t k = 0; k < w->point->n_args; k++)
@@ -240,7 +239,7 @@ static int attach_level(struct session *s, enum rec_level id, struct diag *d)
 	int err = attach_tracepoints(s, l, d);
 
 	for (size_t i = 0; !err && i < s->n_processes; i++)
-		if (s->processes[i].alive)
+		if (s->processes[i].alive && process_alive(&s->processes[i].process))
 			err = attach_process(s, l, s->processes[i].process.pid, d);
 	return err;
 }
@@ -368,7 +367,7 @@ const char *session_level_reason(struct session *s, enum rec_level id)
 {
 	const struct session_level *sl = &s->level[id];
 
-	if (!sl->on || sl->n_probes || id == LEVEL_SCHEDULER)
+	if (!sl->on || id == LEVEL_SCHEDULER)
 		return "";
 	return plan_level_reason(s->plan, id);
 }

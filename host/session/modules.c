@@ -107,7 +107,8 @@ struct bpf_module *session_module(struct session *s, enum rec_level level,
 			return s->modules[i].bpf;
 		}
 	m = load(s, l, buf_str(&text), d);
-	if (m && set_jumps(s, l, in.layout_id, m, d)) {
+	/* Without a layout it holds API calls alone. */
+	if (m && !(l->needs_layout && layout < 0) && set_jumps(s, l, in.layout_id, m, d)) {
 		bpf_module_free(m);
 		m = NULL;
 	}

@@ -42,12 +42,22 @@ int session_layout_id(struct session *s, int layout)
 	return (int)s->layout_ids[layout].id;
 }
 
+/* The end of a call is known by the number before its own, that of its begin. */
+static bool same_begin(const struct session *s, const struct plan_point *a,
+		       const struct plan_point *b)
+{
+	if (strcmp(a->event, "call_end") != 0 || a == b)
+		return true;
+	return a->id && b->id && s->point_ids[a->id - 1] == s->point_ids[b->id - 1];
+}
+
 static bool same_point(struct session *s, const struct plan_point *a, const struct plan_point *b)
 {
 	if (a->level != b->level || a->n_args != b->n_args || strcmp(a->event, b->event) != 0 ||
 	    strcmp(a->symbol, b->symbol) != 0 || strcmp(a->kind, b->kind) != 0 ||
 	    strcmp(a->backend, b->backend) != 0 ||
-	    session_layout_id(s, a->layout) != session_layout_id(s, b->layout))
+	    session_layout_id(s, a->layout) != session_layout_id(s, b->layout) ||
+	    !same_begin(s, a, b))
 		return false;
 	for (size_t i = 0; i < a->n_args; i++)
 		if (strcmp(a->args[i].name, b->args[i].name) != 0 ||

@@ -131,6 +131,7 @@ void session_free(struct session *s)
 	if (s->timer_fd >= 0)
 		close(s->timer_fd);
 	free(s->processes);
+	free(s->backends);
 	free(s->governor);
 	free(s->open_tokens);
 	free(s->seen_threads);
@@ -168,6 +169,7 @@ static int timer_ready(struct session *s, struct diag *d)
 
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
+	session_plan_backends(s, d);
 	session_new_threads(s, d);
 	session_sample_barrier(s, d);
 	slow_work(s, d);

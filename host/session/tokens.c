@@ -58,6 +58,16 @@ static void count_operators(struct session *s, const uint8_t *at, size_t len)
 	s->n_operators += ops.n;
 }
 
+static void look_backend(struct session *s, const uint8_t *at, size_t len)
+{
+	struct rec_backend rec;
+
+	if (len < sizeof(rec))
+		return;
+	memcpy(&rec, at, sizeof(rec));
+	session_saw_backend(s, &rec);
+}
+
 static void look(struct session *s, const uint8_t *at, size_t len)
 {
 	struct rec_token rec;
@@ -66,6 +76,8 @@ static void look(struct session *s, const uint8_t *at, size_t len)
 		session_learn_tensor(s, at, len);
 	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS)
 		count_operators(s, at, len);
+	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_BACKEND)
+		look_backend(s, at, len);
 	if (len < sizeof(rec) || (at[offsetof(struct rec_head, kind)] != REC_TOKEN_BEGIN &&
 				  at[offsetof(struct rec_head, kind)] != REC_TOKEN_END))
 		return;

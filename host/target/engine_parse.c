@@ -23,6 +23,7 @@ const struct engine_event engine_events[] = {
 	{.name = "op_own_fused", .args = {"params", "tensor", "consumer"}, .is_own = true},
 	{.name = "op_end", .is_end = true},
 	{.name = "op_barrier"},
+	{.name = "scheduler_seen", .args = {"scheduler"}},
 	{.name = "call_begin", .open_args = true},
 	{.name = "call_end", .args = {"ret"}, .is_end = true},
 	{.name = NULL},

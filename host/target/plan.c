@@ -120,10 +120,20 @@ const char *plan_notes(const struct plan *p)
 	return buf_str(&p->notes);
 }
 
+/* A level is there when its own rows are: the calls of a run-time library and waits go with them,
+ * but an engine that is nothing but an API (Neuron) has its calls as the level. */
+static bool serves_level(const struct plan *p, const struct plan_point *pt)
+{
+	if (!strcmp(pt->event, "scheduler_seen"))
+		return false;
+	return strncmp(pt->event, "call_", 5) != 0 || (!p->copies[pt->copy]->engine->is_library &&
+						       !p->copies[pt->copy]->engine->has_layout);
+}
+
 bool plan_has_level(const struct plan *p, enum rec_level level)
 {
 	for (size_t i = 0; i < p->n_points; i++)
-		if (p->points[i]->level == level)
+		if (p->points[i]->level == level && serves_level(p, p->points[i]))
 			return true;
 	return false;
 }
@@ -351,6 +361,8 @@ int plan_extend_backend(struct plan *p, pid_t pid, uint64_t address, const char 
 	struct mapping m;
 	long file;
 
+	if (wake(p, d))
+		return -EIO;
 	if (wake(p, d))
 		return -EIO;
 	if (!mapping_resolve(pid, address, &m, &offset))

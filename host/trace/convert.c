@@ -308,6 +308,7 @@ static const size_t min_size[REC_KIND_COUNT] = {
 	[REC_EXPERT] = sizeof(struct rec_expert),
 	[REC_CALL] = sizeof(struct rec_call),
 	[REC_PLUGIN] = sizeof(struct rec_plugin),
+	[REC_BACKEND] = sizeof(struct rec_backend),
 };
 
 static bool known(const struct rec_head *h, size_t len)

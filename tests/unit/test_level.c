@@ -40,6 +40,8 @@ static void test_records_are_multiples_of_eight(void **state)
 	assert_int_equal(sizeof(struct rec_switch) % 8, 0);
 	assert_int_equal(sizeof(struct rec_wakeup) % 8, 0);
 	assert_int_equal(sizeof(struct rec_expert) % 8, 0);
+	assert_int_equal(sizeof(struct rec_call) % 8, 0);
+	assert_int_equal(sizeof(struct rec_backend) % 8, 0);
 }
 
 /* One record is sent as head and batch together. */
@@ -50,12 +52,22 @@ static void test_a_batch_follows_its_head(void **state)
 			 offsetof(struct thread_state, head) + sizeof(struct rec_ops));
 }
 
+static void test_events_belong_to_levels(void **state)
+{
+	(void)state;
+	assert_true(level_event_find(&level_graph, "call_begin")->open_args);
+	assert_non_null(level_event_find(&level_operator, "call_end"));
+	assert_null(level_event_find(&level_token, "call_end"));
+	assert_null(level_event_find(&level_graph, "op_begin"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names_and_ids_agree),
 		cmocka_unit_test(test_a_level_knows_its_id),
 		cmocka_unit_test(test_records_are_multiples_of_eight),
+		cmocka_unit_test(test_events_belong_to_levels),
 		cmocka_unit_test(test_a_batch_follows_its_head),
 	};
 

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
+/*
+ * Which backends a scheduler of ggml has: one record per backend, once per scheduler, from which
+ * the host learns the addresses of their compute functions.
+ *
+ * Defines: LAYOUT_SCHED_N_BACKENDS, LAYOUT_SCHED_BACKENDS, LAYOUT_BACKEND_GRAPH_COMPUTE,
+ * LAYOUT_BACKEND_GUID (when there is one); without the first three there is nothing to read.
+ */
+enum { BACKENDS_MAX = 16 };
+
+INLINE void backend_send(struct pt_regs *ctx, u32 point, u64 backend)
+{
+	struct rec_backend rec = {};
+
+	fill_head(&rec.head, sizeof(rec), REC_BACKEND, LEVEL_GRAPH, point);
+	rec.backend = backend;
+#ifdef LAYOUT_BACKEND_GRAPH_COMPUTE
+	rec.compute = RD_U64(backend + LAYOUT_BACKEND_GRAPH_COMPUTE);
+#endif
+	read_guid(rec.guid, backend);
+	if (rec.compute)
+		emit(ctx, LEVEL_GRAPH, &rec, sizeof(rec), 1);
+}
+
+INLINE int scheduler_seen(struct pt_regs *ctx, u32 point, u64 sched)
+{
+#if defined(LAYOUT_SCHED_N_BACKENDS) && defined(LAYOUT_SCHED_BACKENDS)
+	struct tensor_key key = {sched, pid_tgid() >> 32};
+	u32 n = RD_U32(sched + LAYOUT_SCHED_N_BACKENDS);
+	u64 first = RD_U64(sched + LAYOUT_SCHED_BACKENDS), *seen;
+
+	if (skip_process())
+		return 0;
+	count_hit(LEVEL_GRAPH);
+	/* The address may serve another scheduler later. */
+	first = (first ^ ((u64)n << 56)) | 1;
+	seen = map_lookup(EXTERN_MAP(MAP_SEEN), &key);
+	if (n > BACKENDS_MAX || (seen && *seen == first))
+		return 0;
+	map_update(EXTERN_MAP(MAP_SEEN), &key, &first, 0);
+	for (u32 i = 0; i < BACKENDS_MAX; i++) {
+		if (i >= n)
+			break;
+		backend_send(ctx, point, RD_U64(sched + LAYOUT_SCHED_BACKENDS + (u64)i * 8));
+	}
+#endif
+	return 0;
+}
+
+#define PROGRAM_scheduler_seen(name, point, sched)                                                 \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return scheduler_seen(ctx, point, sched);                                          \
+	}
