@@ -176,6 +176,17 @@ static void restore(struct session *s, struct governor *g, double share, double 
 	tell(s, steps[i].restored, share, rate, d);
 }
 
+/* Nothing is known of an idle target's share, but nothing is taken from it either: all steps come
+ * back in time, and go again when it works on. */
+static void decide_idle(struct session *s, struct governor *g, double rate, uint64_t now,
+			struct diag *d)
+{
+	if (!g->n_taken || now - g->calm_since_ns < CALM_NS)
+		return;
+	g->calm_since_ns = now;
+	restore(s, g, 0, rate, d);
+}
+
 static void decide(struct session *s, struct governor *g, double share, double rate, uint64_t now,
 		   struct diag *d)
 {
@@ -198,11 +209,22 @@ static void decide(struct session *s, struct governor *g, double share, double r
 	}
 }
 
+static void evaluate(struct session *s, struct governor *g, uint64_t now, struct diag *d)
+{
+	uint64_t cpu = session_target_cpu_ns(s) - g->cpu_ns;
+	double cost = total_cost(s) - g->cost_ns;
+	double rate = (double)(s->n_tokens - g->tokens) * 1e9 / (double)(now - g->evaluated_ns);
+
+	if (cpu > TARGET_CPU_MIN_NS)
+		decide(s, g, cost / (double)cpu, rate, now, d);
+	else if (s->n_tokens == g->tokens)
+		decide_idle(s, g, rate, now, d);
+}
+
 void session_govern(struct session *s, struct diag *d)
 {
 	struct governor *g = s->governor;
-	uint64_t now = session_now_ns(), cpu;
-	double cost, share, rate;
+	uint64_t now = session_now_ns();
 
 	if (s->opts.overhead_cap <= 0)
 		return;
@@ -210,14 +232,8 @@ void session_govern(struct session *s, struct diag *d)
 		g = s->governor = xcalloc(1, sizeof(*g));
 	if (now - g->evaluated_ns < EVALUATE_NS)
 		return;
-	cpu = session_target_cpu_ns(s);
-	cost = total_cost(s);
-	share = cpu > g->cpu_ns + TARGET_CPU_MIN_NS
-			? (cost - g->cost_ns) / (double)(cpu - g->cpu_ns)
-			: -1;
-	rate = (double)(s->n_tokens - g->tokens) * 1e9 / (double)(now - g->evaluated_ns);
-	if (g->evaluated_ns && share >= 0)
-		decide(s, g, share, rate, now, d);
+	if (g->evaluated_ns)
+		evaluate(s, g, now, d);
 	g->evaluated_ns = session_now_ns();
 	g->cost_ns = total_cost(s);
 	g->cpu_ns = session_target_cpu_ns(s);
