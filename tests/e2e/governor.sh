@@ -1,0 +1,41 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# overhead.cap: a cap that a tiny model is far above, then a target that does nothing for a while. What
+# is shed, in which order and how fast, what comes back, and that no token row is missing.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+debian_engine
+model tiny
+
+run=$TMP/run.llmp
+decodes=512 runs=100
+start "$LLMPROBE" record --force --overhead-cap 1% --pmc true -o "$run" -- "${IN_ROOT[@]}" \
+	/usr/bin/llama-bench -m "$MODEL_IN" -r $runs --no-warmup -t 2 -p 0 -n $decodes
+tool=$PID said=$TMP/start.0
+wait_for 20 pgrep -P "$tool" -x llama-bench >"$TMP/pids"
+target=$(head -n 1 "$TMP/pids")
+wait_for 60 grep -q 'the operator level is off\|recorded to' "$said"
+! grep -q 'recorded to' "$said" || fail "the load was over too soon: $(cat "$said")"
+kill -STOP "$target"
+wait_for 20 grep -q 'again:' "$said"
+kill -CONT "$target"
+wait "$tool" || fail "record: $(cat "$said")"
+grep governor "$said"
+
+assert_eq "decode calls" "$(sql "$run" 'SELECT count(*) FROM token')" $((decodes * runs))
+assert_eq "token rows lost" "$(sql "$run" "SELECT coalesce(sum(lost), 0) FROM loss
+	WHERE level = 'token'")" 0
+
+sql "$run" "SELECT at_ns, substr(text, 11) FROM note WHERE kind = 'governor' ORDER BY at_ns" |
+	sed 's/: tracing took.*//' >"$TMP/steps"
+assert_eq "all of them are in the run" "$(wc -l <"$TMP/steps")" "$(grep -c 'governor:' "$said")"
+assert_eq "order of shedding" "$(cut -d'|' -f 2 "$TMP/steps" | head -n 5 | paste -sd';')" \
+	"counters are off;the scheduler level is off;barrier wait is no longer taken;operators are\
+ summed up in the kernel instead of recorded one by one;the operator level is off"
+assert_ge "ms between two steps, the least" "$(awk -F'|' 'NR > 1 {
+	d = ($1 - last) / 1e6; if (NR == 2 || d < least) least = d} {last = $1}
+	END {printf "%d\n", least}' "$TMP/steps")" 1000
+assert_ge "s from the last step of shedding to the first that is taken back" "$(awk -F'|' '
+	/again/ && !done {printf "%.1f\n", ($1 - last) / 1e9; done = 1} {last = $1}' "$TMP/steps")" 5
+assert_ge "operators recorded one by one" "$(sql "$run" 'SELECT count(*) FROM op')" 1000
+assert_ge "operators summed up" "$(sql "$run" 'SELECT coalesce(sum(count), 0) FROM op_summary')" 1000
