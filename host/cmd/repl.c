@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/scripts.h"
 #include "cmd/trace.h"
 #include "cmd/view.h"
 #include "level/level.h"
@@ -18,6 +19,7 @@ struct repl_session {
 	const struct cmd_context *ctx;
 	struct trace trace;
 	struct repl *repl;
+	struct scripts *scripts;
 	char *run; /* of the recording that runs or ran last; NULL: none yet */
 	bool told_ended;
 };
@@ -78,10 +80,37 @@ static int op_enable(void *ctx, const char *name, FILE *out, struct diag *d)
 static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
-	int level = level_of(name, d);
+	int level;
 
 	(void)out;
+	if (scripts_has(r->scripts, name))
+		return scripts_remove(r->scripts, name);
+	level = level_of(name, d);
 	return level < 0 ? level : session_disable(r->trace.session, level, d);
+}
+
+static int op_probe(void *ctx, const char *program, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	return scripts_add(r->scripts, NULL, program, session_first_pid(r->trace.session), out, d);
+}
+
+static int op_load(void *ctx, const char *file, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	return scripts_load(r->scripts, file, session_first_pid(r->trace.session), out, d);
+}
+
+static int op_maps(void *ctx, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+
+	(void)out;
+	(void)d;
+	scripts_print_maps(r->scripts);
+	return 0;
 }
 
 static int apply_level(struct repl_session *r, int level, struct diag *d)
@@ -286,6 +315,9 @@ static const struct repl_ops ops = {
 	.start = op_start,
 	.stop = op_stop,
 	.view = op_view,
+	.probe = op_probe,
+	.load = op_load,
+	.maps = op_maps,
 	.ended = op_ended,
 };
 
@@ -318,12 +350,13 @@ static int loop(struct repl_session *r)
 	struct session *s = r->trace.session;
 
 	while (!repl_done(r->repl)) {
-		struct pollfd fds[3] = {{repl_fd(r->repl), POLLIN, 0},
+		struct pollfd fds[4] = {{repl_fd(r->repl), POLLIN, 0},
 					{session_fd(s), POLLIN, 0},
-					{r->trace.signal_fd, POLLIN, 0}};
+					{r->trace.signal_fd, POLLIN, 0},
+					{scripts_fd(r->scripts), POLLIN, 0}};
 		int err;
 
-		if (poll(fds, 3, repl_timeout_ms(r->repl)) < 0 && errno != EINTR)
+		if (poll(fds, 4, repl_timeout_ms(r->repl)) < 0 && errno != EINTR)
 			return EXIT_FAILED;
 		if (fds[0].revents)
 			repl_readable(r->repl);
@@ -331,6 +364,7 @@ static int loop(struct repl_session *r)
 			repl_sigint(r->repl);
 		repl_tick(r->repl);
 		err = session_dispatch(s, r->ctx->diag);
+		scripts_drain(r->scripts);
 		tell_end(r);
 		repl_report(r->repl, r->ctx->diag);
 		if (err)
@@ -371,9 +405,11 @@ int cmd_repl(const struct cmd_context *ctx)
 
 	cmd_flush(ctx);
 	if (!code) {
+		r.scripts = scripts_new();
 		open_repl(&r, history);
 		code = loop(&r);
 		repl_free(r.repl);
+		scripts_free(r.scripts);
 		end_recording(&r);
 	}
 	trace_close(&r.trace);
