@@ -13,6 +13,7 @@
 #include <uthash.h>
 
 #include "probes/record.h"
+#include "trace/async.h"
 #include "trace/catalog.h"
 #include "trace/layout.h"
 #include "trace/oprows.h"
@@ -28,7 +29,7 @@
 struct point {
 	uint32_t id;
 	char *symbol, *backend;
-	bool encode;
+	bool encode, waits; /* waits: its first argument is the backend waited for */
 	UT_hash_handle hh;
 };
 
@@ -59,6 +60,7 @@ struct names {
 struct convert {
 	struct writer *w;
 	struct spans *spans;
+	struct async_waits *waits;
 	struct layouts *layouts;
 	struct catalog *catalog;
 	struct oprows *ops;
@@ -173,6 +175,7 @@ static void note_point(struct convert *c, const cJSON *note)
 	p->symbol = xstrdup(text_of(note, "symbol"));
 	p->backend = xstrdup(text_of(note, "backend"));
 	p->encode = strstr(text_of(note, "kind"), "encode") != NULL;
+	p->waits = strcmp(p->symbol, "ggml_backend_synchronize") == 0;
 	HASH_FIND(hh, c->points, &p->id, sizeof(p->id), old);
 	if (old) {
 		HASH_DEL(c->points, old);
@@ -324,6 +327,16 @@ static bool is_encode(const struct convert *c, uint32_t id)
 	return p && p->encode;
 }
 
+static void first_call(struct convert *c, const struct rec_call *r)
+{
+	uint32_t id = r->head.point;
+	struct point *p;
+
+	HASH_FIND(hh, c->points, &id, sizeof(id), p);
+	if (p && p->waits)
+		async_wait(c->waits, r->head.pid, r->arg[0], (int64_t)r->end_ns);
+}
+
 static int first_record(void *ctx, const void *rec, size_t len)
 {
 	struct convert *c = ctx;
@@ -331,6 +344,7 @@ static int first_record(void *ctx, const void *rec, size_t len)
 		struct rec_head head;
 		struct rec_token token;
 		struct rec_graph graph;
+		struct rec_call call;
 	} r;
 
 	memcpy(&r.head, rec, sizeof(r.head));
@@ -354,6 +368,10 @@ static int first_record(void *ctx, const void *rec, size_t len)
 		break;
 	case REC_OPS:
 		first_ops(c, rec, len);
+		break;
+	case REC_CALL:
+		memcpy(&r.call, rec, sizeof(r.call));
+		first_call(c, &r.call);
 		break;
 	}
 	return 0;
@@ -530,6 +548,31 @@ static const char *backend_name(const struct convert *c, const struct graph_span
 	return p && p->backend[0] ? p->backend : NULL;
 }
 
+/* These have computed a graph when their function returns, or leave it to a server. */
+static bool backend_is_async(const char *name)
+{
+	return name && strcmp(name, "CPU") != 0 && strcmp(name, "BLAS") != 0 &&
+	       strcmp(name, "RPC") != 0;
+}
+
+/* Once the operators have found their graphs, which run on threads and not on devices. */
+static void close_async(struct convert *c)
+{
+	size_t n;
+	struct graph_span *g = spans_graphs(c->spans, &n);
+	bool *is_async = xcalloc(n + 1, sizeof(*is_async));
+	int64_t *submitted = xcalloc(n + 1, sizeof(*submitted));
+
+	for (size_t i = 0; i < n; i++)
+		is_async[i] = backend_is_async(backend_name(c, &g[i]));
+	async_close(c->waits, g, n, is_async, submitted);
+	for (size_t i = 0; i < n; i++)
+		if (submitted[i])
+			writer_add(c->w, W_GRAPH_ASYNC, "ii", g[i].id, submitted[i]);
+	free(is_async);
+	free(submitted);
+}
+
 static void write_spans(struct convert *c)
 {
 	size_t n;
@@ -660,6 +703,7 @@ static int readings(struct convert *c, const char *spool, bool *whole, struct di
 		oprows_finish(c->ops);
 		sched_finish(c->sched, c->end);
 		catalog_finish(c->catalog);
+		close_async(c);
 		write_spans(c);
 		write_threads(c);
 		write_losses(c);
@@ -707,6 +751,7 @@ static void convert_free(struct convert *c)
 	catalog_free(c->catalog);
 	layouts_free(c->layouts);
 	spans_free(c->spans);
+	async_free(c->waits);
 }
 
 static int convert_to(const char *spool, const char *tmp, const struct store_convert_opts *opts,
@@ -719,6 +764,7 @@ static int convert_to(const char *spool, const char *tmp, const struct store_con
 	if (!c.w)
 		return -EIO;
 	c.spans = spans_new();
+	c.waits = async_new();
 	c.layouts = layouts_new();
 	c.catalog = catalog_new(c.w);
 	c.sched = sched_new(c.w);

@@ -11,6 +11,9 @@ CREATE TABLE token_t(id INTEGER PRIMARY KEY, begin_ns INT, end_ns INT, pid INT, 
 	context INT, phase TEXT, n_tokens INT, ret INT, first_op INT, last_op INT);
 CREATE TABLE graph_t(id INTEGER PRIMARY KEY, token_id INT, begin_ns INT, end_ns INT, pid INT,
 	tid INT, backend TEXT, n_nodes INT, depth INT, first_op INT, last_op INT);
+-- Graphs of backends that only queue work: the graph's end_ns is when a wait for the backend returned
+-- (or when its next graph began), submit_ns when the compute function did.
+CREATE TABLE graph_async_t(graph_id INTEGER PRIMARY KEY, submit_ns INT);
 -- One row per distinct tensor (name, op, type, shape, sources), however often it was computed.
 -- kind: activation, weight, kv, input, view or fused (stands for a fused pair: the pair's own rows
 -- exist too, without op rows, and the pair has their edges to the outside). flops and bytes are models made from shape and type
@@ -52,6 +55,7 @@ CREATE TABLE counter_phase_t(phase TEXT, tensor_id INT, thread_index INT, name_i
 CREATE VIEW run AS SELECT key, value FROM run_t;
 CREATE VIEW token AS SELECT id, begin_ns, end_ns, pid, tid, context, phase, n_tokens FROM token_t;
 CREATE VIEW graph AS SELECT id, token_id, begin_ns, end_ns, pid, tid, backend, n_nodes FROM graph_t;
+CREATE VIEW graph_async AS SELECT graph_id, submit_ns FROM graph_async_t;
 CREATE VIEW tensor AS SELECT id, name, layer, op, type, ne0, ne1, ne2, ne3, flops, bytes
 	FROM tensor_t;
 CREATE VIEW edge AS SELECT src_tensor, dst_tensor, slot FROM edge_t;

@@ -24,6 +24,7 @@ static const struct {
 	[W_RUN] = {"run_t", 2},
 	[W_TOKEN] = {"token_t", 11},
 	[W_GRAPH] = {"graph_t", 11},
+	[W_GRAPH_ASYNC] = {"graph_async_t", 2},
 	[W_TENSOR] = {"tensor_t", 14},
 	[W_EDGE] = {"edge_t", 3},
 	[W_OP] = {"op_t", 10},

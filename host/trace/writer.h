@@ -12,6 +12,7 @@ enum writer_table {
 	W_RUN,
 	W_TOKEN,
 	W_GRAPH,
+	W_GRAPH_ASYNC,
 	W_TENSOR,
 	W_EDGE,
 	W_OP,
