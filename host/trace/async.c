@@ -52,6 +52,12 @@ static struct backend *find(struct async_waits *a, uint32_t pid, uint64_t backen
 	return b;
 }
 
+bool async_backend(const char *name)
+{
+	return name && strcmp(name, "CPU") != 0 && strcmp(name, "BLAS") != 0 &&
+	       strcmp(name, "RPC") != 0;
+}
+
 void async_wait(struct async_waits *a, uint32_t pid, uint64_t backend, int64_t end)
 {
 	struct backend *b = find(a, pid, backend);

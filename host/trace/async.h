@@ -16,6 +16,9 @@ struct async_waits;
 
 struct async_waits *async_new(void);
 void async_free(struct async_waits *a);
+/* False for backends (by name, NULL: unknown) that have computed a graph when their function
+ * returns, or leave it to a server. */
+bool async_backend(const char *name);
 /* A wait of process `pid` for the backend at `backend` that returned at `end`. */
 void async_wait(struct async_waits *a, uint32_t pid, uint64_t backend, int64_t end);
 /*

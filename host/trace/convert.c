@@ -548,13 +548,6 @@ static const char *backend_name(const struct convert *c, const struct graph_span
 	return p && p->backend[0] ? p->backend : NULL;
 }
 
-/* These have computed a graph when their function returns, or leave it to a server. */
-static bool backend_is_async(const char *name)
-{
-	return name && strcmp(name, "CPU") != 0 && strcmp(name, "BLAS") != 0 &&
-	       strcmp(name, "RPC") != 0;
-}
-
 /* Once the operators have found their graphs, which run on threads and not on devices. */
 static void close_async(struct convert *c)
 {
@@ -564,7 +557,7 @@ static void close_async(struct convert *c)
 	int64_t *submitted = xcalloc(n + 1, sizeof(*submitted));
 
 	for (size_t i = 0; i < n; i++)
-		is_async[i] = backend_is_async(backend_name(c, &g[i]));
+		is_async[i] = async_backend(backend_name(c, &g[i]));
 	async_close(c->waits, g, n, is_async, submitted);
 	for (size_t i = 0; i < n; i++)
 		if (submitted[i])

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Engines that cannot run on a machine without their devices: stand-ins of ours export the same
-# functions. The plan finds every one of them, and Neuron's runs are recorded end to end.
+# functions. The plan finds every one of them, and their calls are recorded end to end.
 . "$(dirname "$0")/lib.sh"
 need_bpf
 
@@ -55,3 +55,24 @@ assert_eq "the driver's own output" "$(head -n 1 "$TMP/said")" "nrt_execute 17"
 assert_eq "rows of nrt_execute" "$(sql "$TMP/nrt.llmp" 'SELECT count(*) FROM token')" 17
 assert_eq "lost" "$(sql "$TMP/nrt.llmp" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 assert_ge "shortest, ns" "$(sql "$TMP/nrt.llmp" 'SELECT min(end_ns - begin_ns) FROM token')" 300000
+
+# calls FILE FUNCTION=COUNT...: every call is a row of that name, with the arguments that the driver
+# gave, or an operator (`op` in front of the file) where the function is one.
+calls() {
+	local file=$1 call run=$TMP/$1.llmp
+	shift
+	llmprobe record --force -o "$run" -- "$TMP/drive" "$TMP/$file" "$@" >"$TMP/said" ||
+		fail "record $file: $(cat "$TMP/stderr")"
+	for call in "$@"; do
+		assert_eq "$file: rows of ${call%=*}" "$(sql "$run" \
+			"SELECT count(*) FROM call WHERE name = '${call%=*}' AND end_ns > begin_ns")" "${call#*=}"
+	done
+	assert_eq "$file: lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+}
+
+calls libnrt.so.1 nrt_execute=7 nrt_tensor_write=11 nrt_tensor_read=5
+assert_eq "bytes written" "$(sql "$TMP/libnrt.so.1.llmp" \
+	"SELECT DISTINCT arg2, arg3 FROM call WHERE name = 'nrt_tensor_write'")" "16|1"
+calls libcudart.so.12 cudaLaunchKernel=23 cudaGraphLaunch=9 cudaMemcpyAsync=4 cudaStreamSynchronize=3
+calls librknnrt.so rknn_matmul_run=13 rknn_matmul_set_io_mem=2
+calls libggml_clblast.so ggml_cl_mul_mat=6 ggml_cl_mul=8
