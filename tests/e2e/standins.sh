@@ -56,8 +56,7 @@ assert_eq "rows of nrt_execute" "$(sql "$TMP/nrt.llmp" 'SELECT count(*) FROM tok
 assert_eq "lost" "$(sql "$TMP/nrt.llmp" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 assert_ge "shortest, ns" "$(sql "$TMP/nrt.llmp" 'SELECT min(end_ns - begin_ns) FROM token')" 300000
 
-# calls FILE FUNCTION=COUNT...: every call is a row of that name, with the arguments that the driver
-# gave, or an operator (`op` in front of the file) where the function is one.
+# calls FILE FUNCTION=COUNT...: every call is a row of that name.
 calls() {
 	local file=$1 call run=$TMP/$1.llmp
 	shift
