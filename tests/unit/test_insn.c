@@ -192,7 +192,7 @@ static void test_stops_at_bytes_it_cannot_decode(void **state)
 
 static void test_unknown_words_do_not_end_aarch64_code(void **state)
 {
-	static const uint32_t code[] = {0xd503201f, 0x00000005, 0xd65f03c0};
+	static const uint32_t code[] = {0xd503201f, 0x02000005, 0xd65f03c0};
 	struct elf *e;
 	struct insn_list l = decode(EM_AARCH64, code, sizeof(code), &e);
 
