@@ -8,8 +8,13 @@
 enum { SITES = 256, SITE_BYTES = 16, RUNS = 5 };
 
 extern const char attach_sites[];
+#ifdef __aarch64__
+#define SITE "nop\n\tret\n\t"
+#else
+#define SITE "push %rbp\n\tpop %rbp\n\tret\n\t"
+#endif
 __asm__(".pushsection .text\n\t.balign 16\n\t.globl attach_sites\nattach_sites:\n"
-	"\t.rept 256\n\t.balign 16\n\tpush %rbp\n\tpop %rbp\n\tret\n\t.endr\n\t.popsection");
+	"\t.rept 256\n\t.balign 16\n\t" SITE ".endr\n\t.popsection");
 
 struct times {
 	double attach[RUNS], detach[RUNS], gone[RUNS];
