@@ -30,7 +30,7 @@ record() {
 	pid=$!
 	PIDS+=("$pid")
 	if [ "$stopped" != 0 ]; then
-		wait_for 20 spool_over 500000
+		wait_for 20 spool_over 400000
 		kill -STOP "$(cat "/proc/$pid/task/$pid/children")"
 		sleep "$stopped"
 		kill -CONT "$(cat "/proc/$pid/task/$pid/children")"
@@ -81,14 +81,14 @@ for type in ring perf; do
 
 	# The prompt and the tokens, on each of two threads 34 operators and 5 fused pairs.
 	bench=("${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 --no-warmup -t 2 -p 8)
-	record 0.3 "${small[@]}" -- "${bench[@]}" -n 2048
-	balances "$type of 64 KiB, llama-bench" 2049 $((2049 * 2 * 39))
+	record 0.3 "${small[@]}" -- "${bench[@]}" -n 1024
+	balances "$type of 64 KiB, llama-bench" 1025 $((1025 * 2 * 39))
 	for level in token graph operator; do
 		assert_ge "$level: lost on purpose" "$(lost $level)" 1
 	done
 
-	record 0 --buffer-type $type -- "${bench[@]}" -n 256
-	balances "$type of 16 MiB, llama-bench" 257 $((257 * 2 * 39))
+	record 0 --buffer-type $type -- "${bench[@]}" -n 96
+	balances "$type of 16 MiB, llama-bench" 97 $((97 * 2 * 39))
 	assert_eq "lost of what is produced at full speed" "$(all_lost)" 0
 
 	# Drained once in ten seconds if nobody wakes the reader: almost all would be lost.

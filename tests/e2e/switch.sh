@@ -1,0 +1,122 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Levels switched at the prompt while llama-bench generates: a switch acts within 100 ms and the
+# other levels lose nothing.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+debian_engine
+model tiny
+mkdir "$TMP/s"
+
+# The prompt starts llama-bench itself, so that there is nothing that it cannot have seen. The
+# wait without a time ends with the target.
+tokens=3000
+cat >"$TMP/c.yaml" <<EOF
+target: {command: [chroot, $ROOT, /usr/bin/llama-bench, -m, $MODEL_IN, -r, "1", --no-warmup, -t, "1",
+	-p, "0", -n, "$tokens"]}
+levels: {token: true, graph: true, operator: false, scheduler: false}
+EOF
+cat >"$TMP/commands" <<EOF
+start $TMP/run.llmp
+wait 600ms
+enable operator
+wait 150ms
+disable operator
+wait 50ms
+enable scheduler
+wait 100ms
+report --json
+wait
+status
+stop
+report
+EOF
+llmprobe -c "$TMP/c.yaml" <"$TMP/commands" >"$TMP/out" || fail "exit $?: $(cat "$TMP/stderr")"
+assert_eq "lost" "$(sql "$TMP/run.llmp" 'SELECT sum(lost) FROM loss')" 0
+assert_eq "decode calls, all of them" "$(sql "$TMP/run.llmp" "SELECT count(*) FROM token
+	WHERE phase = 'decode'")" $tokens
+assert_eq "graphs, one in each call" "$(sql "$TMP/run.llmp" 'SELECT count(*), count(DISTINCT
+	token_id) FROM graph')" "$tokens|$tokens"
+assert_eq "operators of a decode between the switches" "$(sql "$TMP/run.llmp" "SELECT
+	group_concat(DISTINCT n) FROM (SELECT count(*) AS n FROM op GROUP BY token_id HAVING
+	token_id > (SELECT min(token_id) FROM op) AND token_id < (SELECT max(token_id) FROM op))")" 39
+assert_match "status" "$(cat "$TMP/out")" '^operator +off +0 +[1-9][0-9,]+ +0$'
+assert_match "status: begin, end, graph: hits" "$(cat "$TMP/out")" \
+	'^token +on +[0-9]+ +[6-9],[0-9]{3} +0( |$)'
+assert_match "report at the end" "$(cat "$TMP/out")" '^decode +3,000 +3,000 '
+assert_ge "decodes in the report so far" "$(sed -n '/^{/,/^}/p' "$TMP/out" |
+	jq '.. | objects | select(.phase? == "decode") | .calls? // empty' | head -n 1)" 1
+
+# How soon. Commands are typed into a pipe and the time of typing is noted; the first row must come,
+# and the last one be over, within 100 ms. The best of five, because the machine may be busy.
+start "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 --no-warmup -t 1 -p 0 -n 1000000
+engine=$PID
+wait_for 20 grep -q libllama "/proc/$engine/maps"
+sleep 0.3
+printf 'target: {pid: %d}\nlevels: {token: true, graph: true}\n' "$engine" >"$TMP/p.yaml"
+mkfifo "$TMP/keys"
+exec 3<>"$TMP/keys"
+start "$LLMPROBE" -c "$TMP/p.yaml" 3>&- <"$TMP/keys"
+prompt=$PID
+screen=$TMP/start.$((${#PIDS[@]} - 1))
+# What a monotonic clock says now, ns.
+clock() {
+	awk '{printf "%.0f", $1 * 1e9}' /proc/uptime
+}
+type_in() { # NAME COMMAND
+	echo "$1 $(clock)" >>"$TMP/s/$i"
+	echo "$2" >&3
+	sleep 0.15
+}
+for i in 1 2 3 4 5; do
+	echo "start $TMP/s$i.llmp" >&3
+	wait_for 10 grep -q "recording to $TMP/s$i.llmp" "$screen"
+	sleep 0.1
+	type_in on 'enable operator'
+	type_in off 'disable operator'
+	type_in sched_on 'enable scheduler'
+	type_in sched_off 'disable scheduler'
+	echo stop >&3
+	wait_for 10 grep -q "recorded to $TMP/s$i.llmp" "$screen"
+	assert_eq "recording $i: lost" "$(sql "$TMP/s$i.llmp" 'SELECT sum(lost) FROM loss')" 0
+done
+echo quit >&3
+wait "$prompt"
+assert_eq "exit" $? 0
+
+at() { # I NAME
+	awk -v n="$2" '$1 == n {print $2}' "$TMP/s/$1"
+}
+# soon WHAT NAME QUERY: the time from the typing to what the query gives, ms.
+soon() {
+	local i best=1e9 ms
+	for i in 1 2 3 4 5; do
+		ms=$(awk -v a="$(at $i "$2")" -v b="$(sql "$TMP/s$i.llmp" "$3")" \
+			'BEGIN {printf "%.0f", (b - a) / 1e6}')
+		best=$(awk -v a="$ms" -v b="$best" 'BEGIN {print a < b ? a : b}')
+	done
+	assert_le "$1, ms" "$best" 100
+}
+soon "from 'enable operator' to the first operator" on 'SELECT min(begin_ns) FROM op'
+soon "from 'disable operator' to the last one" off 'SELECT max(end_ns) FROM op'
+soon "from 'enable scheduler' to its being on" sched_on \
+	"SELECT at_ns FROM note WHERE text = 'scheduler on'"
+soon "from 'disable scheduler' to its being off" sched_off \
+	"SELECT at_ns FROM note WHERE text = 'scheduler off'"
+for i in 1 2 3 4 5; do
+	[ "$(sql "$TMP/s$i.llmp" "SELECT count(*) FROM op WHERE begin_ns <= $(at $i on)")" = 0 ] ||
+		fail "operators before they were enabled"
+	# The engine decodes without pause: no hole between two calls while levels come and go.
+	echo "longest pause between two calls, ms: $(sql "$TMP/s$i.llmp" 'SELECT round(max(d) / 1e6, 1)
+		FROM (SELECT begin_ns - lag(end_ns) OVER (ORDER BY begin_ns) AS d FROM token)')"
+done
+kill -0 "$engine" || fail "the target did not survive"
+
+# What is wrong is said with its line, the rest goes on, and the exit says that something was.
+printf 'status\nenable opertor\n\nset levels.gaph true\nstatus\n' |
+	llmprobe -c "$TMP/p.yaml" >"$TMP/out"
+assert_eq "exit after errors" $? 1
+assert_match "line of a wrong level" "$(cat "$TMP/stderr")" \
+	"^stdin:2: error: there is no level 'opertor'; did you mean 'operator'"
+assert_match "line of a wrong key" "$(cat "$TMP/stderr")" "^stdin:4: error: .*levels.graph"
+assert_eq "the rest goes on" "$(grep -c '^token ' "$TMP/out")" 2
