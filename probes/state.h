@@ -32,6 +32,7 @@ enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
 enum control {
 	CONTROL_GRAPHS,	    /* graph computations begun: a worker's index holds within one */
 	CONTROL_WALKS,	    /* graphs whose tensors were sent; operators wait for the first */
+	CONTROL_OPERATORS,  /* operators are wanted: all the level's probes are in */
 	CONTROL_MOE,	    /* entries ever made in MAP_MOE */
 	CONTROL_DECODES,    /* token ends seen, for sampling and the governor */
 	CONTROL_DECODE_NS,  /* time spent between token begin and end */

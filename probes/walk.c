@@ -215,7 +215,8 @@ INLINE int walk_end(struct thread_state *t)
 
 	if (t->walk.failed)
 		map_delete(EXTERN_MAP(MAP_GRAPH), &key);
-	control_add(CONTROL_WALKS, 1);
+	if (control_get(CONTROL_OPERATORS))
+		control_add(CONTROL_WALKS, 1);
 	return 0;
 }
 
@@ -261,7 +262,8 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	/* Whatever the calling thread ran before is over since long. */
 	if (t)
 		op_close(ctx, t, now_ns(), OP_GRAPH_LAST);
-	if (!t || n_nodes <= 0 || graph_known(t, graph, graph_uid(graph), n_nodes))
+	if (!t || n_nodes <= 0 || !control_get(CONTROL_OPERATORS) ||
+	    graph_known(t, graph, graph_uid(graph), n_nodes))
 		return 0;
 	if (n_nodes > WALK_CHUNK * WALK_CALLS) {
 		count_loss(LEVEL_OPERATOR, n_nodes - WALK_CHUNK * WALK_CALLS);

@@ -165,6 +165,9 @@ int session_counter_map(struct session *s, struct diag *d);
 int session_map_target(struct session *s, pid_t pid, bool add);
 /* Forgets which tensors were sent, so that the next graph is walked anew. */
 void session_forget_tensors(struct session *s);
+/* Probes come and go one after the other: operators are recorded from the next graph after `on`
+ * until `off`, so that no graph has some kinds of operators only. */
+void session_want_operators(struct session *s, bool on);
 /* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
  * or the threads gone (`only_dead`). */
 /* Opens the counters of threads that came since the last call. */

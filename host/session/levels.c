@@ -294,6 +294,8 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 		session_level_off(s, sl);
 		return err;
 	}
+	if (id == LEVEL_OPERATOR)
+		session_want_operators(s, true);
 	session_note_level(s, id, true);
 	/* What the threads are doing at this moment, for those that do not switch for long. */
 	if (id == LEVEL_SCHEDULER)
@@ -305,6 +307,8 @@ void session_level_off(struct session *s, struct session_level *sl)
 {
 	if (!sl->on)
 		return;
+	if (sl == &s->level[LEVEL_OPERATOR])
+		session_want_operators(s, false);
 	links_free(sl->links);
 	links_free(sl->barrier_links);
 	sl->links = sl->barrier_links = NULL;

@@ -173,6 +173,16 @@ void session_forget_tensors(struct session *s)
 	kmap_update(s->map[MAP_CONTROL], &moe, &zero, 0);
 }
 
+void session_want_operators(struct session *s, bool on)
+{
+	uint32_t wanted = CONTROL_OPERATORS, walks = CONTROL_WALKS;
+	uint64_t value = on, zero = 0;
+
+	kmap_update(s->map[MAP_CONTROL], &wanted, &value, 0);
+	if (!on)
+		kmap_update(s->map[MAP_CONTROL], &walks, &zero, 0);
+}
+
 static size_t slot_bytes(size_t n_counters)
 {
 	return sizeof(struct op_slot) + (n_counters ? (n_counters + 2) * 8 : 0);

@@ -56,9 +56,10 @@ sleep 0.3
 printf 'target: {pid: %d}\nlevels: {token: true, graph: true}\n' "$engine" >"$TMP/p.yaml"
 mkfifo "$TMP/keys"
 exec 3<>"$TMP/keys"
-start "$LLMPROBE" -c "$TMP/p.yaml" 3>&- <"$TMP/keys"
-prompt=$PID
-screen=$TMP/start.$((${#PIDS[@]} - 1))
+screen=$TMP/screen
+"$LLMPROBE" -c "$TMP/p.yaml" 3>&- <"$TMP/keys" >"$screen" 2>&1 &
+prompt=$!
+PIDS+=("$prompt")
 # What a monotonic clock says now, ns.
 clock() {
 	awk '{printf "%.0f", $1 * 1e9}' /proc/uptime
@@ -87,15 +88,19 @@ assert_eq "exit" $? 0
 at() { # I NAME
 	awk -v n="$2" '$1 == n {print $2}' "$TMP/s/$1"
 }
-# soon WHAT NAME QUERY: the time from the typing to what the query gives, ms.
+# soon WHAT NAME QUERY: the time from the typing to what the query gives, ms. The first time a level is
+# switched on its text may have to be compiled, and rows then come after all the typing.
 soon() {
-	local i best=1e9 ms
+	local i best=none ms then
 	for i in 1 2 3 4 5; do
-		ms=$(awk -v a="$(at $i "$2")" -v b="$(sql "$TMP/s$i.llmp" "$3")" \
-			'BEGIN {printf "%.0f", (b - a) / 1e6}')
-		best=$(awk -v a="$ms" -v b="$best" 'BEGIN {print a < b ? a : b}')
+		then=$(sql "$TMP/s$i.llmp" "$3")
+		[ -n "$then" ] || continue
+		ms=$(((then - $(at $i "$2")) / 1000000))
+		[ "$best" != none ] && [ "$ms" -ge "$best" ] || best=$ms
 	done
 	assert_le "$1, ms" "$best" 100
+	# The clock that the typing is noted with ticks every 10 ms.
+	assert_ge "$1, ms" "$best" -10
 }
 soon "from 'enable operator' to the first operator" on 'SELECT min(begin_ns) FROM op'
 soon "from 'disable operator' to the last one" off 'SELECT max(end_ns) FROM op'
