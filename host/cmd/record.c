@@ -69,13 +69,15 @@ static int loop(struct recording *r)
 {
 	struct session *s = r->trace.session;
 	struct pollfd fds[2] = {{session_fd(s), POLLIN, 0}, {r->trace.signal_fd, POLLIN, 0}};
+	int err;
 
 	while (!session_ended(s) && !wants_stop(r)) {
 		if (poll(fds, 2, 100) < 0 && errno != EINTR)
 			return EXIT_FAILED;
-		if (session_dispatch(s, r->ctx->diag))
-			return EXIT_FAILED;
+		err = session_dispatch(s, r->ctx->diag);
 		r->probed = r->probed || trace_has_probes(&r->trace);
+		if (err)
+			return EXIT_FAILED;
 		cmd_flush(r->ctx);
 	}
 	return EXIT_OK;
@@ -104,17 +106,19 @@ static int finish(struct recording *r)
 	const char *nothing = session_nothing_matched(r->trace.session);
 
 	print_summary(r);
-	if (store_convert(r->spool, r->run, &o, r->ctx->diag)) {
-		diag_add(r->ctx->diag, DIAG_NOTE, "the raw events are kept in %s", r->spool);
+	if (err || store_convert(r->spool, r->run, &o, r->ctx->diag)) {
+		diag_add(r->ctx->diag, DIAG_NOTE,
+			 "the raw events are kept in %s; where there is room for it, `llmprobe "
+			 "export %s` makes the run",
+			 r->spool, r->spool);
 		return EXIT_FAILED;
 	}
-	if (!err)
-		unlink(r->spool);
+	unlink(r->spool);
 	diag_add(r->ctx->diag, DIAG_NOTE, "recorded to %s; `llmprobe report %s` shows it", r->run,
 		 r->run);
 	if (*nothing)
 		diag_add(r->ctx->diag, DIAG_ERROR, "%s", nothing);
-	return err || !r->probed || *nothing ? EXIT_FAILED : EXIT_OK;
+	return !r->probed || *nothing ? EXIT_FAILED : EXIT_OK;
 }
 
 /* As a shell would report it. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/recover.h"
 #include "trace/store.h"
 #include "util/text.h"
 
@@ -16,6 +17,7 @@ struct view_args {
 	struct view_opts opts;
 	const char **runs; /* positional arguments, borrowed */
 	size_t n_runs;
+	char *recovered; /* name of a run that was made from its spool */
 	bool help;
 };
 
@@ -168,6 +170,23 @@ static int recover(const struct view_args *a, struct diag *d)
 	return rc;
 }
 
+/* export completes what an interrupted recording left. True when that was all there is to do. */
+static bool complete_run(struct view_args *a, int *code, struct diag *d)
+{
+	bool made;
+
+	if (strcmp(a->view->name, "export") != 0 || !a->n_runs)
+		return false;
+	a->recovered = cmd_recover(a->runs[0], a->opts.force, &made, d);
+	if (!a->recovered)
+		*code = EXIT_FAILED;
+	else
+		a->runs[0] = a->recovered;
+	if (a->recovered && made)
+		*code = EXIT_OK;
+	return !a->recovered || (made && !a->opts.output && !a->opts.table);
+}
+
 static int print_runs(const struct view_args *a, struct diag *d)
 {
 	struct view_run *runs = xcalloc(a->n_runs + 1, sizeof(*runs));
@@ -196,10 +215,11 @@ int cmd_view(const struct view *v, int argc, char *const *argv, struct diag *d)
 		if (a.help) {
 			cmd_view_help(v, stdout);
 			code = EXIT_OK;
-		} else if (check_runs(&a, d) == 0) {
+		} else if (check_runs(&a, d) == 0 && !complete_run(&a, &code, d)) {
 			code = print_runs(&a, d);
 		}
 	}
+	free(a.recovered);
 	free(a.runs);
 	return code;
 }

@@ -224,10 +224,13 @@ int session_drain(struct session *s, struct diag *d)
 {
 	int err = transport_drain(s->transport, to_spool, s);
 
-	if (err && s->spool && spool_failed(s->spool))
-		return diag_fail(d, err, "cannot write %s: %s; what was recorded so far is kept",
-				 spool_path(s->spool), strerror(-err));
-	return 0;
+	if (!err || !s->spool || !spool_failed(s->spool))
+		return 0;
+	if (!s->spool_told)
+		diag_fail(d, err, "cannot write %s: %s; what was recorded so far is kept",
+			  spool_path(s->spool), strerror(-err));
+	s->spool_told = true;
+	return err;
 }
 
 void session_note_barrier(struct session *s)
@@ -298,6 +301,7 @@ int session_start(struct session *s, const char *path, bool force, struct diag *
 	s->spool = spool_create(path, force, d);
 	if (!s->spool)
 		return -EIO;
+	s->spool_told = false;
 	s->noted_points = s->noted_layouts = 0;
 	s->n_seen = 0;
 	s->barrier_changed = false;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -32,12 +33,19 @@ static uint64_t round8(uint64_t n)
 
 struct spool *spool_create(const char *path, bool force, struct diag *d)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? O_TRUNC : O_EXCL), 0600);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | (force ? 0 : O_EXCL), 0600);
 	struct spool *s;
 
 	if (fd < 0) {
 		diag_add(d, DIAG_ERROR, "cannot create the spool %s: %s%s", path, strerror(errno),
 			 errno == EEXIST ? "; add --force to replace it" : "");
+		return NULL;
+	}
+	/* Two recordings into one file would spoil both. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || ftruncate(fd, 0) < 0) {
+		diag_add(d, DIAG_ERROR, "cannot use the spool %s: %s", path,
+			 errno == EWOULDBLOCK ? "another recording writes to it" : strerror(errno));
+		close(fd);
 		return NULL;
 	}
 	s = xcalloc(1, sizeof(*s));

@@ -1,0 +1,116 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Recordings that do not end as they should: llmprobe killed, the target crashed, the disk full, ^C. All
+# up to the last whole record is kept, no probe stays, the target is not disturbed.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+
+fake=$BUILD/tests/fake/fake_engine
+key() { # RUN KEY
+	sql "$1" "SELECT value FROM run WHERE key = '$2'"
+}
+spool_over() { # SPOOL BYTES
+	[ "$(stat -c %s "$1" 2>/dev/null || echo 0)" -gt "$2" ]
+}
+# BPF programs of ours in the kernel; other users of BPF do not count.
+programs() { # PID
+	bpftool -j prog show 2>/dev/null | jq "[.[] | select(.pids[]?.pid == $1)] | length"
+}
+links() {
+	bpftool link show 2>/dev/null | grep -c uprobe_multi
+}
+# target OPTIONS...: the made engine, once it is at work. Sets engine.
+target() {
+	start "$fake" "$@"
+	engine=$PID
+	wait_for 10 grep -q libllama "/proc/$engine/maps"
+}
+# record RUN OPTIONS...: in the background. Sets PID, once there are records.
+record() {
+	local run=$1
+	shift
+	"$LLMPROBE" record -o "$run" "$@" >"$TMP/record.out" 2>"$TMP/record.err" &
+	PID=$!
+	PIDS+=("$PID")
+	wait_for 20 spool_over "$run.spool" 200000
+}
+
+echo "-- killed"
+target -d 20011 -s 2000
+record "$TMP/killed.llmp" -p "$engine"
+spool=$TMP/killed.llmp.spool
+expect_exit 1 export "$TMP/killed.llmp"
+assert_match "export meanwhile" "$(cat "$TMP/stderr")" 'is still being recorded'
+kill -KILL "$PID"
+wait "$PID" 2>/dev/null
+wait_for 5 test "$(programs "$PID")" = 0
+expect_exit 1 report "$TMP/killed.llmp"
+assert_match "report" "$(cat "$TMP/stderr")" "llmprobe export $TMP/killed.llmp. completes it"
+# A kill in the middle of a write leaves half a block at the end.
+head -c -100 "$spool" >"$TMP/cut" && mv "$TMP/cut" "$spool"
+"$BUILD/tests/bench_spool_dump" "$spool" >"$TMP/stored" 2>/dev/null
+expect_exit 0 export "$TMP/killed.llmp"
+assert_match "what it says" "$(cat "$TMP/stderr")" 'everything up to the last whole record'
+assert_eq "complete" "$(key "$TMP/killed.llmp" complete)" 0
+assert_eq "operators, all that the spool has" "$(sql "$TMP/killed.llmp" 'SELECT count(*) FROM op')" \
+	"$(sed -n 's/^operator|//p' "$TMP/stored")"
+assert_ge "tokens" "$(sql "$TMP/killed.llmp" 'SELECT count(*) FROM token')" 10
+[ ! -e "$spool" ] || fail "the spool is still there"
+expect_exit 0 report "$TMP/killed.llmp"
+# Somebody else records the same process afterwards, so nothing of ours is in the way; and it
+# ends as if nothing had been.
+expect_exit 0 record -o "$TMP/again.llmp" -p "$engine" --duration 300ms
+assert_ge "tokens of the next recording" "$(sql "$TMP/again.llmp" 'SELECT count(*) FROM token')" 10
+assert_eq "complete" "$(key "$TMP/again.llmp" complete)" 1
+wait "$engine"
+assert_eq "exit of the target" $? 0
+assert_eq "decodes of the target" "$(jq .decodes "$TMP/start.0")" 20011
+
+echo "-- killed while its command runs"
+record "$TMP/command.llmp" -- sh -c "echo \$\$ >$TMP/pid; exec $fake -d 1009 -s 5000 >$TMP/account"
+kill -KILL "$PID"
+wait "$PID" 2>/dev/null
+ended() {
+	! kill -0 "$(cat "$TMP/pid")" 2>/dev/null
+}
+wait_for 30 ended
+echo "decodes of the target: $(jq .decodes "$TMP/account" 2>/dev/null)"
+
+echo "-- crash of the target"
+expect_exit $((128 + 11)) record -o "$TMP/crash.llmp" -- \
+	sh -c "(sleep 0.7; kill -SEGV \$\$) & exec $fake -d 1000000 -s 2000"
+assert_eq "complete" "$(key "$TMP/crash.llmp" complete)" 1
+assert_ge "tokens" "$(sql "$TMP/crash.llmp" 'SELECT count(*) FROM token')" 10
+
+echo "-- full disk"
+mkdir "$TMP/small"
+mount -t tmpfs -o size=1m none "$TMP/small" || fail "no tmpfs"
+target -d 100000 -s 0
+llmprobe record -o "$TMP/small/run.llmp" -p "$engine" >"$TMP/stdout"
+rc=$?
+cp "$TMP/small/run.llmp.spool" "$TMP/full.llmp.spool" 2>/dev/null
+umount "$TMP/small"
+assert_eq "exit" $rc 1
+assert_match "message" "$(cat "$TMP/stderr")" 'cannot write .*run.llmp.spool: No space left on device'
+assert_eq "errors about it" "$(grep -c 'error:' "$TMP/stderr")" 1
+expect_exit 0 export "$TMP/full.llmp"
+assert_eq "complete" "$(key "$TMP/full.llmp" complete)" 0
+assert_ge "operators kept" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" 1000
+kill -0 "$engine" || fail "the target did not survive"
+
+echo "-- ^C"
+record "$TMP/once.llmp" -p "$engine"
+kill -INT "$PID"
+wait "$PID"
+assert_eq "exit after one, by pid" $? 0
+assert_eq "complete" "$(key "$TMP/once.llmp" complete)" 1
+kill -0 "$engine" || fail "the target did not survive"
+# With a command of ours the first is the command's, which here ignores it; the second is ours.
+record "$TMP/twice.llmp" -- sh -c "trap '' INT; exec $fake -d 100000 -s 2000"
+kill -INT "$PID"
+sleep 0.5
+kill -0 "$PID" || fail "the first ^C ended the recording"
+kill -INT "$PID"
+wait "$PID"
+assert_eq "exit after two, command" $? 0
+assert_eq "complete" "$(key "$TMP/twice.llmp" complete)" 1
