@@ -34,7 +34,7 @@ struct level_event {
 	bool is_barrier;		  /* left out when operators are traced begin-only */
 	bool is_common; /* sees all operators: not used where their own functions are probed */
 	bool is_own;	/* an operator's own function: used there only */
-	bool open_args;			  /* the point's own arguments, up to LEVEL_ARGS_MAX */
+	bool open_args; /* the point's own arguments, up to LEVEL_ARGS_MAX */
 };
 
 /* A program with a fixed name: a tracepoint, or the target of a tail call. */

@@ -15,9 +15,9 @@ number=$("$BUILD/tests/bench_layout_dump" --no-dwarf "$(find "$ROOT/usr/lib" -na
 
 # op at 80, src at 152, data at 248, ne at 16, nb at 48: ggml since 2024-11.
 libs=()
-for lib in $(find "$ROOT/usr/lib" -name 'libggml-cpu-*.so'); do
+while read -r lib; do
 	libs+=("uprobe:$lib:ggml_cpu_extra_compute_forward")
-done
+done < <(find "$ROOT/usr/lib" -name 'libggml-cpu-*.so')
 probes=$(IFS=,; echo "${libs[*]}")
 cat >"$TMP/read.bt" <<BT
 $probes

@@ -70,7 +70,7 @@ balances() {
 }
 
 for type in ring perf; do
-	small=(--levels token,graph,operator --buffer-type $type --buffer-size 64KiB)
+	small=(--levels "token,graph,operator" --buffer-type "$type" --buffer-size 64KiB)
 	record 0.3 "${small[@]}" -- "$BUILD/tests/fake/fake_engine" -d 3001 -s 500
 	operators=$(jq '[.threads[] | .ops + .fused] | add' "$TMP/account")
 	balances "$type of 64 KiB, made engine" 3001 "$operators"

@@ -51,7 +51,7 @@ static void fill(void *ctx, struct top_figures *f)
 static struct fake new_fake(void)
 {
 	return (struct fake){.levels = {{"token", 't', true, NULL, 30, 0, 0.001},
-					  {"operator", 'o', true, NULL, 9000, 17, -1}}};
+					{"operator", 'o', true, NULL, 9000, 17, -1}}};
 }
 
 static bool pump(void *ctx, int fd, int ms)
