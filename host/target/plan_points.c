@@ -163,6 +163,29 @@ static bool end_is_seen(const struct context *c, const char *name)
 	return false;
 }
 
+/* True when the function ends by jumping to one of the alternative's that is probed itself: the
+ * call is that one's, and would be counted twice. */
+static bool hands_over(const struct context *c)
+{
+	const struct elf_func *f = &c->at->func;
+	struct insn_list insns;
+	bool found = false;
+
+	if (insn_decode(c->elf, f, 0, &insns))
+		return false;
+	for (size_t i = 0; i < insns.count && !found; i++) {
+		const struct insn *in = &insns.at[i];
+		const char *name = NULL;
+
+		if (in->is_jump && !in->is_conditional && in->has_target &&
+		    in->target - f->vaddr >= f->size)
+			name = elf_plt_symbol(c->elf, in->target);
+		found = name && end_is_seen(c, name);
+	}
+	insn_list_free(&insns);
+	return found;
+}
+
 /* True for a jump to another function whose end nothing would see. */
 static bool leaves_unseen(const struct context *c, const struct insn *in)
 {
@@ -307,6 +330,10 @@ bool plan_add_function(struct plan *p, const struct engine *engine,
 	c.arch = elf_arch(c.elf);
 	if (is_done(&c))
 		return true;
+	if (fn->exit.event && !fn->nothrow && hands_over(&c)) {
+		snprintf(why, n, "%s: ends in another function that is probed", at->symbol);
+		return false;
+	}
 	if (p->n_points + points_needed(fn) > UINT16_MAX) {
 		snprintf(why, n, "%s: the plan is full (%d points)", at->symbol, UINT16_MAX);
 		return false;

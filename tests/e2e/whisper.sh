@@ -12,6 +12,8 @@ llmprobe record --force -o "$run" -- "${IN_ROOT[@]}" /usr/bin/whisper-bench -m "
 assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 assert_ge "encoder passes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'encode'")" 1
 assert_ge "decoder passes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'decode'")" 100
+assert_eq "decoder passes without a graph" "$(sql "$run" "SELECT count(*) FROM token t WHERE
+	phase <> 'encode' AND NOT EXISTS (SELECT 1 FROM graph WHERE token_id = t.id)")" 0
 assert_ge "graphs" "$(sql "$run" 'SELECT count(*) FROM graph')" 100
 assert_eq "graphs outside of passes" "$(sql "$run" 'SELECT count(*) FROM graph WHERE token_id IS NULL')" 0
 assert_eq "operators without a name or kind" "$(sql "$run" "SELECT count(*) FROM op o LEFT JOIN tensor t
