@@ -67,7 +67,9 @@ void session_sample_barrier(struct session *s, struct diag *d)
 
 	if (s->opts.barrier_every < 2 || s->barrier_shed || !s->level[LEVEL_OPERATOR].on)
 		return;
-	/* Without token rows time alone ends a stretch. */
+	/* A stretch begins with its first decode; without token rows time alone ends it. */
+	if (!st->decodes && s->level[LEVEL_TOKEN].on)
+		st->began_ns = now;
 	if ((st->decodes < STRETCH_DECODES && s->level[LEVEL_TOKEN].on) ||
 	    now - st->began_ns < STRETCH_NS)
 		return;
