@@ -11,6 +11,7 @@
 
 #include "bpf/reaper.h"
 #include "cmd/cmd.h"
+#include "script/engine_bind.h"
 #include "script/list.h"
 #include "script/script.h"
 #include "target/process.h"
@@ -28,6 +29,7 @@ struct run {
 	char *child_words;
 	int signal_fd, pid_fd;
 	FILE *out;
+	struct engine_bind *engine;
 };
 
 static void flush_messages(struct run *r)
@@ -146,20 +148,26 @@ static bool stop_signal(struct run *r)
 
 static void loop(struct run *r)
 {
+	struct engine_targets *targets = engine_bind_targets(r->engine);
 	struct pollfd fds[] = {
 		{.fd = r->signal_fd, .events = POLLIN},
 		{.fd = script_fd(r->script), .events = POLLIN},
 		{.fd = r->pid_fd, .events = POLLIN},
+		{.fd = targets ? engine_targets_fd(targets) : -1, .events = POLLIN},
 	};
 	bool done = false;
 
 	while (!done && !script_exited(r->script, NULL)) {
 		poll(fds, ARRAY_LEN(fds), DRAIN_MS);
+		if (targets && fds[3].revents) {
+			engine_targets_ready(targets, r->ctx->diag);
+			flush_messages(r);
+		}
 		script_drain(r->script);
 		if (r->ctx->config->script.buffering != CONFIG_SCRIPT_FULL)
 			fflush(r->out);
 		done = (fds[0].revents && stop_signal(r)) || fds[2].revents ||
-		       script_is_finite(r->script);
+		       script_is_finite(r->script) || (targets && engine_targets_ended(targets));
 	}
 }
 
@@ -203,11 +211,37 @@ static void print_banner(struct run *r)
 		fprintf(stderr, "Attached %zu probe%s\n", n, n == 1 ? "" : "s");
 }
 
+/* Processes come last, when all that is to see them is ready. */
+static int start_targets(struct run *r)
+{
+	struct engine_targets *t = engine_bind_targets(r->engine);
+	const struct config *c = r->ctx->config;
+	struct diag *d = r->ctx->diag;
+
+	if (!t || c->script.dry_run)
+		return 0;
+	if (r->child)
+		return engine_targets_child(t, r->opts.cpid, d);
+	if (r->opts.pid)
+		return engine_targets_pid(t, r->opts.pid, d);
+	return c->target.exe ? engine_targets_exe(t, c->target.exe, d) : engine_targets_any(t, d);
+}
+
+static int open_engine(struct run *r)
+{
+	struct engine_targets_opts o = {.reaper = r->opts.reaper};
+
+	if (!script_uses_engine(r->script))
+		return 0;
+	return engine_bind_open(r->engine, &o, r->ctx->diag);
+}
+
 static int run_attached(struct run *r)
 {
 	int code = 0, err;
 
 	err = script_attach(r->script, r->ctx->diag);
+	err = err ? err : start_targets(r);
 	if (err)
 		return 255;
 	flush_messages(r);
@@ -222,6 +256,8 @@ static int run_attached(struct run *r)
 			return 1;
 	}
 	loop(r);
+	if (engine_bind_targets(r->engine))
+		engine_targets_stop(engine_bind_targets(r->engine));
 	script_stop(r->script);
 	script_exited(r->script, &code);
 	print_end(r);
@@ -246,7 +282,8 @@ static int run_script(struct run *r)
 		return err ? 1 : 0;
 	}
 	flush_messages(r);
-	err = script_load(r->script, r->ctx->diag);
+	err = open_engine(r);
+	err = err ? err : script_load(r->script, r->ctx->diag);
 	if (err || open_events(r) != 0)
 		return 1;
 	return run_attached(r);
@@ -289,6 +326,7 @@ static int prepare(struct run *r)
 static void finish(struct run *r)
 {
 	script_free(r->script);
+	engine_bind_free(r->engine);
 	if (r->opts.reaper)
 		reaper_flush(r->opts.reaper, REAP_MS);
 	reaper_free(r->opts.reaper);
@@ -318,6 +356,8 @@ int cmd_script(const struct cmd_context *ctx)
 				 : EXIT_OK;
 	} else {
 		r.opts.reaper = reaper_new();
+		r.engine = engine_bind_new();
+		r.opts.engine = engine_bind_binding(r.engine);
 		status = prepare(&r) ? EXIT_FAILED : run_script(&r);
 	}
 	flush_messages(&r);

@@ -14,7 +14,9 @@ struct engine_arg {
 	const char *help; /* one line with the unit */
 };
 
-enum { ENGINE_MAX_ARGS = 16 };
+enum { ENGINE_MAX_ARGS = 16, ENGINE_MAX_EXTERNS = 40 };
+
+struct bpf_extern;
 
 struct engine_event {
 	const char *provider, *event;
@@ -49,6 +51,9 @@ struct script_engine_binding {
 		   const char *dst, struct buf *out, struct diag *d);
 	/* Attaches the loaded program to the plan's probe points. */
 	int (*attach)(void *ctx, const struct engine_event *e, int prog_fd, struct diag *d);
+	/* Appends the maps that the texts name to `ext`, at most ENGINE_MAX_EXTERNS; their number.
+	 */
+	size_t (*externs)(void *ctx, struct bpf_extern *ext);
 };
 
 #endif

@@ -259,9 +259,19 @@ void script_free(struct script *s)
 	free(s);
 }
 
+bool script_uses_engine(const struct script *s)
+{
+	for (size_t i = 0; i < s->n_plans; i++)
+		for (const struct attach *a = s->plans[i].attaches; a; a = a->next)
+			if (a->kind == PROBE_ENGINE)
+				return true;
+	return false;
+}
+
 int script_emit(struct script *s, struct diag *d)
 {
-	struct emit_opts o = {.engine = s->o.engine, .wake_bytes = 1 << 20};
+	struct emit_opts o = {.engine = script_uses_engine(s) ? s->o.engine : NULL,
+			      .wake_bytes = 1 << 20};
 	int err;
 
 	if (s->emitted)

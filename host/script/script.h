@@ -52,6 +52,8 @@ int script_load(struct script *s, struct diag *d);
 int script_attach(struct script *s, struct diag *d);
 /* Number of probes that are attached or would be. */
 size_t script_probes(const struct script *s);
+/* True when it has probes on the inference engine. */
+bool script_uses_engine(const struct script *s);
 /* True when only begin and end probes are there: nothing to wait for. */
 bool script_is_finite(const struct script *s);
 /* Readable when records wait; drain every 10 ms as well. */

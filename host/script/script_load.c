@@ -118,14 +118,16 @@ static size_t list_externs(const struct script *s, struct bpf_extern *ext)
 		ext[n++] = (struct bpf_extern){EXTERN_STACK + (uint32_t)i, s->stack_fds[i]};
 	for (int i = 0; i < s->sema.n_maps; i++)
 		ext[n++] = (struct bpf_extern){EXTERN_SCRIPT + (uint32_t)i, s->map_fds[i]};
+	if (script_uses_engine(s) && s->o.engine)
+		n += s->o.engine->externs(s->o.engine->ctx, &ext[n]);
 	return n;
 }
 
 /* Programs that loop over maps are joined with their callbacks, the others go together. */
 static int load_module(struct script *s, struct diag *d)
 {
-	struct bpf_extern *ext =
-		xcalloc((size_t)s->sema.n_maps + s->code.n_stacks + 8, sizeof(*ext));
+	struct bpf_extern *ext = xcalloc(
+		(size_t)s->sema.n_maps + s->code.n_stacks + 8 + ENGINE_MAX_EXTERNS, sizeof(*ext));
 	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
 	const char **only = xcalloc(s->code.n_programs + 1, sizeof(*only));
 	struct bpf_load_opts o = {.externs = ext, .kinds = kinds, .only = only};

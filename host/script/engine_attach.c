@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/engine_attach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf/kmap.h"
+#include "bpf/link.h"
+#include "probes/record.h"
+#include "probes/script_engine.h"
+#include "script/engine_front.h"
+#include "target/mapping.h"
+#include "target/process.h"
+#include "target/watch.h"
+#include "util/text.h"
+
+struct attached {
+	pid_t pid;
+	uint32_t site;
+};
+
+struct slot {
+	struct engine_want want;
+	int fd, state_fd;
+	struct attached *sites;
+	size_t n_sites, cap_sites;
+	struct fronts *fronts;
+};
+
+struct engine_targets {
+	struct engine_targets_opts o;
+	struct engine_set *engines;
+	struct plan *plan;
+	struct watch *watch;
+	struct process *processes;
+	size_t n_processes, cap_processes;
+	int process_fd, names_fd, jump_fd;
+	struct slot slots[ENGINE_PROGRAMS + 1]; /* the last one notes token calls for the others */
+	int n_slots;
+	bool need_token;
+	struct front_layouts *layouts;
+	struct bpf_links *links;
+};
+
+static int make_maps(struct engine_targets *t, struct diag *d)
+{
+	struct kmap_spec process = {BPF_MAP_TYPE_HASH, 4, sizeof(struct engine_process), 512, 0,
+				    "lp_process"};
+	struct kmap_spec names = {
+		BPF_MAP_TYPE_ARRAY, 4, ENGINE_NAME_BYTES, ENGINE_LAYOUTS * ENGINE_NAMES, 0,
+		"lp_names"};
+	struct kmap_spec jump = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, ENGINE_PROGRAMS, 0, "lp_jump"};
+
+	t->process_fd = kmap_create(&process, d);
+	t->names_fd = t->process_fd < 0 ? -1 : kmap_create(&names, d);
+	t->jump_fd = t->names_fd < 0 ? -1 : kmap_create(&jump, d);
+	return t->jump_fd < 0 ? -EINVAL : 0;
+}
+
+static int make_state(struct slot *s, struct diag *d)
+{
+	struct kmap_spec spec = {.type = BPF_MAP_TYPE_TASK_STORAGE,
+				 .key_size = 4,
+				 .value_size = sizeof(struct engine_call),
+				 .name = "lp_call"};
+
+	s->fd = -1;
+	s->state_fd = kmap_create(&spec, d);
+	return s->state_fd < 0 ? s->state_fd : 0;
+}
+
+struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, struct diag *d)
+{
+	struct engine_targets *t = xcalloc(1, sizeof(*t));
+	struct plan_opts po = {.engine = o->engine};
+
+	t->o = *o;
+	t->process_fd = t->names_fd = t->jump_fd = -1;
+	t->links = links_new(o->reaper);
+	t->engines = engine_set_load(NULL, d);
+	po.engines = t->engines;
+	t->plan = t->engines ? plan_new(&po) : NULL;
+	t->layouts = front_layouts_new();
+	if (!t->plan || make_maps(t, d) != 0) {
+		engine_targets_free(t);
+		return NULL;
+	}
+	return t;
+}
+
+static void slot_free(struct slot *s)
+{
+	free(s->want.filter_op);
+	free(s->want.filter_name);
+	free(s->sites);
+	fronts_free(s->fronts);
+	if (s->state_fd > 0)
+		close(s->state_fd);
+}
+
+void engine_targets_free(struct engine_targets *t)
+{
+	if (!t)
+		return;
+	engine_targets_stop(t);
+	watch_free(t->watch);
+	for (int i = 0; i <= ENGINE_PROGRAMS; i++)
+		slot_free(&t->slots[i]);
+	plan_free(t->plan);
+	engine_set_free(t->engines);
+	front_layouts_free(t->layouts);
+	free(t->processes);
+	if (t->process_fd >= 0)
+		close(t->process_fd);
+	if (t->names_fd >= 0)
+		close(t->names_fd);
+	if (t->jump_fd >= 0)
+		close(t->jump_fd);
+	free(t);
+}
+
+int engine_targets_add(struct engine_targets *t, const struct engine_want *want, struct diag *d)
+{
+	struct slot *s = &t->slots[t->n_slots];
+	int err;
+
+	if (t->n_slots == ENGINE_PROGRAMS)
+		return diag_fail(d, -E2BIG, "a script can have %d engine probes", ENGINE_PROGRAMS);
+	s->want = *want;
+	err = make_state(s, d);
+	return err ? err : t->n_slots++;
+}
+
+struct engine_want *engine_targets_want(struct engine_targets *t, int program)
+{
+	return &t->slots[program].want;
+}
+
+unsigned engine_targets_state(int program)
+{
+	return ENGINE_MAP_STATE + (unsigned)program;
+}
+
+size_t engine_targets_externs(struct engine_targets *t, struct bpf_extern *ext)
+{
+	size_t n = 0;
+
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_PROCESS, t->process_fd};
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_NAMES, t->names_fd};
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
+	for (int i = 0; i < t->n_slots; i++)
+		ext[n++] = (struct bpf_extern){engine_targets_state(i), t->slots[i].state_fd};
+	return n;
+}
+
+int engine_targets_program(struct engine_targets *t, int program, int fd, struct diag *d)
+{
+	uint32_t key = (uint32_t)program;
+	int err = kmap_update(t->jump_fd, &key, &fd, 0);
+
+	t->slots[program].fd = fd;
+	t->need_token = t->need_token || t->slots[program].want.token;
+	if (err)
+		return diag_fail(d, err, "cannot enter a program into the jump table: %s",
+				 strerror(-err));
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static bool is_attached(const struct slot *s, pid_t pid, uint32_t site)
+{
+	for (size_t i = 0; i < s->n_sites; i++)
+		if (s->sites[i].pid == pid && s->sites[i].site == site)
+			return true;
+	return false;
+}
+
+static bool maps_file(const struct mapping_list *maps, const struct plan_file *f)
+{
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->at[i].ino == f->ino && maps->at[i].dev == f->dev)
+			return true;
+	return false;
+}
+
+static int link_site(struct engine_targets *t, pid_t pid, const struct plan_site *site, int fd,
+		     struct diag *d)
+{
+	const struct plan_file *f = plan_file(t->plan, site->file);
+	struct uprobe_site at = {.offset = site->offset};
+	char path[64];
+	struct uprobe_opts o = {
+		.path = f->open_path, .sites = &at, .n_sites = 1, .is_return = site->is_return};
+
+	o.pid = pid;
+	if (f->fd >= 0) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+		o.path = path;
+	}
+	return links_uprobes(t->links, fd, &o, NULL, d);
+}
+
+static size_t front_externs(struct engine_targets *t, int program, struct bpf_extern *ext)
+{
+	ext[0] = (struct bpf_extern){ENGINE_MAP_PROCESS, t->process_fd};
+	ext[1] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
+	ext[2] = (struct bpf_extern){engine_targets_state(program), t->slots[program].state_fd};
+	return 3;
+}
+
+static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_t i, struct diag *d)
+{
+	const struct plan_site *site = plan_site(t->plan, i);
+	struct slot *s = &t->slots[program];
+	struct bpf_extern ext[3];
+	struct front_opts o = {.plan = t->plan,
+			       .layouts = t->layouts,
+			       .names_fd = t->names_fd,
+			       .program = program,
+			       .want = &s->want,
+			       .notes_tokens = program == ENGINE_PROGRAMS,
+			       .externs = ext,
+			       .n_externs = front_externs(t, program, ext)};
+	int fd;
+
+	if (!s->fronts)
+		s->fronts = fronts_new();
+	fd = fronts_get(s->fronts, &o, site->point, d);
+	if (fd < 0)
+		return fd;
+	*VEC_PUSH(s->sites, s->n_sites, s->cap_sites) = (struct attached){pid, i};
+	return link_site(t, pid, site, fd, d);
+}
+
+static int attach_program(struct engine_targets *t, int program, pid_t pid,
+			  const struct mapping_list *maps, struct diag *d)
+{
+	struct plan_mark n = plan_mark(t->plan);
+	struct slot *s = &t->slots[program];
+	int err = 0;
+
+	for (uint32_t i = 0; i < n.sites && !err; i++) {
+		const struct plan_site *site = plan_site(t->plan, i);
+
+		if (front_takes(&s->want, plan_point(t->plan, site->point)) &&
+		    !is_attached(s, pid, i) && maps_file(maps, plan_file(t->plan, site->file)))
+			err = attach_site(t, program, pid, i, d);
+	}
+	return err;
+}
+
+/* Before the first one: whose token calls are used is noted by a program of its own. */
+static int make_token_notes(struct engine_targets *t, struct diag *d)
+{
+	struct slot *s = &t->slots[ENGINE_PROGRAMS];
+
+	if (!t->need_token || s->state_fd > 0)
+		return 0;
+	s->want = (struct engine_want){.source = ENGINE_TOKEN};
+	return make_state(s, d);
+}
+
+static int attach_process(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct mapping_list maps = {0};
+	int err = plan_extend(t->plan, pid, d);
+
+	err = err < 0 ? err : mapping_list_read(pid, &maps, d);
+	err = err ? err : make_token_notes(t, d);
+	for (int i = 0; i < t->n_slots && !err; i++)
+		err = attach_program(t, i, pid, &maps, d);
+	if (!err && t->need_token)
+		err = attach_program(t, ENGINE_PROGRAMS, pid, &maps, d);
+	mapping_list_free(&maps);
+	return err;
+}
+
+/* ---- processes ---- */
+
+static bool known(const struct engine_targets *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->n_processes; i++)
+		if (t->processes[i].pid == pid && process_alive(&t->processes[i]))
+			return true;
+	return false;
+}
+
+/* Fronts count for processes in the map, so the whole set begins at one moment. */
+static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct engine_process fresh = {0};
+	struct process p;
+	uint32_t key = (uint32_t)pid;
+	int err;
+
+	if (known(t, pid))
+		return 0;
+	err = process_find(pid, &p, d);
+	err = err ? err : attach_process(t, p.pid, d);
+	if (err)
+		return err;
+	*VEC_PUSH(t->processes, t->n_processes, t->cap_processes) = p;
+	key = (uint32_t)p.pid;
+	err = kmap_update(t->process_fd, &key, &fresh, 0);
+	return err ? diag_fail(d, err, "cannot enter the target: %s", strerror(-err)) : 0;
+}
+
+static int watch_all(struct engine_targets *t, bool hold, struct diag *d)
+{
+	pid_t *pids = xcalloc(t->n_processes + 1, sizeof(*pids));
+	struct watch_opts o = {.hold = hold};
+
+	for (size_t i = 0; i < t->n_processes; i++)
+		pids[i] = t->processes[i].pid;
+	t->watch = watch_new(pids, t->n_processes, &o, d);
+	free(pids);
+	return t->watch ? 0 : -EIO;
+}
+
+static int add_tree(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	pid_t *tree = NULL;
+	size_t n = 0;
+	int err = add_process(t, pid, d);
+
+	if (!err && process_tree(pid, &tree, &n) == 0)
+		for (size_t i = 0; i < n && !err; i++)
+			err = add_process(t, tree[i], d);
+	free(tree);
+	return err;
+}
+
+static const enum rec_level level_of[] = {
+	[ENGINE_TOKEN] = LEVEL_TOKEN,
+	[ENGINE_GRAPH] = LEVEL_GRAPH,
+	[ENGINE_OP] = LEVEL_OPERATOR,
+};
+
+/* Every event of the script must have a point. */
+static int check_points(struct engine_targets *t, struct diag *d)
+{
+	static const char *const names[] = {"token", "graph", "op"};
+
+	for (int i = 0; i < t->n_slots; i++) {
+		enum engine_source source = t->slots[i].want.source;
+
+		if (!t->slots[i].n_sites)
+			return diag_fail(
+				d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
+				names[source], plan_level_reason(t->plan, level_of[source]));
+	}
+	return 0;
+}
+
+static int started(struct engine_targets *t, int err, struct diag *d)
+{
+	err = err ? err : check_points(t, d);
+	return err ? err : watch_all(t, false, d);
+}
+
+int engine_targets_pid(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	return started(t, add_tree(t, pid, d), d);
+}
+
+static int take_list(struct engine_targets *t, struct process_list *list, int err, struct diag *d)
+{
+	for (size_t i = 0; !err && i < list->count; i++)
+		err = add_tree(t, list->at[i].process.pid, d);
+	process_list_free(list);
+	return started(t, err, d);
+}
+
+int engine_targets_exe(struct engine_targets *t, const char *path, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_exe(path, &list, d);
+
+	return take_list(t, &list, err, d);
+}
+
+int engine_targets_any(struct engine_targets *t, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_engine(t->engines, &list, d);
+
+	return take_list(t, &list, err, d);
+}
+
+int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	int err = add_process(t, pid, d);
+
+	return err ? err : watch_all(t, true, d);
+}
+
+struct watch_call {
+	struct engine_targets *t;
+	struct diag *d;
+};
+
+static void on_watch(void *ctx, const struct watch_event *e)
+{
+	struct watch_call *c = ctx;
+	uint32_t key = (uint32_t)e->pid;
+
+	if (e->kind == WATCH_EXIT) {
+		kmap_delete(c->t->process_fd, &key);
+		return;
+	}
+	if (known(c->t, e->pid))
+		attach_process(c->t, e->pid, c->d);
+	else
+		add_process(c->t, e->pid, c->d);
+	if (e->held)
+		watch_resume(c->t->watch, e->pid);
+}
+
+int engine_targets_fd(const struct engine_targets *t)
+{
+	return t->watch ? watch_fd(t->watch) : -1;
+}
+
+void engine_targets_ready(struct engine_targets *t, struct diag *d)
+{
+	struct watch_call c = {t, d};
+	int n = t->watch ? watch_drain(t->watch, on_watch, &c) : 0;
+
+	if (n < 0 && n != -EAGAIN)
+		diag_add(d, DIAG_WARNING, "lost sight of the target's new libraries: %s",
+			 strerror(-n));
+}
+
+bool engine_targets_ended(const struct engine_targets *t)
+{
+	for (size_t i = 0; i < t->n_processes; i++)
+		if (process_alive(&t->processes[i]))
+			return false;
+	return true;
+}
+
+size_t engine_targets_sites(const struct engine_targets *t)
+{
+	return t->links ? links_sites(t->links) : 0;
+}
+
+void engine_targets_stop(struct engine_targets *t)
+{
+	links_free(t->links);
+	t->links = NULL;
+}
