@@ -2,6 +2,7 @@
 #include "bpf/module.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,6 +92,13 @@ void bpf_module_free(struct bpf_module *m)
 	free(m);
 }
 
+static int share_map(const struct bpf_module *from, const char *name)
+{
+	int fd = from ? bpf_module_map_fd(from, name) : -ENOENT;
+
+	return fd < 0 ? fd : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
 static int make_maps(struct bpf_module *m, const struct bpf_code *code,
 		     const struct bpf_load_opts *o, struct diag *d)
 {
@@ -113,7 +121,9 @@ static int make_maps(struct bpf_module *m, const struct bpf_code *code,
 					  map->max_entries, map->flags,	   map->name};
 		if (map->type == BPF_MAP_TYPE_RINGBUF)
 			spec.key_size = spec.value_size = 0;
-		m->map_fds[i] = kmap_create(&spec, d);
+		m->map_fds[i] = share_map(o->share, map->name);
+		if (m->map_fds[i] < 0)
+			m->map_fds[i] = kmap_create(&spec, d);
 		if (m->map_fds[i] < 0)
 			return m->map_fds[i];
 	}

@@ -52,6 +52,8 @@ struct bpf_load_opts {
 	/* When not NULL: max_entries of the map `name` instead of what the text says, 0 = as is. */
 	uint32_t (*map_size)(void *ctx, const struct code_map *map);
 	void *map_size_ctx;
+	/* When not NULL: maps of a name that this module has are its, not made anew. */
+	const struct bpf_module *share;
 };
 
 struct bpf_module;

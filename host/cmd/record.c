@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/trace.h"
+#include "plugin/plugin.h"
 #include "trace/store.h"
 #include "util/clock.h"
 #include "util/text.h"
@@ -43,6 +44,8 @@ static int begin(struct recording *r)
 		code = trace_open(&r->trace, ctx);
 	if (!code)
 		code = trace_catch_signals(&r->trace, ctx);
+	if (!code)
+		code = trace_load_plugins(&r->trace, ctx);
 	if (!code && session_start(r->trace.session, r->spool, ctx->config->force, ctx->diag))
 		code = EXIT_FAILED;
 	if (!code)
@@ -105,6 +108,7 @@ static int finish(struct recording *r)
 	int err = session_stop(r->trace.session, r->ctx->diag);
 	const char *nothing = session_nothing_matched(r->trace.session);
 
+	plugins_print_tables(r->trace.plugins, NULL, stdout);
 	print_summary(r);
 	if (err || store_convert(r->spool, r->run, &o, r->ctx->diag)) {
 		diag_add(r->ctx->diag, DIAG_NOTE,

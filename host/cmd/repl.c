@@ -12,6 +12,7 @@
 #include "cmd/trace.h"
 #include "cmd/view.h"
 #include "level/level.h"
+#include "plugin/plugin.h"
 #include "trace/store.h"
 #include "util/text.h"
 
@@ -62,10 +63,12 @@ static int level_of(const char *name, struct diag *d)
 static int op_enable(void *ctx, const char *name, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
-	int level = level_of(name, d);
 	const char *why;
-	int err;
+	int level, err = plugins_enable(r->trace.plugins, name, d);
 
+	if (err != -ENOENT)
+		return err;
+	level = level_of(name, d);
 	if (level < 0)
 		return level;
 	err = session_enable(r->trace.session, level, d);
@@ -85,6 +88,8 @@ static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
 	(void)out;
 	if (scripts_has(r->scripts, name))
 		return scripts_remove(r->scripts, name);
+	if (plugins_disable(r->trace.plugins, name, d) != -ENOENT)
+		return 0;
 	level = level_of(name, d);
 	return level < 0 ? level : session_disable(r->trace.session, level, d);
 }
@@ -100,6 +105,8 @@ static int op_load(void *ctx, const char *file, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
 
+	if (!text_ends(file, ".bt"))
+		return plugins_load(r->trace.plugins, file, d);
 	return scripts_load(r->scripts, file, session_first_pid(r->trace.session), out, d);
 }
 
@@ -107,9 +114,9 @@ static int op_maps(void *ctx, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
 
-	(void)out;
 	(void)d;
 	scripts_print_maps(r->scripts);
+	plugins_print_tables(r->trace.plugins, NULL, out);
 	return 0;
 }
 
@@ -197,6 +204,7 @@ static int op_status(void *ctx, FILE *out, struct diag *d)
 
 	(void)d;
 	session_print_status(r->trace.session, out);
+	plugins_print_status(r->trace.plugins, out);
 	return 0;
 }
 
@@ -385,6 +393,9 @@ static int begin(struct repl_session *r)
 		code = EXIT_FAILED;
 	if (!code)
 		code = trace_enable_levels(&r->trace, ctx);
+	plugins_set_output(r->trace.plugins, stdout);
+	if (!code)
+		code = trace_load_plugins(&r->trace, ctx);
 	if (!code && session_launch(r->trace.session, ctx->diag))
 		code = EXIT_FAILED;
 	return code;

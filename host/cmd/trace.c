@@ -10,6 +10,7 @@
 
 #include "bpf/cache.h"
 #include "level/level.h"
+#include "plugin/plugin.h"
 
 static const char *cache_dir(struct trace *t, const struct config *c)
 {
@@ -72,10 +73,19 @@ int trace_open(struct trace *t, const struct cmd_context *ctx)
 	t->session = session_new(&o, ctx->diag);
 	if (!t->session)
 		return EXIT_FAILED;
+	t->plugins = plugins_new(t->session, cache_dir(t, ctx->config));
 	err = give_target(t, ctx->config, ctx->diag);
 	if (!err)
 		return EXIT_OK;
 	return err == -E2BIG || err == -EINVAL ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int trace_load_plugins(struct trace *t, const struct cmd_context *ctx)
+{
+	for (size_t i = 0; i < ctx->config->plugins.count; i++)
+		if (plugins_load(t->plugins, ctx->config->plugins.items[i], ctx->diag))
+			return EXIT_FAILED;
+	return EXIT_OK;
 }
 
 int trace_enable_levels(struct trace *t, const struct cmd_context *ctx)
@@ -129,11 +139,12 @@ bool trace_has_probes(const struct trace *t)
 		if (st.sites && i != LEVEL_SCHEDULER)
 			return true;
 	}
-	return false;
+	return plugins_probes(t->plugins) > 0;
 }
 
 void trace_close(struct trace *t)
 {
+	plugins_free(t->plugins);
 	session_free(t->session);
 	if (t->signal_fd >= 0)
 		close(t->signal_fd);

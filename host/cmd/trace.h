@@ -6,8 +6,11 @@
 #include "cmd/cmd.h"
 #include "session/session.h"
 
+struct plugins;
+
 struct trace {
 	struct session *session;
+	struct plugins *plugins; /* of the config, and what the REPL loads */
 	char *config_text;
 	bool wants_names; /* set before trace_open: tensor names for session_each_op */
 	char cache_dir[4096];
@@ -20,6 +23,8 @@ struct trace {
  */
 int trace_open(struct trace *t, const struct cmd_context *ctx);
 /* Switches on the levels that the config asks for; one without a probe point is warned about. */
+/* Loads the plugins that the config names. */
+int trace_load_plugins(struct trace *t, const struct cmd_context *ctx);
 int trace_enable_levels(struct trace *t, const struct cmd_context *ctx);
 int trace_catch_signals(struct trace *t, const struct cmd_context *ctx);
 /* Which signal came, 0: none. */

@@ -179,7 +179,7 @@ uint64_t session_lost(struct session *s)
 		session_level_count(s, i, &c);
 		sum += c.lost;
 	}
-	return sum;
+	return sum + session_riders_lost(s);
 }
 
 static void note_cost(struct session *s, enum rec_level id)

@@ -13,6 +13,7 @@
 #include "level/level.h"
 #include "probes/record.h"
 #include "probes/state.h"
+#include "session/rider.h"
 #include "session/session.h"
 #include "target/plan.h"
 #include "target/process.h"
@@ -139,6 +140,9 @@ struct session {
 	struct session_thread *seen_threads;
 	size_t n_seen, cap_seen;
 
+	struct session_rider riders[SESSION_RIDERS_MAX];
+	size_t n_riders;
+
 	int epoll_fd, timer_fd;
 	uint64_t last_slow_ns; /* last run of the once-in-a-while work */
 };
@@ -261,6 +265,14 @@ void session_cost_mark(struct session *s, enum rec_level level);
 /* Estimated ns that `hits` of the level took from the targets. */
 double session_cost_ns(struct session *s, enum rec_level level, uint64_t hits);
 void session_note_costs(struct session *s);
+
+/* rider.c */
+void session_tell_process(struct session *s, pid_t pid, struct diag *d);
+void session_tell_drain(struct session *s, struct diag *d);
+void session_tell_started(struct session *s);
+void session_tell_sync(struct session *s, bool last);
+uint64_t session_riders_lost(const struct session *s);
+void session_tell_ending(struct session *s);
 
 /* governor.c: to be called now and then. */
 void session_govern(struct session *s, struct diag *d);

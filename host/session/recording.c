@@ -209,6 +209,7 @@ void session_note_sums(struct session *s)
 			note_loss(s, level_name(i), "tensors, sent again", c.lost_tensors);
 	}
 	session_note_costs(s);
+	session_tell_sync(s, false);
 }
 
 static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
@@ -318,6 +319,7 @@ int session_start(struct session *s, const char *path, bool force, struct diag *
 	for (int i = 0; i < LEVEL_COUNT; i++)
 		if (s->level[i].on)
 			session_note_level(s, i, true);
+	session_tell_started(s);
 	return 0;
 }
 
@@ -358,6 +360,7 @@ int session_stop(struct session *s, struct diag *d)
 	session_level_off(s, &s->level[LEVEL_OPERATOR]);
 	session_settle(s, 1000);
 	err = session_sync(s, d);
+	session_tell_sync(s, true);
 	note_command(s);
 	n = new_note("end");
 	add_u64(n, "at", session_now_ns());

@@ -109,6 +109,7 @@ void session_free(struct session *s)
 {
 	if (!s)
 		return;
+	session_tell_ending(s);
 	for (int i = 0; i < LEVEL_COUNT; i++)
 		session_level_off(s, &s->level[i]);
 	reaper_free(s->reaper);
@@ -170,6 +171,7 @@ static int timer_ready(struct session *s, struct diag *d)
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
 	session_plan_backends(s, d);
+	session_tell_drain(s, d);
 	session_new_threads(s, d);
 	session_sample_barrier(s, d);
 	slow_work(s, d);

@@ -158,6 +158,7 @@ static void process_changed(struct session *s, pid_t pid, struct diag *d)
 
 	if (n >= 0)
 		session_attach_missing(s, d);
+	session_tell_process(s, pid, d);
 	session_note_plan(s);
 	session_note_threads(s, false);
 	s->planned_ns = session_now_ns();

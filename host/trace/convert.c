@@ -17,6 +17,7 @@
 #include "trace/catalog.h"
 #include "trace/layout.h"
 #include "trace/oprows.h"
+#include "trace/plugin_rows.h"
 #include "trace/sched.h"
 #include "trace/spans.h"
 #include "trace/spool.h"
@@ -69,6 +70,7 @@ struct convert {
 	struct thread *threads;
 	struct process *processes;
 	struct loss *losses;
+	struct plugin_rows *plugins;
 	struct names *names;
 	int64_t n_names, calls;
 	int64_t begin, end; /* of what was recorded */
@@ -209,6 +211,11 @@ static void note_thread(struct convert *c, const cJSON *note)
 	saw_time(c, at);
 }
 
+static void note_plugin(struct convert *c, const cJSON *note)
+{
+	plugin_rows_note(c->plugins, note);
+}
+
 static void note_loss(struct convert *c, const cJSON *note)
 {
 	char *key = xasprintf("%s\t%s", text_of(note, "level"), text_of(note, "buffer"));
@@ -270,9 +277,10 @@ static const struct {
 	const char *kind;
 	void (*take)(struct convert *c, const cJSON *note);
 } notes[] = {
-	{"run", note_run},	 {"layout", note_layout}, {"point", note_point},
-	{"thread", note_thread}, {"loss", note_loss},	  {"cost", note_cost},
-	{"note", note_text},	 {"level", note_level},	  {"end", note_end},
+	{"plugin", note_plugin}, {"run", note_run},	  {"layout", note_layout},
+	{"point", note_point},	 {"thread", note_thread}, {"loss", note_loss},
+	{"cost", note_cost},	 {"note", note_text},	  {"level", note_level},
+	{"end", note_end},
 };
 
 static int first_note(void *ctx, const cJSON *note)
@@ -352,7 +360,8 @@ static int first_record(void *ctx, const void *rec, size_t len)
 		c->foreign++;
 		return 0;
 	}
-	saw_time(c, (int64_t)r.head.ts_ns);
+	if (r.head.kind != REC_PLUGIN)
+		saw_time(c, (int64_t)r.head.ts_ns);
 	if (r.head.kind <= REC_OPS)
 		saw_thread(c, r.head.tid, r.head.pid);
 	switch (r.head.kind) {
@@ -494,6 +503,9 @@ static int second_record(void *ctx, const void *rec, size_t len)
 		break;
 	case REC_CALL:
 		take_call(c, rec);
+		break;
+	case REC_PLUGIN:
+		plugin_rows_add(c->plugins, c->w, rec, len);
 	}
 	return writer_error(c->w) ? -EIO : 0;
 }
@@ -733,6 +745,7 @@ static void convert_free(struct convert *c)
 		free(l->key);
 		free(l);
 	}
+	plugin_rows_free(c->plugins);
 	while (c->names) {
 		struct names *n = c->names;
 
@@ -761,6 +774,7 @@ static int convert_to(const char *spool, const char *tmp, const struct store_con
 	c.layouts = layouts_new();
 	c.catalog = catalog_new(c.w);
 	c.sched = sched_new(c.w);
+	c.plugins = plugin_rows_new();
 	err = readings(&c, spool, &whole, d);
 	complete = whole && c.end_note && c.complete;
 	convert_free(&c);

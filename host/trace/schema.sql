@@ -38,6 +38,10 @@ CREATE TABLE thread_t(tid INTEGER PRIMARY KEY, pid INT, name TEXT, run_ns INT, w
 CREATE TABLE expert_t(op_id INT, tensor_id INT, token_index INT, slot INT, expert INT);
 CREATE TABLE call_t(id INTEGER PRIMARY KEY, name TEXT, begin_ns INT, end_ns INT, pid INT, tid INT,
 	arg0 INT, arg1 INT, arg2 INT, arg3 INT, ret INT);
+-- What plugins sent (map: a perf or ring output) and counted (map: a table, one row per entry at the
+-- end of the recording). at_ns, pid and tid come from members of those names (ts, pid or tgid, tid) and
+-- are NULL or the time of collection otherwise; json holds all members.
+CREATE TABLE plugin_t(plugin TEXT, map TEXT, at_ns INT, pid INT, tid INT, json TEXT);
 CREATE TABLE loss_t(level TEXT, buffer TEXT, lost INT);
 CREATE TABLE cost_t(begin_ns INT, end_ns INT, level TEXT, hits INT, run_ns INT, estimate_ns INT);
 -- Level switches, governor decisions, warnings: what happened to the recording itself.
@@ -69,6 +73,7 @@ CREATE VIEW thread AS SELECT tid, pid, name FROM thread_t;
 CREATE VIEW expert AS SELECT op_id, token_index, slot, expert FROM expert_t;
 CREATE VIEW call AS SELECT id, name, begin_ns, end_ns, pid, tid, arg0, arg1, arg2, arg3, ret
 	FROM call_t;
+CREATE VIEW plugin AS SELECT plugin, map, at_ns, pid, tid, json FROM plugin_t;
 CREATE VIEW loss AS SELECT level, buffer, lost FROM loss_t;
 CREATE VIEW cost AS SELECT begin_ns, end_ns, level, hits, run_ns, estimate_ns FROM cost_t;
 CREATE VIEW note AS SELECT at_ns, kind, text FROM note_t;

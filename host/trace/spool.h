@@ -19,6 +19,8 @@
  *      "run_ns":N,"wait_ns":N,"slices":N}     at start, at stop and whenever one is first seen
  *     {"k":"level","level":"operator","on":true,"at":ns}
  *     {"k":"counters","names":[...]}               names of the counters in later REC_OPS
+ *     {"k":"plugin","id":N,"name":"..","table":"..","fields":[{"name":..,"type":..}...],
+ *      "type":T}       how to read REC_PLUGIN records of point N; T as util/ctype.h says
  *     {"k":"loss","level":"..","buffer":"..","lost":N}     sums so far; the last one counts
  *     {"k":"cost","level":"..","begin":ns,"end":ns,"hits":N,"run_ns":N,"estimate_ns":N}
  *     {"k":"note","kind":"governor|level|warning|...","at":ns,"text":".."}

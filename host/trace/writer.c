@@ -35,6 +35,7 @@ static const struct {
 	[W_THREAD] = {"thread_t", 5},
 	[W_EXPERT] = {"expert_t", 5},
 	[W_CALL] = {"call_t", 11},
+	[W_PLUGIN] = {"plugin_t", 6},
 	[W_LOSS] = {"loss_t", 3},
 	[W_COST] = {"cost_t", 6},
 	[W_NOTE] = {"note_t", 3},

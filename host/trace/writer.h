@@ -23,6 +23,7 @@ enum writer_table {
 	W_THREAD,
 	W_EXPERT,
 	W_CALL,
+	W_PLUGIN,
 	W_LOSS,
 	W_COST,
 	W_NOTE,

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "plugin/scan.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where the scanner is in the file. */
+struct place {
+	const char *p, *end;
+	const char *line_start;
+	int line;
+};
+
+static void step(struct place *at)
+{
+	if (*at->p++ == '\n') {
+		at->line++;
+		at->line_start = at->p;
+	}
+}
+
+static bool looking_at(const struct place *at, const char *two)
+{
+	return at->end - at->p >= 2 && at->p[0] == two[0] && at->p[1] == two[1];
+}
+
+/* Strings and character constants, up to the closing quote or the end of the line. */
+static void skip_quoted(struct place *at)
+{
+	char quote = *at->p;
+
+	step(at);
+	while (at->p < at->end && *at->p != quote && *at->p != '\n') {
+		if (*at->p == '\\' && at->p + 1 < at->end)
+			step(at);
+		step(at);
+	}
+	if (at->p < at->end)
+		step(at);
+}
+
+static void tell(const struct place *at, const char *from, scan_comment_fn fn, void *ctx)
+{
+	if (fn)
+		fn(ctx, from, (size_t)(at->p - from), at->line, at->line_start);
+}
+
+/* Stands on the first character of a comment and ends behind it. */
+static void take_comment(struct place *at, scan_comment_fn fn, void *ctx)
+{
+	bool block = at->p[1] == '*';
+	const char *from;
+
+	at->p += 2;
+	from = at->p;
+	while (at->p < at->end && !(block && looking_at(at, "*/"))) {
+		if (*at->p == '\n') {
+			tell(at, from, fn, ctx);
+			if (!block)
+				return;
+			from = at->p + 1;
+		}
+		step(at);
+	}
+	tell(at, from, fn, ctx);
+	if (at->p < at->end)
+		at->p += 2;
+}
+
+static bool at_comment(const struct place *at)
+{
+	return looking_at(at, "//") || looking_at(at, "/*");
+}
+
+void scan_comments(const char *text, size_t len, scan_comment_fn fn, void *ctx)
+{
+	struct place at = {text, text + len, text, 1};
+
+	while (at.p < at.end) {
+		if (at_comment(&at))
+			take_comment(&at, fn, ctx);
+		else if (*at.p == '"' || *at.p == '\'')
+			skip_quoted(&at);
+		else
+			step(&at);
+	}
+}
+
+struct token {
+	const char *s;
+	size_t len;
+};
+
+struct tokens {
+	struct token *at;
+	size_t n, cap;
+};
+
+static void skip_directive(struct place *at)
+{
+	while (at->p < at->end && *at->p != '\n') {
+		if (*at->p == '\\' && at->p + 1 < at->end)
+			step(at);
+		step(at);
+	}
+}
+
+static bool is_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+/* Words and single characters; comments, strings and directives leave nothing. */
+static void tokenize(const char *text, size_t len, struct tokens *out)
+{
+	struct place at = {text, text + len, text, 1};
+	bool line_begins = true;
+
+	while (at.p < at.end) {
+		const char *from = at.p;
+
+		if (at_comment(&at)) {
+			take_comment(&at, NULL, NULL);
+		} else if (*at.p == '"' || *at.p == '\'') {
+			skip_quoted(&at);
+		} else if (*at.p == '#' && line_begins) {
+			skip_directive(&at);
+		} else if (isspace((unsigned char)*at.p)) {
+			line_begins = line_begins || *at.p == '\n';
+			step(&at);
+			continue;
+		} else {
+			while (at.p < at.end && is_word(*at.p))
+				at.p++;
+			if (at.p == from)
+				at.p++;
+			*VEC_PUSH(out->at, out->n, out->cap) =
+				(struct token){from, (size_t)(at.p - from)};
+		}
+		line_begins = false;
+	}
+}
+
+static bool is(const struct tokens *t, size_t i, const char *s)
+{
+	return i < t->n && t->at[i].len == strlen(s) && memcmp(t->at[i].s, s, t->at[i].len) == 0;
+}
+
+static bool is_name(const struct tokens *t, size_t i)
+{
+	return i < t->n && is_word(*t->at[i].s) && !isdigit((unsigned char)*t->at[i].s);
+}
+
+static char *copy(const struct tokens *t, size_t i)
+{
+	return xstrndup(t->at[i].s, t->at[i].len);
+}
+
+/* The token behind the brace that closes the one at `i`. */
+static size_t behind_braces(const struct tokens *t, size_t i)
+{
+	size_t depth = 0;
+
+	for (; i < t->n; i++) {
+		if (is(t, i, "{"))
+			depth++;
+		else if (is(t, i, "}") && --depth == 0)
+			return i + 1;
+	}
+	return i;
+}
+
+static void take_enum(struct scan *s, const struct tokens *t, size_t name, size_t i)
+{
+	struct scan_enum *e = VEC_PUSH(s->enums, s->n_enums, s->cap_enums);
+	int64_t next = 0;
+
+	e->name = copy(t, name);
+	while (is_name(t, i)) {
+		char *end = NULL;
+		size_t at = i++;
+
+		if (is(t, i, "=")) {
+			bool minus = is(t, ++i, "-");
+
+			i += minus;
+			if (i < t->n)
+				next = strtoll(t->at[i].s, &end, 0) * (minus ? -1 : 1);
+			/* More than one plain number: the values from here on are not known. */
+			if (i >= t->n || end != t->at[i].s + t->at[i].len)
+				return;
+			i++;
+		}
+		if (!is(t, i, ",") && !is(t, i, "}"))
+			return;
+		*VEC_PUSH(e->values, e->n_values, e->cap) =
+			(struct ctype_enum){copy(t, at), next++};
+		i++;
+	}
+}
+
+static void add_struct(struct scan *s, char *name)
+{
+	*VEC_PUSH(s->structs, s->n_structs, s->cap_structs) = name;
+}
+
+/* `i` stands on "struct" or "union" at the top level. Returns where to go on. */
+static size_t take_struct(struct scan *s, const struct tokens *t, size_t i, bool is_typedef)
+{
+	size_t name = i + 1, open = is_name(t, i + 1) ? i + 2 : i + 1, end;
+
+	if (!is(t, open, "{"))
+		return open;
+	end = behind_braces(t, open);
+	if (is(t, open + 1, "}"))
+		return end;
+	if (open > name)
+		add_struct(s, xasprintf("%.*s %.*s", (int)t->at[i].len, t->at[i].s,
+					(int)t->at[name].len, t->at[name].s));
+	else if (is_typedef && is_name(t, end) && is(t, end + 1, ";"))
+		add_struct(s, copy(t, end));
+	return end;
+}
+
+static void note_words(struct scan *s, const struct tokens *t, size_t i)
+{
+	if ((is(t, i, "BPF_HISTOGRAM") || is(t, i, "BPF_HISTGRAM")) && is(t, i + 1, "(") &&
+	    is_name(t, i + 2))
+		*VEC_PUSH(s->histograms, s->n_histograms, s->cap_histograms) = copy(t, i + 2);
+	s->uses_log2 = s->uses_log2 || is(t, i, "bpf_log2l") || is(t, i, "bpf_log2");
+	s->uses_printk = s->uses_printk || is(t, i, "bpf_trace_printk");
+	if (is(t, i, "enum") && is_name(t, i + 1) && is_name(t, i + 2) && is(t, i + 3, ";"))
+		*VEC_PUSH(s->members, s->n_members, s->cap_members) =
+			(struct scan_member){copy(t, i + 1), copy(t, i + 2)};
+	if (is(t, i, "enum") && is_name(t, i + 1) && is(t, i + 2, "{"))
+		take_enum(s, t, i + 1, i + 3);
+}
+
+void scan_text(const char *text, size_t len, struct scan *out)
+{
+	struct tokens t = {0};
+
+	memset(out, 0, sizeof(*out));
+	tokenize(text, len, &t);
+	for (size_t i = 0; i < t.n; i++)
+		note_words(out, &t, i);
+	for (size_t i = 0; i < t.n;) {
+		if (is(&t, i, "struct") || is(&t, i, "union"))
+			i = take_struct(out, &t, i, i && is(&t, i - 1, "typedef"));
+		else
+			i = is(&t, i, "{") ? behind_braces(&t, i) : i + 1;
+	}
+	free(t.at);
+}
+
+static void free_names(char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+}
+
+void scan_free(struct scan *s)
+{
+	for (size_t i = 0; i < s->n_enums; i++) {
+		for (size_t k = 0; k < s->enums[i].n_values; k++)
+			free(s->enums[i].values[k].name);
+		free(s->enums[i].values);
+		free(s->enums[i].name);
+	}
+	for (size_t i = 0; i < s->n_members; i++) {
+		free(s->members[i].enum_name);
+		free(s->members[i].member);
+	}
+	free_names(s->structs, s->n_structs);
+	free_names(s->histograms, s->n_histograms);
+	free(s->enums);
+	free(s->members);
+	memset(s, 0, sizeof(*s));
+}
+
+bool scan_is_histogram(const struct scan *s, const char *table)
+{
+	for (size_t i = 0; i < s->n_histograms; i++)
+		if (strcmp(s->histograms[i], table) == 0)
+			return true;
+	return false;
+}
+
+void scan_name_enum(const struct scan *s, const char *enum_name, struct ctype *t)
+{
+	for (size_t i = 0; i < s->n_enums && t->kind == CTYPE_INT && !t->n_enums; i++) {
+		const struct scan_enum *e = &s->enums[i];
+
+		if (strcmp(e->name, enum_name) != 0)
+			continue;
+		t->enums = xcalloc(e->n_values + 1, sizeof(*t->enums));
+		for (size_t k = 0; k < e->n_values; k++)
+			t->enums[t->n_enums++] =
+				(struct ctype_enum){xstrdup(e->values[k].name), e->values[k].value};
+	}
+}
+
+void scan_name_enums(const struct scan *s, struct ctype *t)
+{
+	for (size_t i = 0; i < t->n_fields; i++) {
+		scan_name_enums(s, t->fields[i].type);
+		for (size_t k = 0; k < s->n_members; k++)
+			if (strcmp(s->members[k].member, t->fields[i].name) == 0)
+				scan_name_enum(s, s->members[k].enum_name, t->fields[i].type);
+	}
+	if (t->elem)
+		scan_name_enums(s, t->elem);
+}
