@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 #ifdef HAVE_LIBCURL
+#define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #endif
 
+#include "util/lazy.h"
 #include "view/html_page.h"
 
 enum { SPANS_PER_REQUEST = 500, CUMULATIVE = 2, SPAN_KIND_INTERNAL = 1, SEND_SECONDS = 30 };
@@ -211,6 +213,29 @@ size_t otlp_spans(sqlite3 *db, const char *service, int64_t *after, size_t limit
 }
 
 #ifdef HAVE_LIBCURL
+/* In the order of the names below. */
+static struct {
+	CURL *(*init)(void);
+	void (*cleanup)(CURL *);
+	CURLcode (*setopt)(CURL *, CURLoption, ...);
+	CURLcode (*getinfo)(CURL *, CURLINFO, ...);
+	CURLcode (*perform)(CURL *);
+	const char *(*strerror)(CURLcode);
+	struct curl_slist *(*slist_append)(struct curl_slist *, const char *);
+	void (*slist_free_all)(struct curl_slist *);
+} api;
+
+static int load_curl(struct diag *d)
+{
+	static const char *const names[] = {
+		"curl_easy_init",    "curl_easy_cleanup",   "curl_easy_setopt",
+		"curl_easy_getinfo", "curl_easy_perform",   "curl_easy_strerror",
+		"curl_slist_append", "curl_slist_free_all",
+	};
+
+	return lazy_load("libcurl.so.4", names, (void **)&api, ARRAY_LEN(names), d);
+}
+
 static size_t keep_answer(char *data, size_t size, size_t n, void *ctx)
 {
 	struct buf *answer = ctx;
@@ -223,9 +248,9 @@ static size_t keep_answer(char *data, size_t size, size_t n, void *ctx)
 static void allow_http_only(CURL *curl)
 {
 #if LIBCURL_VERSION_NUM >= 0x075500
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	api.setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
 #else
-	curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+	api.setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
 }
 
@@ -235,29 +260,29 @@ static int post(CURL *curl, const char *base, const char *path, const struct buf
 	size_t len = strlen(base);
 	char *url =
 		xasprintf("%.*s%s", (int)(len && base[len - 1] == '/' ? len - 1 : len), base, path);
-	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	struct curl_slist *headers = api.slist_append(NULL, "Content-Type: application/json");
 	struct buf answer = {0};
 	long code = 0;
 	int err = 0;
 	CURLcode rc;
 
-	curl_easy_setopt(curl, CURLOPT_URL, url);
+	api.setopt(curl, CURLOPT_URL, url);
 	allow_http_only(curl);
-	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body->data);
-	curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)SEND_SECONDS);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
-	curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer);
-	rc = curl_easy_perform(curl);
-	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
+	api.setopt(curl, CURLOPT_HTTPHEADER, headers);
+	api.setopt(curl, CURLOPT_POSTFIELDS, body->data);
+	api.setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body->len);
+	api.setopt(curl, CURLOPT_TIMEOUT, (long)SEND_SECONDS);
+	api.setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	api.setopt(curl, CURLOPT_WRITEFUNCTION, keep_answer);
+	api.setopt(curl, CURLOPT_WRITEDATA, &answer);
+	rc = api.perform(curl);
+	api.getinfo(curl, CURLINFO_RESPONSE_CODE, &code);
 	if (rc != CURLE_OK)
-		err = diag_fail(d, -EIO, "cannot send to %s: %s", url, curl_easy_strerror(rc));
+		err = diag_fail(d, -EIO, "cannot send to %s: %s", url, api.strerror(rc));
 	else if (code < 200 || code > 299)
 		err = diag_fail(d, -EPROTO, "%s answered %ld: %s", url, code, buf_str(&answer));
 	buf_free(&answer);
-	curl_slist_free_all(headers);
+	api.slist_free_all(headers);
 	free(url);
 	return err;
 }
@@ -284,7 +309,7 @@ int otlp_send(sqlite3 *db, const char *url, struct diag *d)
 {
 	char *engine = view_run_value(db, "engine"), *model = view_run_value(db, "model");
 	struct metrics *m = metrics_new(engine, model);
-	CURL *curl = curl_easy_init();
+	CURL *curl = load_curl(d) ? NULL : api.init();
 	struct otlp_times t = {0};
 	struct buf body = {0};
 	int64_t begin, end;
@@ -297,12 +322,13 @@ int otlp_send(sqlite3 *db, const char *url, struct diag *d)
 	metrics_add_run(m, db);
 	otlp_metrics(m, &t, &body);
 	err = curl ? post(curl, url, "/v1/metrics", &body, d)
-		   : diag_fail(d, -ENOMEM, "cannot start libcurl");
+		   : diag_fail(d, -EIO, "cannot send to %s without libcurl", url);
 	if (!err)
 		err = send_spans(curl, db, metrics_engine(m), url, &spans, d);
 	if (!err)
 		diag_add(d, DIAG_NOTE, "sent metrics and %zu spans to %s", spans, url);
-	curl_easy_cleanup(curl);
+	if (curl)
+		api.cleanup(curl);
 	buf_free(&body);
 	metrics_free(m);
 	free(engine);

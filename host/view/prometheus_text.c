@@ -13,6 +13,7 @@
 #endif
 
 #include "util/alloc.h"
+#include "util/lazy.h"
 #include "util/text.h"
 #include "view/prometheus.h"
 
@@ -103,6 +104,30 @@ void prometheus_text(struct metrics *m, struct buf *out)
 }
 
 #ifdef HAVE_MICROHTTPD
+/* In the order of the names below. */
+static struct {
+	struct MHD_Daemon *(*start)(unsigned int, uint16_t, MHD_AcceptPolicyCallback, void *,
+				    MHD_AccessHandlerCallback, void *, ...);
+	void (*stop)(struct MHD_Daemon *);
+	const union MHD_DaemonInfo *(*info)(struct MHD_Daemon *, enum MHD_DaemonInfoType, ...);
+	struct MHD_Response *(*response)(size_t, void *, enum MHD_ResponseMemoryMode);
+	enum MHD_Result (*header)(struct MHD_Response *, const char *, const char *);
+	enum MHD_Result (*queue)(struct MHD_Connection *, unsigned int, struct MHD_Response *);
+	void (*destroy)(struct MHD_Response *);
+} api;
+
+static int load_microhttpd(struct diag *d)
+{
+	static const char *const names[] = {
+		"MHD_start_daemon",	   "MHD_stop_daemon",
+		"MHD_get_daemon_info",	   "MHD_create_response_from_buffer",
+		"MHD_add_response_header", "MHD_queue_response",
+		"MHD_destroy_response",
+	};
+
+	return lazy_load("libmicrohttpd.so.12", names, (void **)&api, ARRAY_LEN(names), d);
+}
+
 struct prometheus_server {
 	struct MHD_Daemon *daemon;
 	struct metrics *metrics;
@@ -111,12 +136,12 @@ struct prometheus_server {
 static enum MHD_Result reply(struct MHD_Connection *c, unsigned int code, const char *type,
 			     char *text, size_t len)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(len, text, MHD_RESPMEM_MUST_FREE);
+	struct MHD_Response *r = api.response(len, text, MHD_RESPMEM_MUST_FREE);
 	enum MHD_Result result;
 
-	MHD_add_response_header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	result = MHD_queue_response(c, code, r);
-	MHD_destroy_response(r);
+	api.header(r, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	result = api.queue(c, code, r);
+	api.destroy(r);
 	return result;
 }
 
@@ -173,15 +198,15 @@ struct prometheus_server *prometheus_listen(struct metrics *m, const char *addre
 	struct addrinfo *a = NULL;
 	unsigned int flags = MHD_USE_INTERNAL_POLLING_THREAD;
 
-	if (resolve(address, &a, d))
+	if (load_microhttpd(d) || resolve(address, &a, d))
 		return NULL;
 	if (a->ai_family == AF_INET6)
 		flags |= MHD_USE_DUAL_STACK;
 	s = xcalloc(1, sizeof(*s));
 	s->metrics = m;
-	s->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR,
-				     a->ai_addr, MHD_OPTION_CONNECTION_LIMIT, 16u,
-				     MHD_OPTION_CONNECTION_TIMEOUT, 10u, MHD_OPTION_END);
+	s->daemon = api.start(flags, 0, NULL, NULL, on_request, s, MHD_OPTION_SOCK_ADDR, a->ai_addr,
+			      MHD_OPTION_CONNECTION_LIMIT, 16u, MHD_OPTION_CONNECTION_TIMEOUT, 10u,
+			      MHD_OPTION_END);
 	freeaddrinfo(a);
 	if (s->daemon)
 		return s;
@@ -192,14 +217,14 @@ struct prometheus_server *prometheus_listen(struct metrics *m, const char *addre
 
 int prometheus_port(const struct prometheus_server *s)
 {
-	return MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+	return api.info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
 }
 
 void prometheus_close(struct prometheus_server *s)
 {
 	if (!s)
 		return;
-	MHD_stop_daemon(s->daemon);
+	api.stop(s->daemon);
 	free(s);
 }
 #else
