@@ -58,6 +58,29 @@ const struct cmd cmd_table[] = {
 		.run = cmd_overhead,
 	},
 	{
+		.name = "sweep",
+		.id = COMMAND_SWEEP,
+		.usage = "-P NAME=VALUE,... -o DIR -- CMD...",
+		.help = "record a command with every combination of parameters and compare",
+		.about = "{NAME} in the command stands for a value. Runs come in random order, and "
+			 "all are kept in DIR. ^C ends the present run and the sweep; the same "
+			 "command then goes on where it stopped.",
+		.run = cmd_sweep,
+	},
+	{
+		.name = "import",
+		.id = COMMAND_IMPORT,
+		.usage = "neuron PATH... -o RUN",
+		.help = "make a run of what another profiler measured",
+		.about = "neuron takes the JSON of `neuron-profile view --output-format "
+			 "summary-json`, or folders of such files; where neuron-profile is "
+			 "installed, also pairs of .neff and .ntff files.",
+		.min_args = 2,
+		.max_args = -1,
+		.complete = COMPLETE_FILE,
+		.run = cmd_import,
+	},
+	{
 		.name = "script",
 		.id = COMMAND_SCRIPT,
 		.usage = "[-e PROGRAM | FILE] [ARG...]",

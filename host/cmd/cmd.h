@@ -64,6 +64,8 @@ extern const struct list_topic list_topics[];
 
 /* The subcommands' functions. */
 int cmd_record(const struct cmd_context *ctx);
+int cmd_sweep(const struct cmd_context *ctx);
+int cmd_import(const struct cmd_context *ctx);
 int cmd_repl(const struct cmd_context *ctx);
 int cmd_top(const struct cmd_context *ctx);
 int cmd_doctor(const struct cmd_context *ctx);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/serve.h"
 #include "cmd/trace.h"
 #include "plugin/plugin.h"
 #include "trace/store.h"
@@ -18,6 +19,7 @@
 struct recording {
 	const struct cmd_context *ctx;
 	struct trace trace;
+	struct serve *serve; /* --prometheus */
 	char *run, *spool;
 	uint64_t end_ns; /* CLOCK_MONOTONIC, 0: no limit */
 	int signals;	 /* how often the user asked to stop */
@@ -46,6 +48,10 @@ static int begin(struct recording *r)
 		code = trace_catch_signals(&r->trace, ctx);
 	if (!code)
 		code = trace_load_plugins(&r->trace, ctx);
+	if (!code && ctx->config->prometheus) {
+		r->serve = serve_open(ctx, r->trace.session);
+		code = r->serve ? EXIT_OK : EXIT_FAILED;
+	}
 	if (!code && session_start(r->trace.session, r->spool, ctx->config->force, ctx->diag))
 		code = EXIT_FAILED;
 	if (!code)
@@ -78,6 +84,7 @@ static int loop(struct recording *r)
 		if (poll(fds, 2, 100) < 0 && errno != EINTR)
 			return EXIT_FAILED;
 		err = session_dispatch(s, r->ctx->diag);
+		serve_tick(r->serve);
 		r->probed = r->probed || trace_has_probes(&r->trace);
 		if (err)
 			return EXIT_FAILED;
@@ -149,6 +156,7 @@ int cmd_record(const struct cmd_context *ctx)
 		code = finish(&r);
 		code = failed ? failed : code;
 	}
+	serve_close(r.serve);
 	trace_close(&r.trace);
 	free(r.run);
 	free(r.spool);

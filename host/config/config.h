@@ -28,6 +28,8 @@ enum command_id {
 	COMMAND_LIST,
 	COMMAND_SCRIPT,
 	COMMAND_TOP,
+	COMMAND_SWEEP,
+	COMMAND_IMPORT,
 	COMMAND_HELP,
 	COMMAND_VERSION,
 	COMMAND_COMPLETION,
@@ -83,7 +85,13 @@ struct config {
 	char *log;	 /* file for the tool's own messages; NULL: stderr */
 	bool verbose;
 	enum config_colour colour;
-	bool json; /* doctor, overhead, list */
+	bool json;	  /* doctor, overhead, list, sweep */
+	char *prometheus; /* record: where to serve metrics; NULL: nowhere */
+
+	struct {
+		struct string_list params; /* "threads=1,2,4" */
+		int64_t repeat, warmup, seed;
+	} sweep;
 
 	struct {
 		char *program; /* -e; NULL: args.items[0] is the file */

@@ -300,8 +300,15 @@ static void phase_counters(const struct metrics *m, counter_fn *fn, void *ctx)
 		   (double)m->phases[i].ns / 1e9, "Time inside these calls");
 }
 
+/* Without any operator nothing is said about them: zeros would read as a measurement. */
 static void class_counters(const struct metrics *m, counter_fn *fn, void *ctx)
 {
+	uint64_t all = 0;
+
+	for (int c = 0; c < CLASS_COUNT; c++)
+		all += m->classes[c].count;
+	if (!all)
+		return;
 	for (int c = 0; c < CLASS_COUNT; c++)
 		fn(ctx, "llmprobe_operators_total", "class", view_class_name((enum op_class)c),
 		   (double)m->classes[c].count, "Operator executions, each thread counted");
@@ -325,7 +332,8 @@ static void level_counters(const struct metrics *m, counter_fn *fn, void *ctx)
 		   (double)m->levels[i].hits, "Times that probes were hit");
 	for (size_t i = 0; i < ARRAY_LEN(m->levels) && m->levels[i].name[0]; i++)
 		fn(ctx, "llmprobe_cost_seconds_total", "level", m->levels[i].name,
-		   (double)m->levels[i].run_ns / 1e9, "CPU time that tracing cost the target");
+		   (double)m->levels[i].run_ns / 1e9,
+		   "Estimate: CPU time that tracing cost the target");
 }
 
 void metrics_counters(struct metrics *m, counter_fn *fn, void *ctx)

@@ -25,7 +25,10 @@ void metrics_free(struct metrics *m);
  */
 void metrics_call(struct metrics *m, int64_t context, const char *phase, int64_t n_tokens,
 		  int64_t begin_ns, int64_t end_ns);
-/* Operators of one class: how many, and their times over all threads. */
+/*
+ * Operators of one class: how many, and their times over all threads. Until some were added there
+ * are no series of operators, not zeros.
+ */
 void metrics_operators(struct metrics *m, enum op_class c, uint64_t count, uint64_t compute_ns,
 		       uint64_t wait_ns);
 /* Sums since the start of the recording, not differences. `level` is copied. */

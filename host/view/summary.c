@@ -66,8 +66,8 @@ static int find_peaks(const struct view_opts *o, struct summary *s, struct diag 
 static void experts(sqlite3 *db, struct summary *s)
 {
 	sqlite3_stmt *q = view_query(db, NULL,
-				     "SELECT count(*), expert FROM expert_t GROUP BY tensor_id,"
-				     " expert ORDER BY 1 DESC",
+				     "SELECT count(*) FROM expert_t x LEFT JOIN tensor_t t ON"
+				     " t.id = x.tensor_id GROUP BY t.layer, x.expert",
 				     NULL);
 	double hottest = 0;
 
@@ -76,13 +76,17 @@ static void experts(sqlite3 *db, struct summary *s)
 		s->expert_uses += sqlite3_column_int64(q, 0);
 		s->experts_used++;
 	}
-	/* Of all layers together; an expert of a layer is one of its own. */
-	s->experts_all =
-		view_int(db, 0,
-			 "SELECT sum(n) FROM (SELECT DISTINCT w.id, w.ne2 n FROM expert_t x"
-			 " JOIN edge_t e ON e.dst_tensor = x.tensor_id AND e.slot = 0"
-			 " JOIN tensor_t w ON w.id = e.src_tensor)",
-			 NULL);
+	/*
+	 * Of all layers together; an expert of a layer is one of its own. A layer has a product per
+	 * matrix of its experts and a tensor per shape of the batch, all with the same experts.
+	 */
+	s->experts_all = view_int(db, 0,
+				  "SELECT sum(n) FROM (SELECT max(w.ne2) n FROM"
+				  " (SELECT DISTINCT tensor_id FROM expert_t) x"
+				  " JOIN tensor_t t ON t.id = x.tensor_id"
+				  " JOIN edge_t e ON e.dst_tensor = t.id AND e.slot = 0"
+				  " JOIN tensor_t w ON w.id = e.src_tensor GROUP BY t.layer)",
+				  NULL);
 	s->expert_skew =
 		s->experts_used ? hottest * (double)s->experts_used / (double)s->expert_uses : NAN;
 }

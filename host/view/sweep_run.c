@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -134,9 +135,14 @@ static int run_program(char *const *argv, const char *log)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		sigset_t none;
 		int in = open("/dev/null", O_RDONLY);
 		int out = open(log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
 
+		/* Who sweeps may have blocked signals to catch them. */
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		signal(SIGPIPE, SIG_DFL);
 		dup2(in, STDIN_FILENO);
 		if (out >= 0) {
 			dup2(out, STDOUT_FILENO);
