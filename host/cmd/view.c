@@ -202,7 +202,8 @@ static int print_runs(const struct view_args *a, struct diag *d)
 	if (!err && !only_recover)
 		err = a->view->print(runs, n, &a->opts, stdout, d);
 	close_runs(runs, n);
-	return err < 0 ? EXIT_FAILED : err;
+	/* The views say -EINVAL to what the command line asks of them. */
+	return err == -EINVAL ? EXIT_USAGE : err < 0 ? EXIT_FAILED : err;
 }
 
 int cmd_view(const struct view *v, int argc, char *const *argv, struct diag *d)

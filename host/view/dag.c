@@ -419,6 +419,7 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 		return diag_fail(d, -ENOENT,
 				 "the run holds no tensors: record with the graph or "
 				 "operator level on");
+	dag_place_unnamed(g);
 	dag_apply(g, o);
 	return 0;
 }

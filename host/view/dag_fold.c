@@ -150,12 +150,12 @@ static char *general_name(const char *name, int layer)
 		bool starts =
 			isdigit((unsigned char)*p) && (p == name || !isdigit((unsigned char)p[-1]));
 
-		if (starts && strtol(p, &end, 10) == layer) {
-			buf_putc(&out, '#');
-			p = end;
-		} else if (starts && (text_starts(name, "node_") || text_starts(name, "leaf_"))) {
+		if (starts && (text_starts(name, "node_") || text_starts(name, "leaf_"))) {
 			strtol(p, &end, 10);
 			buf_putc(&out, '*'); /* a running number that the engine gave */
+			p = end;
+		} else if (starts && strtol(p, &end, 10) == layer) {
+			buf_putc(&out, '#');
 			p = end;
 		} else {
 			buf_putc(&out, *p++);

@@ -348,6 +348,8 @@ static int check_rules(const struct view_run *runs, const struct side *s, size_t
 	size_t at = blanks(&src, 0);
 	int failed = 0;
 
+	if (!src.text[at])
+		return bad_rule(&src, at, 1, "there is no rule; write it like 'tpot_p50 > +3%'", d);
 	while (src.text[at]) {
 		struct rule r = {0};
 		int err = parse_rule(&src, &s[0], &at, &r, d);

@@ -61,13 +61,13 @@ assert_eq "operator events in JSON" \
 expect_exit 0 timeline --levels token --to 10ms --format json "$run"
 assert_eq "only token slices" "$(jq -r '[.traceEvents[] | select(.ph == "X").cat] | unique | join(",")' \
 	"$TMP/stdout")" token
-expect_exit 1 timeline --levels tokens "$run"
+expect_exit 2 timeline --levels tokens "$run"
 assert_match "unknown level" "$(cat "$TMP/stderr")" 'did you mean token'
-expect_exit 1 timeline --from 2s --to 1s -o "$TMP/x" "$run"
+expect_exit 2 timeline --from 2s --to 1s -o "$TMP/x" "$run"
 
 expect_exit 0 dag "$run"
 assert_match "DOT" "$(cat "$TMP/stdout")" 'layers 0-1 \(2 alike\)'
 expect_exit 0 dag --layers 1 --fold none --colour-by cycles "$run"
 assert_match "one layer" "$(cat "$TMP/stdout")" 'label="layer 1"'
-expect_exit 1 dag --colour-by nonsense "$run"
-expect_exit 1 dag --format gif "$run"
+expect_exit 2 dag --colour-by nonsense "$run"
+expect_exit 2 dag --format gif "$run"

@@ -68,6 +68,31 @@ static void test_unfolded_graph_is_that_of_the_run(void **state)
 	sqlite3_close(db);
 }
 
+static void test_what_has_no_name_is_drawn_in_its_layer(void **state)
+{
+	struct dag_opts o = {.first_layer = 1, .last_layer = 1};
+	sqlite3 *db = fixture_run(4);
+	const struct dag_node *n;
+	struct dag g;
+
+	(void)state;
+	fixture_exec(db, "UPDATE tensor_t SET name = 'node_24', layer = NULL WHERE name = "
+			 "'kq_soft_max-1'");
+	g = load(db, &o);
+	n = named(&g, "node_24");
+	assert_non_null(n);
+	assert_int_equal(n->layer, 1);
+	assert_false(n->outside);
+	dag_free(&g);
+	/* Nothing uses the output of the last layer: it is in none. */
+	fixture_exec(db,
+		     "UPDATE tensor_t SET name = 'result', layer = NULL WHERE name = 'l_out-1'");
+	g = load(db, &everything);
+	assert_int_equal(named(&g, "result")->layer, -1);
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
 static void test_figures_equal_the_sums(void **state)
 {
 	sqlite3 *db = fixture_run(4);
@@ -300,6 +325,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_unfolded_graph_is_that_of_the_run),
 		cmocka_unit_test(test_figures_equal_the_sums),
+		cmocka_unit_test(test_what_has_no_name_is_drawn_in_its_layer),
 		cmocka_unit_test(test_views_and_weights_fold),
 		cmocka_unit_test(test_layers_that_are_alike_fold),
 		cmocka_unit_test(test_a_range_keeps_its_border),

@@ -92,6 +92,21 @@ static void test_exposition(void **state)
 	metrics_free(m);
 }
 
+static void test_operators_not_seen_are_no_zeros(void **state)
+{
+	struct metrics *m = metrics_new(NULL, NULL);
+	struct buf text = {0};
+
+	(void)state;
+	prometheus_text(m, &text);
+	assert_null(strstr(buf_str(&text), "llmprobe_operator"));
+	metrics_operators(m, CLASS_MATMUL, 1, 2, 3);
+	prometheus_text(m, &text);
+	assert_non_null(strstr(buf_str(&text), "llmprobe_operators_total{"));
+	buf_free(&text);
+	metrics_free(m);
+}
+
 static void test_a_run_gives_the_same_sums(void **state)
 {
 	sqlite3 *db = fixture_run(10);
@@ -347,6 +362,7 @@ int main(void)
 		cmocka_unit_test(test_requests_are_told_apart),
 		cmocka_unit_test(test_exposition),
 		cmocka_unit_test(test_a_run_gives_the_same_sums),
+		cmocka_unit_test(test_operators_not_seen_are_no_zeros),
 		cmocka_unit_test(test_the_listener_serves_scrapes),
 		cmocka_unit_test(test_a_run_is_sent),
 	};
