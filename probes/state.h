@@ -42,7 +42,7 @@ enum control {
 };
 
 enum {
-	THREAD_SLOTS = 512,
+	THREAD_SLOTS = 256,
 	BATCH_BYTES = 3072,
 	GRAPH_DEPTH = 4,
 	CALL_DEPTH = 8, /* a power of two */

@@ -37,6 +37,7 @@ static int plan_backend(struct session *s, const struct session_backend *b)
 		free(text);
 	}
 	diag_free(quiet);
+	s->planned_ns = session_now_ns();
 	return n > 0 ? n : 0;
 }
 
