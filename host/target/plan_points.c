@@ -163,27 +163,32 @@ static bool end_is_seen(const struct context *c, const char *name)
 	return false;
 }
 
-/* True when the function ends by jumping to one of the alternative's that is probed itself: the
- * call is that one's, and would be counted twice. */
+/*
+ * True when every end of the function is a jump to one of the alternative's that is probed itself:
+ * the call is that one's, and would be counted twice. A function that also returns by itself (a
+ * decode that hands over to encode for models without a memory) keeps its probes.
+ */
 static bool hands_over(const struct context *c)
 {
 	const struct elf_func *f = &c->at->func;
 	struct insn_list insns;
-	bool found = false;
+	bool over = false, ends_here = false;
 
 	if (insn_decode(c->elf, f, 0, &insns))
 		return false;
-	for (size_t i = 0; i < insns.count && !found; i++) {
+	for (size_t i = 0; i < insns.count && !ends_here; i++) {
 		const struct insn *in = &insns.at[i];
-		const char *name = NULL;
+		const char *name;
 
-		if (in->is_jump && !in->is_conditional && in->has_target &&
-		    in->target - f->vaddr >= f->size)
-			name = elf_plt_symbol(c->elf, in->target);
-		found = name && end_is_seen(c, name);
+		ends_here = in->is_ret;
+		if (!in->is_jump || in->is_conditional || !in->has_target ||
+		    in->target - f->vaddr < f->size)
+			continue;
+		name = elf_plt_symbol(c->elf, in->target);
+		over |= name && end_is_seen(c, name);
 	}
 	insn_list_free(&insns);
-	return found;
+	return over && !ends_here;
 }
 
 /* True for a jump to another function whose end nothing would see. */
