@@ -163,32 +163,44 @@ static bool end_is_seen(const struct context *c, const char *name)
 	return false;
 }
 
+/* True when the alternative has a function of that name for the same kind of call. */
+static bool same_kind_is_seen(const struct context *c, const char *name)
+{
+	const char *kind = c->fn->kind ? c->fn->kind : "";
+
+	for (size_t i = 0; i < c->alt->n_functions; i++) {
+		const struct engine_function *fn = &c->alt->functions[i];
+
+		if (fn->symbol && fn->exit.event == c->fn->exit.event && !strcmp(fn->symbol, name))
+			return !strcmp(fn->kind ? fn->kind : "", kind);
+	}
+	return false;
+}
+
 /*
- * True when every end of the function is a jump to one of the alternative's that is probed itself:
- * the call is that one's, and would be counted twice. A function that also returns by itself (a
- * decode that hands over to encode for models without a memory) keeps its probes.
+ * True when the function jumps to one of the alternative's that is probed itself for the same kind
+ * of call: the call is that one's, and would be counted twice. A hand-over to another kind (decode
+ * to encode for models without a memory) is a way out like any other.
  */
 static bool hands_over(const struct context *c)
 {
 	const struct elf_func *f = &c->at->func;
 	struct insn_list insns;
-	bool over = false, ends_here = false;
+	bool found = false;
 
 	if (insn_decode(c->elf, f, 0, &insns))
 		return false;
-	for (size_t i = 0; i < insns.count && !ends_here; i++) {
+	for (size_t i = 0; i < insns.count && !found; i++) {
 		const struct insn *in = &insns.at[i];
-		const char *name;
+		const char *name = NULL;
 
-		ends_here = in->is_ret;
-		if (!in->is_jump || in->is_conditional || !in->has_target ||
-		    in->target - f->vaddr < f->size)
-			continue;
-		name = elf_plt_symbol(c->elf, in->target);
-		over |= name && end_is_seen(c, name);
+		if (in->is_jump && !in->is_conditional && in->has_target &&
+		    in->target - f->vaddr >= f->size)
+			name = elf_plt_symbol(c->elf, in->target);
+		found = name && same_kind_is_seen(c, name);
 	}
 	insn_list_free(&insns);
-	return over && !ends_here;
+	return found;
 }
 
 /* True for a jump to another function whose end nothing would see. */
