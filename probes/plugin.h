@@ -35,10 +35,10 @@ static inline __attribute__((always_inline)) void llmprobe_count_lost(int kind)
 }
 
 /* -E2BIG and -ENOMEM: the table is full. -EEXIST and the like are the plugin's own affair. */
-static inline __attribute__((always_inline)) int
-llmprobe_update(uintptr_t map, void *key, void *value, u64 flags)
+static inline __attribute__((always_inline)) int llmprobe_update(void *map, void *key, void *value,
+								 u64 flags)
 {
-	long err = llmprobe_raw_update((void *)map, key, value, flags);
+	long err = llmprobe_raw_update(map, key, value, flags);
 
 	if (err == -7 || err == -12)
 		llmprobe_count_lost(LLMPROBE_LOST_UPDATES);
@@ -46,8 +46,8 @@ llmprobe_update(uintptr_t map, void *key, void *value, u64 flags)
 }
 
 /* The host drains by the clock; a wake-up per record would cost the traced thread 7 to 15 us. */
-static inline __attribute__((always_inline)) long
-llmprobe_output(void *ring, void *data, u64 len, u64 flags)
+static inline __attribute__((always_inline)) long llmprobe_output(void *ring, void *data, u64 len,
+								  u64 flags)
 {
 	long err = llmprobe_raw_output(ring, data, len, flags ? flags : 1);
 
@@ -65,6 +65,6 @@ llmprobe_output(void *ring, void *data, u64 len, u64 flags)
 		llmprobe_room;                                                                     \
 	})
 
-#define bpf_map_update_elem_ llmprobe_update
-#define bpf_ringbuf_output llmprobe_output
+#define bpf_map_update_elem llmprobe_update
+#define bpf_ringbuf_output  llmprobe_output
 #define bpf_ringbuf_reserve llmprobe_reserve

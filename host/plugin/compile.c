@@ -129,6 +129,19 @@ static struct ctype *exact(struct ctype *t, uint32_t size)
 	return NULL;
 }
 
+/* A table's description shows pointers as numbers; the output's fields have the declared types. */
+static void mark_pointers(struct ctype *t, const struct code_map *m)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < t->n_fields; i++) {
+		if (t->fields[i].pad)
+			continue;
+		if (text_ends(m->fields[n++], "*") && t->fields[i].type->kind == CTYPE_INT)
+			t->fields[i].type->kind = CTYPE_POINTER;
+	}
+}
+
 static struct ctype *type_of_output(const struct plugin *p, const struct bpf_code *code,
 				    const struct code_map *m)
 {
@@ -143,6 +156,7 @@ static struct ctype *type_of_output(const struct plugin *p, const struct bpf_cod
 		t = exact(ctype_of_text(c->leaf_desc), c->value_size);
 		if (t && has_fields(t, m)) {
 			scan_name_enums(&p->scan, t);
+			mark_pointers(t, m);
 			return t;
 		}
 		ctype_free(t);

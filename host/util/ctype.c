@@ -414,6 +414,8 @@ cJSON *ctype_to_json(const struct ctype *t)
 		cJSON_AddItemToObject(o, "of", ctype_to_json(t->elem));
 		return o;
 	default:
+		if (t->kind == CTYPE_POINTER)
+			return cJSON_CreateString("void *");
 		return t->n_enums ? enums_to_json(t) : cJSON_CreateString(t->name);
 	}
 }
