@@ -116,6 +116,7 @@ static int finish(struct recording *r)
 	const char *nothing = session_nothing_matched(r->trace.session);
 
 	plugins_print_tables(r->trace.plugins, NULL, stdout);
+	plugins_warn_missing(r->trace.plugins, r->ctx->diag);
 	print_summary(r);
 	if (err || store_convert(r->spool, r->run, &o, r->ctx->diag)) {
 		diag_add(r->ctx->diag, DIAG_NOTE,

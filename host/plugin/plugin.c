@@ -368,6 +368,18 @@ void plugins_print_status(struct plugins *set, FILE *out)
 		print_status(set->at[i], out);
 }
 
+void plugins_warn_missing(const struct plugins *set, struct diag *d)
+{
+	for (size_t i = 0; i < set->count; i++) {
+		const struct plugin *p = set->at[i];
+
+		for (size_t k = 0; p->on && k < p->header.n_probes; k++)
+			if (p->missing[k])
+				diag_add(d, DIAG_WARNING, "plugin %s: %s was never run: %s", p->name,
+					 p->header.probes[k].function, p->missing[k]);
+	}
+}
+
 size_t plugins_probes(const struct plugins *set)
 {
 	size_t n = 0;

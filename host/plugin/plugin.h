@@ -45,6 +45,8 @@ void plugins_set_output(struct plugins *p, FILE *out);
 void plugins_print_tables(struct plugins *p, const char *name, FILE *out);
 /* One line per plugin: on or off, probes, records, losses; then what could not be attached. */
 void plugins_print_status(struct plugins *p, FILE *out);
+/* A warning for each function that was attached nowhere. */
+void plugins_warn_missing(const struct plugins *p, struct diag *d);
 /* Probes attached now, over all plugins. */
 size_t plugins_probes(const struct plugins *p);
 uint64_t plugins_lost(const struct plugins *p);

@@ -14,6 +14,7 @@
 
 #include "probes/record.h"
 #include "trace/async.h"
+#include "trace/backend.h"
 #include "trace/catalog.h"
 #include "trace/layout.h"
 #include "trace/oprows.h"
@@ -537,25 +538,12 @@ static int second_note(void *ctx, const cJSON *note)
 
 static const char *backend_name(const struct convert *c, const struct graph_span *g)
 {
-	static const struct {
-		const char *guid, *name;
-	} known_guids[] = {
-		{"\xaa\x67\xc7\x43\x96\xe6\xa3\x8a\xe3\xaf\xea\x92\x36\xbc\xfc\x89", "CPU"},
-		{"\x2c\xdd\xe8\x1c\x65\xb3\x65\x73\x6a\x12\x88\x61\x1c\xc9\xdc\x25", "CUDA"},
-		{"\xb8\xf7\x4f\x86\x40\x3c\xe1\x02\x91\xc8\xdd\xe9\x02\x3f\xc0\x2b", "Vulkan"},
-		{"\xde\xe0\x70\xa2\x73\x4e\x4d\xbc\xb0\xc7\x4f\xd4\x6d\x4e\x90\xfe", "OpenCL"},
-		{"\x99\x68\x5b\x6c\xd2\x83\x3d\x24\x25\x36\x72\xe1\x5b\x0e\x14\x03", "RPC"},
-		{"\x58\x05\x13\x8f\xcd\x3a\x61\x9d\xe7\xcd\x98\xa9\x03\xfd\x7c\x53", "SYCL"},
-		{"\x81\xa1\x8b\x1e\x71\xec\x79\xed\x2b\x85\xdc\x8a\x61\x98\x30\xe6", "Metal"},
-		{"\x12\xa8\xae\xf4\xc0\x1e\x61\x97\x8f\xeb\x33\x04\xa1\x33\x51\x2d", "BLAS"},
-		{"\xf1\x0e\x34\xcf\x9c\x6f\x43\xcb\x96\x92\xbe\x8e\xbb\x71\x3f\xda", "meta"},
-	};
+	const char *known_name = backend_of_guid(g->guid);
 	uint32_t id = g->point;
 	struct point *p;
 
-	for (size_t i = 0; i < ARRAY_LEN(known_guids); i++)
-		if (memcmp(g->guid, known_guids[i].guid, sizeof(g->guid)) == 0)
-			return known_guids[i].name;
+	if (known_name)
+		return known_name;
 	HASH_FIND(hh, c->points, &id, sizeof(id), p);
 	return p && p->backend[0] ? p->backend : NULL;
 }

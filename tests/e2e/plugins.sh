@@ -80,6 +80,12 @@ assert_eq "a full table is counted" "$(sql "$run" "SELECT lost > 0 FROM loss
 assert_match "a histogram" "$(cat "$TMP/out")" '4 -> 7 +: 41 +\|\*{40}\|'
 assert_match "columns" "$(cat "$TMP/out")" '^  name +ith  value$'
 
+echo 'int uprobe__nothing_such(void *ctx) { return 0; }' >"$TMP/nowhere.c"
+llmprobe record --plugin "$TMP/nowhere.c" --levels token --force -o "$run" -- \
+	"$BUILD/tests/fake/fake_engine" --decodes 1 >"$TMP/out" || fail "record nowhere"
+assert_match "a function that is nowhere" "$(cat "$TMP/stderr")" \
+	"nowhere: uprobe__nothing_such was never run: no function nothing_such in the target's files"
+
 cat >"$TMP/broken.c" <<'EOF'
 // llmprobe: uprobe libllama.so*:llama_decode -> on_decode
 int on_decode(struct pt_regs *ctx)
