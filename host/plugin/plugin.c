@@ -375,8 +375,8 @@ void plugins_warn_missing(const struct plugins *set, struct diag *d)
 
 		for (size_t k = 0; p->on && k < p->header.n_probes; k++)
 			if (p->missing[k])
-				diag_add(d, DIAG_WARNING, "plugin %s: %s was never run: %s", p->name,
-					 p->header.probes[k].function, p->missing[k]);
+				diag_add(d, DIAG_WARNING, "plugin %s: %s was never run: %s",
+					 p->name, p->header.probes[k].function, p->missing[k]);
 	}
 }
 

@@ -129,7 +129,7 @@ struct session {
 	struct session_name *names;	   /* see opts.names */
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
-	bool spool_told; /* that it could not be written */
+	bool spool_told;		    /* that it could not be written */
 	uint64_t lost_before[LEVEL_COUNT];  /* when the recording began */
 	size_t noted_points, noted_layouts; /* up to where the plan was noted in the spool */
 	struct session_open_token *open_tokens;

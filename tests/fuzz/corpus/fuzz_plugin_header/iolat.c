@@ -83,11 +83,35 @@ static inline int leave(s64 ret)
 	return 0;
 }
 
-TRACEPOINT_PROBE(syscalls, sys_enter_read) { return enter(read); }
-TRACEPOINT_PROBE(syscalls, sys_enter_pread64) { return enter(pread64); }
-TRACEPOINT_PROBE(syscalls, sys_enter_readv) { return enter(readv); }
-TRACEPOINT_PROBE(syscalls, sys_enter_preadv) { return enter(preadv); }
-TRACEPOINT_PROBE(syscalls, sys_exit_read) { return leave(args->ret); }
-TRACEPOINT_PROBE(syscalls, sys_exit_pread64) { return leave(args->ret); }
-TRACEPOINT_PROBE(syscalls, sys_exit_readv) { return leave(args->ret); }
-TRACEPOINT_PROBE(syscalls, sys_exit_preadv) { return leave(args->ret); }
+TRACEPOINT_PROBE(syscalls, sys_enter_read)
+{
+	return enter(read);
+}
+TRACEPOINT_PROBE(syscalls, sys_enter_pread64)
+{
+	return enter(pread64);
+}
+TRACEPOINT_PROBE(syscalls, sys_enter_readv)
+{
+	return enter(readv);
+}
+TRACEPOINT_PROBE(syscalls, sys_enter_preadv)
+{
+	return enter(preadv);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_read)
+{
+	return leave(args->ret);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_pread64)
+{
+	return leave(args->ret);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_readv)
+{
+	return leave(args->ret);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_preadv)
+{
+	return leave(args->ret);
+}

@@ -99,6 +99,15 @@ TRACEPOINT_PROBE(syscalls, sys_enter_madvise)
 {
 	return enter(madvise, args->start, args->len_in, args->behavior, -1);
 }
-TRACEPOINT_PROBE(syscalls, sys_exit_mmap) { return leave(args->ret); }
-TRACEPOINT_PROBE(syscalls, sys_exit_munmap) { return leave(args->ret); }
-TRACEPOINT_PROBE(syscalls, sys_exit_madvise) { return leave(args->ret); }
+TRACEPOINT_PROBE(syscalls, sys_exit_mmap)
+{
+	return leave(args->ret);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_munmap)
+{
+	return leave(args->ret);
+}
+TRACEPOINT_PROBE(syscalls, sys_exit_madvise)
+{
+	return leave(args->ret);
+}
