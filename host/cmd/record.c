@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -29,6 +30,12 @@ struct recording {
 /* Told before the target runs: it would be a pity to find out afterwards. */
 static int check_output(const struct recording *r)
 {
+	struct stat st;
+
+	if (stat(r->run, &st) == 0 && S_ISDIR(st.st_mode)) {
+		diag_fail(r->ctx->diag, -EISDIR, "%s is a folder; -o names a file", r->run);
+		return EXIT_FAILED;
+	}
 	if (access(r->run, F_OK) == 0 && !r->ctx->config->force) {
 		diag_fail(r->ctx->diag, -EEXIST,
 			  "%s exists; -o names another file, --force replaces it", r->run);

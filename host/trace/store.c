@@ -2,6 +2,7 @@
 #include "trace/store.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,13 +49,34 @@ static int check_spool_magic(const char *path)
 	return n == sizeof(magic) && memcmp(magic, "LLMPSPL1", sizeof(magic)) == 0;
 }
 
-/* SQLite would only notice a missing page when it reads it. */
-static int is_cut(sqlite3 *db, const char *path)
+static uint32_t big_endian(const uint8_t *p, size_t n)
 {
-	struct stat st;
-	int pages = pragma(db, "page_count"), size = pragma(db, "page_size");
+	uint32_t v = 0;
 
-	return stat(path, &st) == 0 && pages > 0 && (long long)pages * size > (long long)st.st_size;
+	while (n--)
+		v = v << 8 | *p++;
+	return v;
+}
+
+/* From the file's header: SQLite would only notice a missing page when it reads it, and then not
+ * say what is wrong. */
+static bool is_cut(const char *path)
+{
+	enum { PAGE_SIZE_AT = 16, PAGES_AT = 28, APPLICATION_AT = 68, HEADER = 100 };
+	uint8_t head[HEADER] = {0};
+	FILE *f = fopen(path, "re");
+	size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
+	uint32_t page = big_endian(head + PAGE_SIZE_AT, 2);
+	struct stat st;
+
+	if (f)
+		fclose(f);
+	if (n < HEADER || big_endian(head + APPLICATION_AT, 4) != STORE_APPLICATION_ID)
+		return false;
+	/* 1 stands for 64 KiB, which two bytes cannot hold. */
+	return stat(path, &st) == 0 &&
+	       (uint64_t)big_endian(head + PAGES_AT, 4) * (page == 1 ? 65536 : page) >
+		       (uint64_t)st.st_size;
 }
 
 static int check(sqlite3 *db, const char *path, struct diag *d)
@@ -65,15 +87,15 @@ static int check(sqlite3 *db, const char *path, struct diag *d)
 		return diag_fail(d, -EINVAL,
 				 "%s is a spool, not a run yet; `llmprobe export %s` converts it",
 				 path, path);
+	if (is_cut(path))
+		return diag_fail(d, -EINVAL, "%s is cut short; copy it again or convert its spool",
+				 path);
 	if (pragma(db, "application_id") != STORE_APPLICATION_ID)
 		return diag_fail(d, -EINVAL, "%s is no llmprobe run", path);
 	if (version > STORE_VERSION)
 		return diag_fail(d, -EINVAL,
 				 "%s has schema %d; this llmprobe knows up to %d: use a newer one",
 				 path, version, STORE_VERSION);
-	if (is_cut(db, path))
-		return diag_fail(d, -EINVAL, "%s is cut short; copy it again or convert its spool",
-				 path);
 	return 0;
 }
 
