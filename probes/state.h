@@ -48,6 +48,7 @@ enum {
 	CALL_DEPTH = 8, /* a power of two */
 	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
+	WALK_SOURCES = 8, /* a power of two: the verifier sees the index bounded by a mask */
 	FILTER_WORDS_MAX = 4,
 	FILTER_OP_WORDS = 4, /* operator numbers below 256 */
 };
@@ -84,6 +85,8 @@ struct walk_state {
 	u32 n, i;
 	u32 point;
 	u32 failed; /* tensors that could not be sent */
+	u32 n_sources, pad;
+	u64 source[WALK_SOURCES]; /* of the last node, still to be sent */
 };
 
 /* A MUL_MAT_ID whose chosen experts are being sent. */

@@ -13,7 +13,7 @@
  * level/filter.h names, when not all operators are wanted.
  */
 enum {
-	WALK_CHUNK = 64, /* nodes per tail call, of which 33 are allowed */
+	WALK_CHUNK = 64, /* tensors per tail call, of which 33 are allowed */
 	WALK_CALLS = 32,
 	NO_NODE = 0xffff,
 	WALK_SRC = 6, /* sources looked at per node; those beyond are nodes themselves as a rule */
@@ -180,32 +180,33 @@ INLINE void moe_note(struct thread_state *t, u64 tensor, u64 ids)
 }
 #endif
 
-INLINE void walk_sources(void *ctx, struct thread_state *t, const u64 *src)
+/* Sources that nobody has seen wait for their turn: one place in the text that sends tensors keeps
+ * the verifier's work, and with it the time to attach, within bounds. */
+INLINE void walk_sources(struct thread_state *t, const u8 *raw)
 {
 #pragma unroll
 	for (int i = 0; i < WALK_SRC; i++) {
-		struct tensor_key key = {src[i], t->pid};
+		struct tensor_key key = {raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8), t->pid};
+		u32 n = t->walk.n_sources;
 
-		if (src[i] && !map_lookup(EXTERN_MAP(MAP_SEEN), &key))
-			tensor_send(ctx, t, src[i], NO_NODE);
+		if (!key.tensor || map_lookup(EXTERN_MAP(MAP_SEEN), &key))
+			continue;
+		t->walk.source[n & (WALK_SOURCES - 1)] = key.tensor;
+		t->walk.n_sources = n + 1;
 	}
 }
 
 INLINE void walk_node(void *ctx, struct thread_state *t, u64 address, u32 index)
 {
 	u8 *raw = tensor_send(ctx, t, address, index);
-	u64 src[WALK_SRC];
 
-	if (!raw)
+	if (!raw || index == NO_NODE)
 		return;
-#pragma unroll
-	for (int i = 0; i < WALK_SRC; i++)
-		src[i] = raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8);
 #ifdef LAYOUT_OP_MUL_MAT_ID
 	if (*(u32 *)(raw + LAYOUT_TENSOR_OP) == LAYOUT_OP_MUL_MAT_ID)
-		moe_note(t, address, src[2]);
+		moe_note(t, address, raw_u64(raw, LAYOUT_TENSOR_SRC + 16));
 #endif
-	walk_sources(ctx, t, src);
+	walk_sources(t, raw);
 }
 
 /* A graph with tensors that found no room is forgotten, so that its next computation sends them. */
@@ -227,15 +228,26 @@ int graph_walk(struct pt_regs *ctx)
 	if (!t)
 		return 0;
 	for (int k = 0; k < WALK_CHUNK; k++) {
-		u32 i = t->walk.i;
+		u32 i = t->walk.i, n = t->walk.n_sources;
+		u32 index = NO_NODE;
+		u64 address;
 
-		if (i >= t->walk.n)
-			return walk_end(t);
-		walk_node(ctx, t, RD_U64(t->walk.nodes + (u64)i * 8), i);
-		t->walk.i = i + 1;
+		if (n) {
+			t->walk.n_sources = n - 1;
+			address = t->walk.source[(n - 1) & (WALK_SOURCES - 1)];
+		} else {
+			if (i >= t->walk.n)
+				return walk_end(t);
+			t->walk.i = i + 1;
+			index = i;
+			address = RD_U64(t->walk.nodes + (u64)i * 8);
+		}
+		walk_node(ctx, t, address, index);
 	}
 	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_WALK);
-	return 0;
+	/* No more calls are allowed: the next computation of the graph sends the rest. */
+	t->walk.failed++;
+	return walk_end(t);
 }
 
 /* True when the graph was walked before and is still the same. */
@@ -273,6 +285,7 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	t->walk.point = point;
 	t->walk.n = n_nodes;
 	t->walk.i = 0;
+	t->walk.n_sources = 0;
 	t->walk.failed = 0;
 	t->walk.last_ids = 0;
 #ifdef LAYOUT_CGRAPH_NODES_INLINE
