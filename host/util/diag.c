@@ -43,6 +43,13 @@ void diag_clear(struct diag *d)
 	d->count = 0;
 }
 
+void diag_move(struct diag *d, struct diag *from)
+{
+	for (size_t i = 0; i < from->count; i++)
+		*VEC_PUSH(d->msgs, d->count, d->cap) = from->msgs[i];
+	from->count = 0;
+}
+
 void diag_free(struct diag *d)
 {
 	if (!d)

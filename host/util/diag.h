@@ -41,6 +41,8 @@ struct diag *diag_new(void);
 void diag_free(struct diag *d); /* NULL is fine */
 /* Forgets all messages. */
 void diag_clear(struct diag *d);
+/* Moves all messages of `from` to the end of `d`. */
+void diag_move(struct diag *d, struct diag *from);
 void diag_add(struct diag *d, enum diag_severity sev, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void diag_vadd(struct diag *d, enum diag_severity sev, const char *fmt, va_list ap)
 	PRINTF_LIKE(3, 0);
