@@ -15,7 +15,8 @@ static int count(void *ctx, const void *rec, size_t len)
 	struct rec_head head;
 
 	memcpy(&head, rec, sizeof(head));
-	if (head.level >= LEVEL_COUNT || head.kind == REC_TENSOR || head.kind == REC_EXPERT)
+	if (head.level >= LEVEL_COUNT || head.kind == REC_TENSOR || head.kind == REC_EXPERT ||
+	    head.kind == REC_BACKEND)
 		return 0;
 	if (head.kind == REC_OPS && len >= sizeof(ops))
 		memcpy(&ops, rec, sizeof(ops));

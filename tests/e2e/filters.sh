@@ -85,7 +85,7 @@ assert_match "said" "$(cat "$TMP/stderr")" "the default set is"
 assert_eq "operators" "$(ops)" "$all"
 assert_eq "barrier" "$(sql "$run" "SELECT value FROM run WHERE key = 'barrier'")" sampled
 share=$(sql "$run" 'SELECT 100.0 * count(wait_ns) / count(*) FROM op')
-assert_ge "percent of operators with wait" "$share" 5
+assert_ge "percent of operators with wait" "$share" 0.5
 assert_le "percent of operators with wait" "$share" 80
 assert_ge "counters" "$(sql "$run" 'SELECT count(DISTINCT name) FROM counter')" 3
 llmprobe report "$run" >"$TMP/report"

@@ -61,10 +61,13 @@ balance() {
 	echo "$1, $2: $3 produced = $stored stored + $lost lost"
 }
 
-# balances WHAT CALLS OPERATORS: a call and a graph are two records each.
+# balances WHAT CALLS OPERATORS: a call and a graph are two records each. On a real engine the graph
+# level has calls of its interface as well, whose number nobody else counts.
 balances() {
 	balance "$1" token $((2 * $2))
-	balance "$1" graph $((2 * $2))
+	case $1 in
+	*"made engine"*) balance "$1" graph $((2 * $2)) ;;
+	esac
 	balance "$1" operator "$3"
 	assert_eq "$1, operator rows" "$(sql "$run" 'SELECT count(*) FROM op')" "$(stored operator)"
 }
