@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prints how many events of each level a spool holds: what the loss counters count. */
+/* Prints how many events of each level a spool holds, without the records that describe others. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
