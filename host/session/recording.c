@@ -18,6 +18,8 @@ uint64_t session_now_ns(void)
 	return clock_now();
 }
 
+enum { BLOCK_BYTES = 128 * 1024 };
+
 static cJSON *new_note(const char *kind)
 {
 	cJSON *n = cJSON_CreateObject();
@@ -212,13 +214,47 @@ void session_note_sums(struct session *s)
 	session_tell_sync(s, false);
 }
 
+/* Bytes of the first whole ring records that make up at most a block, but one at the least. */
+static size_t ring_block(const uint8_t *p, size_t len)
+{
+	size_t at = 0;
+
+	while (at + 8 <= len) {
+		uint32_t head;
+		size_t step;
+
+		memcpy(&head, p + at, sizeof(head));
+		step = ((head & 0x3fffffffu) + 8u + 7u) & ~(size_t)7;
+		if (step > len - at || (at && at + step > BLOCK_BYTES))
+			break;
+		at += step;
+	}
+	return at ? at : len;
+}
+
+/* In blocks of a bounded size: when the disk is full, what fits is kept. */
+static int write_blocks(struct session *s, enum spool_block_kind kind, unsigned cpu,
+			const uint8_t *p, size_t len)
+{
+	int err = 0;
+
+	while (len && !err) {
+		size_t n = kind == SPOOL_RECORDS ? ring_block(p, len) : len;
+
+		err = spool_write(s->spool, kind, (uint16_t)cpu, p, n);
+		p += n;
+		len -= n;
+	}
+	return err;
+}
+
 static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
 		    size_t len)
 {
 	struct session *s = ctx;
 
 	session_look_at(s, kind, data, len);
-	return s->spool ? spool_write(s->spool, kind, (uint16_t)cpu, data, len) : 0;
+	return s->spool ? write_blocks(s, kind, cpu, data, len) : 0;
 }
 
 int session_drain(struct session *s, struct diag *d)

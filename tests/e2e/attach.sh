@@ -28,10 +28,10 @@ for table in token graph op sched; do
 	assert_ge "rows of $table by pid" "$(sql "$TMP/pid.llmp" "SELECT count(*) FROM $table")" 1
 done
 
-# From the start of llmprobe until the last level is on. The best of five with compiled programs at
+# From the start of llmprobe until the last level is on. The best of ten with compiled programs at
 # hand, because the machine may be busy.
 best=none
-for _ in 1 2 3 4 5; do
+for _ in 1 2 3 4 5 6 7 8 9 10; do
 	began=$(awk '{printf "%.0f", $1 * 1e9}' /proc/uptime)
 	expect_exit 0 record --force -o "$TMP/time.llmp" -p "$bench" --duration 100ms
 	on=$(sql "$TMP/time.llmp" "SELECT max(at_ns) FROM note WHERE kind = 'level' AND text LIKE '% on'")
