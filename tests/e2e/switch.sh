@@ -91,11 +91,11 @@ at() { # I NAME
 # soon WHAT NAME QUERY: the time from the typing to what the query gives, ms. The first time a level is
 # switched on its text may have to be compiled, and rows then come after all the typing.
 soon() {
-	local i best=none ms then
+	local i best=none ms when
 	for i in 1 2 3 4 5; do
-		then=$(sql "$TMP/s$i.llmp" "$3")
-		[ -n "$then" ] || continue
-		ms=$(((then - $(at $i "$2")) / 1000000))
+		when=$(sql "$TMP/s$i.llmp" "$3")
+		[ -n "$when" ] || continue
+		ms=$(((when - $(at $i "$2")) / 1000000))
 		[ "$best" != none ] && [ "$ms" -ge "$best" ] || best=$ms
 	done
 	assert_le "$1, ms" "$best" 100
