@@ -2,13 +2,15 @@
 /*
  * The slowdown of the traced program, per level and against bpftrace, in one run.
  *
- *   bench_slowdown [-n ROUNDS] [-P] [-b] LLMPROBE LIBGGML_CPU LOG PID
+ *   bench_slowdown [-n ROUNDS] [-P] [-b] [-c] LLMPROBE LIBGGML_CPU LOG PID
  *
  * The engine runs by itself (tests/engines/ggml_drive -l LOG) and writes down when each decode
  * began and ended: its own clock, with nothing attached in the setting "off". Settings are tried in
- * random order, round by round; each is compared with "off" of the same round, and the median over
- * the rounds with its 95 % interval (order statistics) is printed. -P takes prompts instead of
- * single tokens, -b leaves bpftrace out. tests/bench/slowdown.sh starts it all.
+ * random order, round by round; each is compared with "off" before and after it, and the median
+ * over the rounds with its 95 % interval (order statistics) is printed. -P takes prompts instead of
+ * single tokens, -b leaves bpftrace out, -c compares the CPU time of the calls, which other
+ * programs disturb less (for an engine with one thread: more threads spin while they wait for each
+ * other). tests/bench/slowdown.sh starts it all.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -22,12 +24,17 @@
 #include "bench.h"
 
 enum {
+	/* A block takes at least so many calls, and goes on for at least so long. */
 	TAKE = 12,
 	TAKE_PROMPTS = 3,
+	TAKE_MAX = 4096,
+	TAKE_NS = 400000000,
 	ROUNDS_MAX = 200,
 	SETTLE_US = 250000,
-	BPFTRACE_START_US = 1500000
+	BPFTRACE_STARTS = 300 /* waits of 50 ms */
 };
+
+#define BPFTRACE_OUT "/dev/shm/bench-slowdown.bpftrace"
 
 struct setting {
 	const char *name;
@@ -50,10 +57,12 @@ enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };
 struct bench {
 	const char *llmprobe, *lib, *log, *pid;
 	size_t rounds, done;
-	bool prompts, no_bpftrace;
+	bool prompts, no_bpftrace, cpu;
 	FILE *repl; /* llmprobe's standard input */
 	pid_t repl_pid, bpftrace_pid;
-	double median[ROUNDS_MAX][N_SETTINGS];
+	double ms[ROUNDS_MAX][N_SETTINGS]; /* NAN: not taken */
+	/* Against the mean of the blocks with everything off before and after it. */
+	double ratio[ROUNDS_MAX][N_SETTINGS];
 };
 
 static void fail(const char *what)
@@ -90,29 +99,46 @@ static void start_llmprobe(struct bench *b)
 	usleep(2000000);
 }
 
+static bool bpftrace_began(void)
+{
+	char line[64] = "";
+	FILE *f = fopen(BPFTRACE_OUT, "re");
+	bool began = false;
+
+	while (f && !began && fgets(line, sizeof(line), f))
+		began = !strcmp(line, "began\n");
+	if (f)
+		fclose(f);
+	return began;
+}
+
 /* The same fields with its ordinary probes: who, where, when, and the tensor's name. */
 static void start_bpftrace(struct bench *b)
 {
 	char program[1024];
 
-	snprintf(
-		program, sizeof(program),
-		"uprobe:%s:ggml_cpu_extra_compute_forward { printf(\"%%d %%d %%lu %%s\\n\", tid, "
-		"cpu, "
-		"nsecs, str(arg1 + 256)); } uprobe:%s:ggml_barrier { printf(\"b %%d %%d %%lu\\n\", "
-		"tid, cpu, nsecs); }",
-		b->lib, b->lib);
+	unlink(BPFTRACE_OUT);
+	snprintf(program, sizeof(program),
+		 "BEGIN { printf(\"began\\n\"); } uprobe:%s:ggml_cpu_extra_compute_forward { "
+		 "printf(\"%%d %%d %%lu %%s\\n\", tid, cpu, nsecs, str(arg1 + 256)); } "
+		 "uprobe:%s:ggml_barrier { printf(\"b %%d %%d %%lu\\n\", tid, cpu, nsecs); }",
+		 b->lib, b->lib);
 	b->bpftrace_pid = fork();
 	if (b->bpftrace_pid == 0) {
-		dup2(open("/dev/null", O_WRONLY), 1);
 		/* It wants tracefs mounted, and the system need not have it. */
 		execlp("unshare", "unshare", "-m", "sh", "-c",
 		       "mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; "
-		       "exec bpftrace -p \"$0\" -e \"$1\" 2>/dev/null",
+		       "mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; "
+		       "exec bpftrace -p \"$0\" -o " BPFTRACE_OUT " -e \"$1\" 2>/dev/null",
 		       b->pid, program, (char *)NULL);
 		fail("unshare");
 	}
-	usleep(BPFTRACE_START_US);
+	for (int i = 0; i < BPFTRACE_STARTS && !bpftrace_began(); i++)
+		usleep(50000);
+	if (!bpftrace_began()) {
+		fputs("bpftrace did not attach\n", stderr);
+		exit(1);
+	}
 }
 
 static void stop_bpftrace(struct bench *b)
@@ -136,56 +162,81 @@ static void apply(struct bench *b, const struct setting *s)
 	usleep(SETTLE_US);
 }
 
-/* Waits for decodes that begin from now on; ns each. Returns false when the engine ended. */
-static bool take(struct bench *b, double *out, size_t n)
+/* Waits for calls that begin from now on; their ns into `out`. Returns how many, 0 when the engine
+ * ended. */
+static size_t take(const struct bench *b, double *out)
 {
-	double now = clock_ns(CLOCK_MONOTONIC), begin, end;
+	double now = clock_ns(CLOCK_MONOTONIC), begin = 0, end, cpu;
+	size_t got = 0, idle = 0, least = b->prompts ? TAKE_PROMPTS : TAKE;
 	FILE *f = fopen(b->log, "re");
-	size_t got = 0, idle = 0;
 	long tokens, at;
 	char line[128];
 
 	if (!f)
 		fail(b->log);
 	fseek(f, 0, SEEK_END);
-	for (at = ftell(f); got < n && idle < 3000;) {
+	for (at = ftell(f); (got < least || begin < now + TAKE_NS) && got < TAKE_MAX;) {
 		if (!fgets(line, sizeof(line), f) || !strchr(line, '\n')) {
+			if (idle++ == 3000)
+				break;
 			clearerr(f);
 			fseek(f, at, SEEK_SET);
 			usleep(10000);
-			idle++;
 			continue;
 		}
 		at = ftell(f);
 		idle = 0;
-		if (sscanf(line, "%ld %lf %lf", &tokens, &begin, &end) == 3 && begin > now &&
-		    (tokens > 1) == b->prompts)
-			out[got++] = end - begin;
+		if (sscanf(line, "%ld %lf %lf %lf", &tokens, &begin, &end, &cpu) == 4 &&
+		    begin > now && (tokens > 1) == b->prompts)
+			out[got++] = b->cpu ? cpu : end - begin;
 	}
 	fclose(f);
-	return got == n;
+	return got >= least ? got : 0;
 }
 
-static bool one_round(struct bench *b, unsigned *seed)
+/* Median ns per call with a setting. */
+static bool block(struct bench *b, const struct setting *s, double *ns)
 {
-	size_t order[N_SETTINGS], n = b->prompts ? TAKE_PROMPTS : TAKE;
+	double calls[TAKE_MAX];
+	size_t n;
 
+	apply(b, s);
+	n = take(b, calls);
+	if (n)
+		*ns = median(calls, n);
+	return n;
+}
+
+static void shuffled(size_t *order, unsigned *seed)
+{
 	for (size_t i = 0; i < N_SETTINGS; i++) {
 		size_t k = (size_t)rand_r(seed) % (i + 1);
 
 		order[i] = order[k];
 		order[k] = i;
 	}
-	for (size_t i = 0; i < N_SETTINGS; i++) {
-		double ns[TAKE];
+}
 
-		b->median[b->done][order[i]] = NAN;
-		if (!settings[order[i]].commands && b->no_bpftrace)
+/* Everything off before and after each setting, so that the machine's drift cancels. */
+static bool one_round(struct bench *b, unsigned *seed)
+{
+	double off, before, ns;
+	size_t order[N_SETTINGS];
+
+	shuffled(order, seed);
+	if (!block(b, &settings[0], &before))
+		return false;
+	for (size_t i = 0; i < N_SETTINGS; i++) {
+		size_t s = order[i];
+
+		b->ms[b->done][s] = NAN;
+		if (!settings[s].commands && b->no_bpftrace)
 			continue;
-		apply(b, &settings[order[i]]);
-		if (!take(b, ns, n))
+		if (!block(b, &settings[s], &ns) || !block(b, &settings[0], &off))
 			return false;
-		b->median[b->done][order[i]] = median(ns, n);
+		b->ms[b->done][s] = ns / 1e6;
+		b->ratio[b->done][s] = 100 * (2 * ns / (before + off) - 1);
+		before = off;
 	}
 	b->done++;
 	return true;
@@ -199,10 +250,10 @@ static void print(const struct bench *b)
 		size_t n = 0, half;
 
 		for (size_t r = 0; r < b->done; r++) {
-			if (isnan(b->median[r][i]))
+			if (isnan(b->ms[r][i]))
 				continue;
-			ms[n] = b->median[r][i] / 1e6;
-			ratio[n++] = 100 * (b->median[r][i] / b->median[r][0] - 1);
+			ms[n] = b->ms[r][i];
+			ratio[n++] = b->ratio[r][i];
 		}
 		if (!n)
 			continue;
@@ -212,7 +263,9 @@ static void print(const struct bench *b)
 		       median(ms, n), ratio[n / 2], ratio[n / 2 > half ? n / 2 - half : 0],
 		       ratio[n / 2 + half < n ? n / 2 + half : n - 1]);
 	}
-	printf("%zu rounds, %d calls per setting and round, each against \"off\" in its round\n",
+	printf("%zu rounds, %d calls or more per setting and round, each against \"off\" before "
+	       "and after "
+	       "it\n",
 	       b->done, b->prompts ? TAKE_PROMPTS : TAKE);
 }
 
@@ -220,18 +273,21 @@ static void parse(struct bench *b, int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "n:Pb")) != -1) {
+	while ((c = getopt(argc, argv, "n:Pbc")) != -1) {
 		if (c == 'n')
 			b->rounds = strtoul(optarg, NULL, 10);
 		else if (c == 'P')
 			b->prompts = true;
 		else if (c == 'b')
 			b->no_bpftrace = true;
+		else if (c == 'c')
+			b->cpu = true;
 		else
 			exit(2);
 	}
 	if (optind + 4 != argc || !b->rounds || b->rounds > ROUNDS_MAX) {
-		fputs("usage: bench_slowdown [-n ROUNDS] [-P] [-b] LLMPROBE LIBGGML_CPU LOG PID\n",
+		fputs("usage: bench_slowdown [-n ROUNDS] [-P] [-b] [-c] LLMPROBE LIBGGML_CPU LOG "
+		      "PID\n",
 		      stderr);
 		exit(2);
 	}

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # The slowdown of the traced program on Debian's libllama, per level and against bpftrace.
 #
-#   tests/bench/slowdown.sh [-m MODEL] [-n ROUNDS] [-P] [-b]
+#   tests/bench/slowdown.sh [-m MODEL] [-n ROUNDS] [-t THREADS] [-P] [-b] [-c]
 #
 # MODEL is one that gguf_make writes (default llama-1b). -P measures prompts of 32 tokens, -b leaves
-# bpftrace out. Wants a machine with nothing else to do; takes about 10 s a round.
+# bpftrace out, -c compares CPU time (sensible with -t 1). Wants a machine with nothing else to do; takes about 10 s a round.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${LLMPROBE_BUILD:-$top/build}
@@ -13,13 +13,16 @@ cache=${XDG_CACHE_HOME:-/var/cache}/llmprobe
 model=llama-1b
 rounds=20
 prompt=0
+threads=2
 tokens=96
 flags=
-while getopts m:n:Pb opt; do
+while getopts m:n:t:Pbc opt; do
 	case $opt in
 	m) model=$OPTARG ;;
 	n) rounds=$OPTARG ;;
 	P) prompt=32 tokens=0 flags="$flags -P" ;;
+	t) threads=$OPTARG ;;
+	c) flags="$flags -c" ;;
 	b) flags="$flags -b" ;;
 	*) exit 2 ;;
 	esac
@@ -32,13 +35,15 @@ file=$cache/models/$model.gguf
 log=$root/tmp/slowdown.log
 rm -f "$log"
 cp "$build/tests/ggml_drive" "$root/tmp/ggml_drive"
-chroot "$root" /tmp/ggml_drive -p "$prompt" -n "$tokens" -t 2 -r 100000 -l /tmp/slowdown.log \
+chroot "$root" /tmp/ggml_drive -p "$prompt" -n "$tokens" -t "$threads" -r 100000 -l /tmp/slowdown.log \
 	/usr/lib/x86_64-linux-gnu/libllama.so.0 "/models/$model.gguf" >/dev/null 2>&1 &
 engine=$!
-trap 'kill $engine 2>/dev/null; rm -rf "$log" /dev/shm/bench-slowdown.llmp*' EXIT
+trap 'kill $engine 2>/dev/null; rm -rf "$log" /dev/shm/bench-slowdown.*' EXIT
 for _ in $(seq 100); do
 	[ -s "$log" ] && break
 	sleep 0.2
 done
+# as the engine sees it: bpftrace looks below the engine's own root
 lib=$(awk '/libggml-cpu/ { print $6; exit }' "/proc/$engine/maps")
+lib=${lib#"$root"}
 "$build/tests/bench_slowdown" -n "$rounds" $flags "$build/llmprobe" "$lib" "$log" "$engine"

@@ -75,12 +75,17 @@ static void fail(const char *what, const char *detail)
 	exit(1);
 }
 
-static uint64_t now_ns(void)
+static uint64_t clock_now(clockid_t id)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(id, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_now(CLOCK_MONOTONIC);
 }
 
 /* The first of the names, which are given newest first. */
@@ -262,15 +267,17 @@ static void batch_alloc(struct run *r)
 }
 
 /* One line per decode, whole at once, so that a reader may follow the file. */
-static void log_decode(const struct run *r, long n, uint64_t begin)
+static void log_decode(const struct run *r, long n, uint64_t begin, uint64_t cpu)
 {
-	char line[64];
+	uint64_t end = now_ns();
+	char line[96];
 	int len;
 
 	if (r->log_fd < 0)
 		return;
-	len = snprintf(line, sizeof(line), "%ld %llu %llu\n", n, (unsigned long long)begin,
-		       (unsigned long long)now_ns());
+	len = snprintf(line, sizeof(line), "%ld %llu %llu %llu\n", n, (unsigned long long)begin,
+		       (unsigned long long)end,
+		       (unsigned long long)(clock_now(CLOCK_PROCESS_CPUTIME_ID) - cpu));
 	if (write(r->log_fd, line, (size_t)len) != len)
 		fail("cannot write the log", r->o.log);
 }
@@ -284,7 +291,7 @@ static void decode(struct run *r, void *ctx, long n, long at)
 			  .n_seq_id = r->n_seq_id,
 			  .seq_id = r->seq_id,
 			  .logits = r->logits};
-	uint64_t begin;
+	uint64_t begin, cpu;
 	int32_t rc;
 	long i;
 
@@ -294,9 +301,10 @@ static void decode(struct run *r, void *ctx, long n, long at)
 		r->seq_id[i] = &r->seq;
 		r->logits[i] = i == n - 1;
 	}
+	cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID);
 	begin = now_ns();
 	rc = r->e.decode(ctx, b);
-	log_decode(r, n, begin);
+	log_decode(r, n, begin, cpu);
 	if (rc) {
 		fprintf(stderr, "ggml_drive: llama_decode of %ld tokens at %ld returned %d\n", n,
 			at, (int)rc);
@@ -359,7 +367,8 @@ static void usage(FILE *f)
 		   "  -t N   threads (default 2)\n"
 		   "  -c N   contexts, one after the other (default 1)\n"
 		   "  -r N   times over, with new contexts (default 1)\n"
-		   "  -l LOG tokens, begin and end (ns, CLOCK_MONOTONIC) of each decode\n"
+		   "  -l LOG tokens, begin, end (ns, CLOCK_MONOTONIC) and CPU time (ns) of each "
+		   "decode\n"
 		   "  -w MS  wait between loading and decoding\n"
 		   "  -g     choose each token by its logits instead of a fixed row\n"
 		   "  -v     let the engine log\n");
