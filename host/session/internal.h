@@ -181,6 +181,9 @@ void session_collect_threads(struct session *s, bool only_dead);
 
 /* targets.c */
 int session_add_process(struct session *s, pid_t pid, struct diag *d);
+/* Of several processes, one that ended while it was looked at is no problem of the others: forgets
+ * `own` and returns 0. Else moves it to `d` and returns `err`. Frees `own`. */
+int session_unless_ended(struct session *s, pid_t pid, int err, struct diag *own, struct diag *d);
 void session_rest(struct session *s);
 void session_watch_ready(struct session *s, struct diag *d);
 void session_reap(struct session *s, struct diag *d);

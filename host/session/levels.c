@@ -233,27 +233,11 @@ static int attach_tracepoints(struct session *s, const struct level *l, struct d
 	return err;
 }
 
-static bool others_live(const struct session *s, size_t than)
+static int attach_or_gone(struct session *s, const struct level *l, pid_t pid, struct diag *d)
 {
-	for (size_t i = 0; i < s->n_processes; i++)
-		if (i != than && process_alive(&s->processes[i].process))
-			return true;
-	return false;
-}
-
-/* A process that ends while it is looked at is no problem of the others. */
-static int attach_or_gone(struct session *s, const struct level *l, size_t i, struct diag *d)
-{
-	const struct process *p = &s->processes[i].process;
 	struct diag *own = diag_new();
-	int err = attach_process(s, l, p->pid, own);
 
-	if (err && !process_alive(p) && others_live(s, i))
-		err = 0;
-	else
-		diag_move(d, own);
-	diag_free(own);
-	return err;
+	return session_unless_ended(s, pid, attach_process(s, l, pid, own), own, d);
 }
 
 static int attach_level(struct session *s, enum rec_level id, struct diag *d)
@@ -263,7 +247,7 @@ static int attach_level(struct session *s, enum rec_level id, struct diag *d)
 
 	for (size_t i = 0; !err && i < s->n_processes; i++)
 		if (s->processes[i].alive && process_alive(&s->processes[i].process))
-			err = attach_or_gone(s, l, i, d);
+			err = attach_or_gone(s, l, s->processes[i].process.pid, d);
 	return err;
 }
 

@@ -189,17 +189,17 @@ int session_dispatch(struct session *s, struct diag *d)
 {
 	struct epoll_event events[EPOLL_EVENTS];
 	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0);
-	/* Not only when the transport is readable: asking uses a perf event's readiness up, and
-	 * whoever polled session_fd() has asked. */
+	/* Not only when the descriptor is readable: asking uses a perf event's readiness up, and
+	 * whoever polled session_fd() has asked. The same goes for the watch. */
 	int err = session_drain(s, d);
 
+	if (s->watch && !err)
+		session_watch_ready(s, d);
 	for (int i = 0; i < n && !err; i++) {
 		int fd = events[i].data.fd;
 
 		if (fd == s->timer_fd)
 			err = timer_ready(s, d);
-		else if (s->watch && fd == watch_fd(s->watch))
-			session_watch_ready(s, d);
 		else if (s->spawn && fd == spawn_fd(s->spawn))
 			spawn_ready(s, d);
 	}

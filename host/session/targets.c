@@ -50,42 +50,80 @@ static int watch_targets(struct session *s, bool hold, struct diag *d)
 	return s->watch ? session_poll(s, watch_fd(s->watch), d) : -EIO;
 }
 
-/* The children that a target has already belong to it. */
-static int add_tree(struct session *s, pid_t pid, struct diag *d)
+/* The children that a target has already belong to it. One that ends meanwhile is no loss. */
+static void add_children(struct session *s, pid_t pid)
 {
+	struct diag *quiet = diag_new();
 	pid_t *tree = NULL;
 	size_t n = 0;
-	int err = session_add_process(s, pid, d);
 
-	if (err)
-		return err;
 	if (process_tree(pid, &tree, &n) == 0)
 		for (size_t i = 0; i < n; i++)
-			if (tree[i] != pid)
-				session_add_process(s, tree[i], d);
+			if (!find(s, tree[i]) && !session_add_process(s, tree[i], quiet))
+				watch_add(s->watch, tree[i], quiet);
 	free(tree);
-	return 0;
+	diag_free(quiet);
 }
 
-static int plan_running(struct session *s, struct diag *d)
+static bool others_live(const struct session *s, pid_t than)
+{
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].process.pid != than && process_alive(&s->processes[i].process))
+			return true;
+	return false;
+}
+
+int session_unless_ended(struct session *s, pid_t pid, int err, struct diag *own, struct diag *d)
+{
+	const struct session_process *p = find(s, pid);
+
+	if ((!p || !process_alive(&p->process)) && others_live(s, pid))
+		err = 0;
+	else
+		diag_move(d, own);
+	diag_free(own);
+	return err;
+}
+
+static int plan_all(struct session *s, struct diag *d)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < s->n_processes && err >= 0; i++)
-		err = plan_extend(s->plan, s->processes[i].process.pid, d);
-	if (err < 0)
+	for (size_t i = 0; i < s->n_processes && err >= 0; i++) {
+		pid_t pid = s->processes[i].process.pid;
+		struct diag *own = diag_new();
+
+		err = plan_extend(s->plan, pid, own);
+		err = session_unless_ended(s, pid, err, own, d);
+	}
+	return err < 0 ? err : 0;
+}
+
+/*
+ * Takes the named processes with what they have forked. The watch is there before anybody is looked
+ * at: who is forked and what is mapped during that is told by it afterwards.
+ */
+static int plan_running(struct session *s, struct diag *d)
+{
+	size_t named = s->n_processes;
+	int err = watch_targets(s, false, d);
+
+	for (size_t i = 0; !err && i < named; i++)
+		add_children(s, s->processes[i].process.pid);
+	if (!err)
+		err = plan_all(s, d);
+	if (err)
 		return err;
 	if (!plan_mark(s->plan).points)
 		return diag_fail(d, -ENOENT, "no probe point was found in the target\n%s",
 				 plan_level_reason(s->plan, LEVEL_TOKEN));
 	s->planned_ns = session_now_ns();
-	err = watch_targets(s, false, d);
-	return err ? err : session_attach_missing(s, d);
+	return session_attach_missing(s, d);
 }
 
 int session_target_pid(struct session *s, pid_t pid, struct diag *d)
 {
-	int err = add_tree(s, pid, d);
+	int err = session_add_process(s, pid, d);
 
 	return err ? err : plan_running(s, d);
 }
@@ -93,7 +131,7 @@ int session_target_pid(struct session *s, pid_t pid, struct diag *d)
 static int take_list(struct session *s, struct process_list *list, int err, struct diag *d)
 {
 	for (size_t i = 0; !err && i < list->count; i++)
-		err = add_tree(s, list->at[i].process.pid, d);
+		err = session_add_process(s, list->at[i].process.pid, d);
 	process_list_free(list);
 	return err ? err : plan_running(s, d);
 }
@@ -192,16 +230,19 @@ static void on_watch(void *ctx, const struct watch_event *e)
 {
 	struct watch_call *c = ctx;
 	struct session *s = c->s;
+	struct diag *own;
 
 	if (e->kind == WATCH_EXIT) {
 		process_gone(s, e->pid);
 		return;
 	}
-	session_add_process(s, e->pid, c->d);
+	own = diag_new();
+	session_add_process(s, e->pid, own);
 	if (e->kind == WATCH_EXEC && s->spawn && e->pid == spawn_pid(s->spawn))
 		learn_command(s);
 	if (find(s, e->pid))
-		process_changed(s, e->pid, c->d);
+		process_changed(s, e->pid, own);
+	session_unless_ended(s, e->pid, 0, own, c->d);
 	if (e->held)
 		watch_resume(s->watch, e->pid);
 }

@@ -345,8 +345,10 @@ static int drain_hold(struct watch *w)
 
 	if (err != -EPIPE)
 		return err;
-	/* The tracer is gone, its targets run on unwatched: that is the end of this watch. */
-	epoll_ctl(w->epoll_fd, EPOLL_CTL_DEL, watch_hold_fd(w->hold), NULL);
+	/* The tracer is gone, its targets run on unwatched: that is the end of this watch, told
+	 * once. */
+	watch_hold_free(w->hold);
+	w->hold = NULL;
 	return -EPIPE;
 }
 

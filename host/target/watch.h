@@ -40,7 +40,10 @@ struct watch;
 struct watch *watch_new(const pid_t *pids, size_t n, const struct watch_opts *opts, struct diag *d);
 /* Adds a process that was not forked by a watched one. Returns 0 or -errno. */
 int watch_add(struct watch *w, pid_t pid, struct diag *d);
-/* Poll it for reading, then call watch_drain. */
+/*
+ * Readable when something may have happened. The kernel tells of perf records once: whoever polls
+ * it, or polls a descriptor that polls it, must call watch_drain whatever a later look says.
+ */
 int watch_fd(const struct watch *w);
 /*
  * Calls `fn` for each pending event; repeated mappings of one process are folded into one event.

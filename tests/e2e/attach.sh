@@ -102,3 +102,13 @@ assert_eq "processes below the shell" \
 	"$(sql "$TMP/tree.llmp" 'SELECT count(DISTINCT pid) FROM token')" 2
 assert_eq "calls of the second one" "$(sql "$TMP/tree.llmp" 'SELECT min(n) FROM (SELECT count(*) AS n
 	FROM token GROUP BY pid)')" 53
+
+# Children that are forked at any moment while the shell is entered, none of which has made a call yet.
+start sh -c "i=0; while [ \$((i += 1)) -le 12 ]; do
+	$fake -d 53 -l 1 -w 4000 & sleep 0.03; done; wait"
+shell=$PID
+wait_for 10 child
+expect_exit 0 record -o "$TMP/forks.llmp" -p "$shell"
+assert_eq "processes and calls of each" "$(sql "$TMP/forks.llmp" 'SELECT count(*), min(n), max(n) FROM
+	(SELECT count(*) AS n FROM token GROUP BY pid)')" '12|53|53'
+assert_eq "problems with those that come and go" "$(grep -c -e error -e warning "$TMP/stderr")" 0

@@ -168,6 +168,31 @@ static void test_listen(void **state)
 	diag_free(d);
 }
 
+/* Polling twice uses up what perf records make readable; the events must still come. */
+static void test_polled_before(void **state)
+{
+	struct diag *d = diag_new();
+	struct spawn *s = start("exec /bin/sleep 60", d);
+	struct seen seen = {.w = watch_one(spawn_pid(s), false, d)};
+	struct pollfd p = {.fd = watch_fd(seen.w), .events = POLLIN};
+
+	(void)state;
+	spawn_release(s);
+	assert_int_equal(spawn_started(s, d), 0);
+	for (int i = 0; i < 200 && !seen.count[WATCH_EXEC]; i++) {
+		poll(&p, 1, 0);
+		poll(&p, 1, 0);
+		watch_drain(seen.w, on_event, &seen);
+		usleep(5000);
+	}
+	assert_true(seen.count[WATCH_EXEC] >= 1);
+	free(seen.exec_command);
+	watch_free(seen.w);
+	kill(spawn_pid(s), SIGKILL);
+	spawn_free(s);
+	diag_free(d);
+}
+
 static void test_missing(void **state)
 {
 	struct diag *d = diag_new();
@@ -183,9 +208,8 @@ static void test_missing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_free_lets_go),
-		cmocka_unit_test(test_listen),
+		cmocka_unit_test(test_hold),	cmocka_unit_test(test_free_lets_go),
+		cmocka_unit_test(test_listen),	cmocka_unit_test(test_polled_before),
 		cmocka_unit_test(test_missing),
 	};
 
