@@ -27,6 +27,7 @@ cleanup() {
 		wait "$pid" 2>/dev/null
 	done
 	rm -rf "$TMP"
+	[ -z "${NODES_ROOT:-}" ] || rm -rf "${NODES_ROOT:?}$TMP"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
@@ -165,6 +166,39 @@ model() {
 	if [ ! -e "$MODEL" ] || [ "$BUILD/tests/gguf_make" -nt "$MODEL" ]; then
 		"$BUILD/tests/gguf_make" "$@" -o "$MODEL" || fail "gguf_make $*"
 	fi
+}
+
+# nodes [ROOT]: makes the engine that runs next under `env "${NODES[@]}"`, in that root if one is given,
+# write down what it computes (see tests/engines/nodes), and forgets what was written before.
+nodes() {
+	local root=${1:-} dir
+	[ -e "$BUILD/tests/libnodes.so" ] || fail "$BUILD/tests/libnodes.so is missing: tests/run build"
+	[ -z "$root" ] || NODES_ROOT=$root
+	# The same path on both sides: the chroot command itself preloads it, too.
+	for dir in "$TMP/nodes" "$root$TMP/nodes"; do
+		mkdir -p "$dir"
+		cp "$BUILD/tests/libnodes.so" "$dir/"
+	done
+	NODES=("LD_PRELOAD=$TMP/nodes/libnodes.so" "NODES_LOG=$TMP/nodes/log")
+	NODES_LOG=$root$TMP/nodes/log
+	rm -f "$NODES_LOG"
+}
+
+# assert_nodes WHAT RUN [OPTIONS of compare]: the recording has what was written down, and only that.
+assert_nodes() {
+	local what=$1 run=$2 said
+	shift 2
+	said=$("$ENGINES/nodes/compare" "$@" "$NODES_LOG" "$run" 2>&1) || fail "$what: $said"
+	echo "$what: $said"
+}
+
+# record_drive WHAT RUN LIBLLAMA MODEL: 8 tokens, then 16 single ones by "${DRIVE[@]}", the command line up
+# to ggml_drive's options; after `nodes`.
+record_drive() {
+	llmprobe record --force -o "$2" -- env "${NODES[@]}" "${DRIVE[@]}" -p 8 -n 16 "$3" "$4" \
+		>"$TMP/out" || fail "$1: record: $(cat "$TMP/stderr")"
+	assert_eq "$1: lost" "$(sql "$2" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+	assert_eq "$1: calls, tokens" "$(sql "$2" 'SELECT count(*), sum(n_tokens) FROM token')" "17|24"
 }
 
 # whisper_model: sets MODEL and MODEL_IN to one of whisper.cpp's format.
