@@ -12,17 +12,19 @@ graphs() { # BACKEND [CONDITION]: "nodes|graphs" of it
 	sql "$run" "SELECT n_nodes, count(*) FROM graph WHERE backend = '$1' ${2:-} GROUP BY n_nodes"
 }
 
-# vulkan LAYERS: 8 tokens in one decode, then 8 of one token.
+# vulkan LAYERS THREADS: 8 tokens in one decode, then 8 of one token.
 vulkan() {
+	nodes "$ROOT"
 	VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/lvp_icd.json GGML_VK_VISIBLE_DEVICES=0 HOME=/root \
-		llmprobe record --force -o "$run" -- "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" \
-		-t 2 -p 8 -n 8 -r 1 --no-warmup -ngl "$1" >"$TMP/bench" ||
-		fail "record: $(cat "$TMP/stderr")"
+		llmprobe record --force -o "$run" -- env "${NODES[@]}" "${IN_ROOT[@]}" \
+		/usr/bin/llama-bench -m "$MODEL_IN" -t 2 -p 8 -n 8 -r 1 --no-warmup -ngl "$1" \
+		>"$TMP/bench" || fail "record: $(cat "$TMP/stderr")"
+	assert_nodes "-ngl $1" "$run" --skips-views --fuses --threads "$2"
 	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 	assert_eq "decodes" "$(sql "$run" 'SELECT count(*) FROM token')" 9
 }
 
-vulkan 1
+vulkan 1 2
 assert_eq "-ngl 1, CPU" "$(graphs CPU)" "67|9"
 assert_eq "-ngl 1, Vulkan" "$(graphs Vulkan)" "4|9"
 assert_ge "submissions" "$(sql "$run" "SELECT count(*) FROM call WHERE name LIKE 'vkQueueSubmit%'")" 9
@@ -31,7 +33,8 @@ assert_eq "Vulkan graphs closed by a wait" "$(sql "$run" "SELECT count(*) FROM g
 	ON g.id = a.graph_id WHERE g.backend = 'Vulkan' AND g.end_ns > a.submit_ns")" 9
 assert_eq "CPU graphs closed by a wait" "$(sql "$run" "SELECT count(*) FROM graph_async a JOIN graph g
 	ON g.id = a.graph_id WHERE g.backend = 'CPU'")" 0
-vulkan 99
+# What is left on the CPU, one look-up of a row, takes one thread.
+vulkan 99 1
 assert_eq "-ngl 99, CPU" "$(graphs CPU)" "2|9"
 assert_eq "-ngl 99, Vulkan" "$(graphs Vulkan)" "69|9"
 
@@ -48,8 +51,10 @@ chroot "$root" /usr/bin/llama-bench -m "$model" -t 2 -p 8 -n 8 -r 1 --no-warmup 
 	--rpc "127.0.0.1:$port"
 kill $server
 SH
-llmprobe record --force -o "$run" -- bash "$TMP/both.sh" "$ROOT" "$MODEL_IN" $((20000 + $$ % 20000)) \
-	>"$TMP/bench" 2>&1 || fail "record: $(cat "$TMP/stderr")"
+nodes "$ROOT"
+llmprobe record --force -o "$run" -- env "${NODES[@]}" bash "$TMP/both.sh" "$ROOT" "$MODEL_IN" \
+	$((20000 + $$ % 20000)) >"$TMP/bench" 2>&1 || fail "record: $(cat "$TMP/stderr")"
+assert_nodes "RPC client" "$run" --skips-views --fuses --threads 1
 client=$(sql "$run" 'SELECT DISTINCT pid FROM token')
 assert_eq "client, CPU" "$(graphs CPU "AND pid = $client")" "2|9"
 assert_eq "client, RPC" "$(graphs RPC "AND pid = $client")" "69|9"

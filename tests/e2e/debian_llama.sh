@@ -8,13 +8,15 @@ debian_engine
 
 run=$TMP/run.llmp
 record() { # OPTIONS of llama-bench
-	llmprobe record --force -o "$run" -- "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 \
-		--no-warmup "$@" >"$TMP/bench" || fail "record: $(cat "$TMP/stderr")"
+	nodes "$ROOT"
+	llmprobe record --force -o "$run" -- env "${NODES[@]}" "${IN_ROOT[@]}" /usr/bin/llama-bench \
+		-m "$MODEL_IN" -r 1 --no-warmup "$@" >"$TMP/bench" || fail "record: $(cat "$TMP/stderr")"
 	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 }
 
 model tiny
 record -t 2 -p 8 -n 16
+assert_nodes "llama-bench" "$run" --skips-views --fuses
 assert_eq "decode calls" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'decode'")" 16
 assert_eq "prompt tokens" "$(sql "$run" "SELECT sum(n_tokens) FROM token WHERE phase = 'prefill'")" 8
 # 2 layers: 34 plain operators and 5 fused pairs, on each thread, in each graph.

@@ -1,15 +1,17 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Debian's whisper.cpp: passes, graphs and operators, the latter two checked against each other.
+# Debian's whisper.cpp: passes, graphs and operators, against what its own public functions tell.
 . "$(dirname "$0")/lib.sh"
 need_bpf
 debian_engine --whisper
 whisper_model
 
 run=$TMP/run.llmp
-llmprobe record --force -o "$run" -- "${IN_ROOT[@]}" /usr/bin/whisper-bench -m "$MODEL_IN" -t 2 \
+nodes "$ROOT"
+llmprobe record --force -o "$run" -- env "${NODES[@]}" "${IN_ROOT[@]}" /usr/bin/whisper-bench -m "$MODEL_IN" -t 2 \
 	>"$TMP/bench" 2>&1 || fail "record: $(cat "$TMP/stderr")"
 assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+assert_nodes "whisper-bench" "$run" --skips-views --fuses
 assert_ge "encoder passes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'encode'")" 1
 assert_ge "decoder passes" "$(sql "$run" "SELECT count(*) FROM token WHERE phase = 'decode'")" 100
 assert_eq "decoder passes without a graph" "$(sql "$run" "SELECT count(*) FROM token t WHERE
