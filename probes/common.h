@@ -44,6 +44,27 @@ static long (*read_counter)(void *map, u64 index, void *value, u32 len) = (void 
 #define ARG5 ((u64)PT_REGS_PARM5(ctx))
 #define ARG6 ((u64)PT_REGS_PARM6(ctx))
 #define RET  ((u64)PT_REGS_RC(ctx))
+/* A register by the number that instructions call it by. */
+#if defined(__TARGET_ARCH_x86) || defined(__x86_64__)
+#define REG(n) ((u64)ctx->REG_##n)
+#define REG_0  ax
+#define REG_1  cx
+#define REG_2  dx
+#define REG_3  bx
+#define REG_5  bp
+#define REG_6  si
+#define REG_7  di
+#define REG_8  r8
+#define REG_9  r9
+#define REG_10 r10
+#define REG_11 r11
+#define REG_12 r12
+#define REG_13 r13
+#define REG_14 r14
+#define REG_15 r15
+#else
+#define REG(n) ((u64)((PT_REGS_ARM64 *)ctx)->regs[n])
+#endif
 /* The stack pointer at the probed instruction; the plan adds what the prologue took off it. */
 #define SP		((u64)PT_REGS_SP(ctx))
 #define RD_U8(address)	((u64)rd(address, 1))

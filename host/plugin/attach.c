@@ -141,7 +141,7 @@ static void add_return(struct search *s, const struct elf_symbol *sym, const str
 		add_site(s, true, site.file_offset);
 		return;
 	}
-	if (site_exits(s->elf, f, &exits) || !exits.complete) {
+	if (site_exits(s->elf, f, SITE_VALUE_IN_PLACE, &exits) || !exits.complete) {
 		diag_add(s->d, DIAG_WARNING,
 			 "%s in %s: the return of %s cannot be probed: an exception might cross a "
 			 "return probe (%s), which would end the target",

@@ -42,16 +42,17 @@ struct engine_probe {
 
 /* A function of the engine that is probed. */
 struct engine_function {
-	char *symbol;  /* a name, a glob, or a C++ name with "::"; NULL when only `string` is given
-			*/
-	char *string;  /* a string constant that this function alone uses, for stripped files */
-	char *library; /* glob over file names; NULL: any file of the engine */
-	char **unless; /* left out when the copy's files define one of these; NULL-ended */
-	bool optional; /* the alternative is usable without it */
-	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
-	bool all;      /* every function that `symbol` matches, not only one */
-	char *kind;    /* decode, encode, process, ...; NULL: none */
-	char *backend; /* overrides the engine's */
+	char *symbol;	/* a name, a glob, or a C++ name with "::"; NULL when only `string` is given
+			 */
+	char *string;	/* a string constant that this function alone uses, for stripped files */
+	char *library;	/* glob over file names; NULL: any file of the engine */
+	char **unless;	/* left out when the copy's files define one of these; NULL-ended */
+	char **instead; /* left out when one of these symbols is probed already; NULL-ended */
+	bool optional;	/* the alternative is usable without it */
+	bool nothrow;	/* no exception can cross it, whatever the disassembly suggests */
+	bool all;	/* every function that `symbol` matches, not only one */
+	char *kind;	/* decode, encode, process, ...; NULL: none */
+	char *backend;	/* overrides the engine's */
 	struct engine_probe entry, exit;
 	int line;
 };

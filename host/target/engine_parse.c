@@ -381,6 +381,7 @@ static const struct key function_keys[] = {
 	{"string", read_string, offsetof(struct engine_function, string)},
 	{"library", read_string, offsetof(struct engine_function, library)},
 	{"unless", read_strings, offsetof(struct engine_function, unless)},
+	{"unless_probed", read_strings, offsetof(struct engine_function, instead)},
 	{"optional", read_bool, offsetof(struct engine_function, optional)},
 	{"nothrow", read_bool, offsetof(struct engine_function, nothrow)},
 	{"all", read_bool, offsetof(struct engine_function, all)},
@@ -569,6 +570,7 @@ static void free_alternative(struct engine_alternative *a)
 		free(f->string);
 		free(f->library);
 		free_strings(f->unless);
+		free_strings(f->instead);
 		free(f->kind);
 		free(f->backend);
 		free_probe(&f->entry);

@@ -324,7 +324,8 @@ const char *expr_missing_field(const struct expr *e, const struct layout *l)
 	return NULL;
 }
 
-void expr_emit(const struct expr *e, const struct layout *l, int32_t sp_adjust, struct buf *out)
+void expr_emit(const struct expr *e, const struct layout *l, const struct expr_place *at,
+	       struct buf *out)
 {
 	static const char operators[] = {[ADD] = '+', [SUB] = '-', [MUL] = '*', [DIV] = '/'};
 
@@ -336,24 +337,27 @@ void expr_emit(const struct expr *e, const struct layout *l, int32_t sp_adjust, 
 		buf_printf(out, "ARG%" PRIu64, e->number + 1);
 		return;
 	case RET:
-		buf_puts(out, "RET");
+		if (at->value_reg < 0)
+			buf_puts(out, "RET");
+		else
+			buf_printf(out, "REG(%d)", at->value_reg);
 		return;
 	case SP:
-		buf_printf(out, "(SP + %d)", sp_adjust);
+		buf_printf(out, "(SP + %d)", at->sp_adjust);
 		return;
 	case FIELD:
 		buf_printf(out, "%dULL", layout_get(l, e->field));
 		return;
 	case READ:
 		buf_printf(out, "%s(", e->macro);
-		expr_emit(e->left, l, sp_adjust, out);
+		expr_emit(e->left, l, at, out);
 		buf_putc(out, ')');
 		return;
 	default:
 		buf_putc(out, '(');
-		expr_emit(e->left, l, sp_adjust, out);
+		expr_emit(e->left, l, at, out);
 		buf_printf(out, " %c ", operators[e->kind]);
-		expr_emit(e->right, l, sp_adjust, out);
+		expr_emit(e->right, l, at, out);
 		buf_putc(out, ')');
 	}
 }

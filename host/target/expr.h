@@ -22,6 +22,12 @@
 
 struct expr;
 
+/* Where things lie at the instruction that is probed. */
+struct expr_place {
+	int32_t sp_adjust; /* bytes that the stack pointer is below its value at function entry */
+	int value_reg;	   /* see struct site; -1: where a return leaves the value */
+};
+
 enum { EXPR_DEPTH_MAX = 32 };
 
 /* Parses text that stands in `src` at `at`. NULL with an error in `d`. */
@@ -35,9 +41,10 @@ bool expr_uses_ret(const struct expr *e);
 /* The first {field} that `l` does not know, NULL when all are there. `l` NULL knows none. */
 const char *expr_missing_field(const struct expr *e, const struct layout *l);
 /*
- * Appends it as C text over ARG1.., SP, RET, RD_U8, RD_U16, RD_U32, RD_S32 and RD_U64. `sp_adjust`
- * is added to SP to give the stack pointer at function entry.
+ * Appends it as C text over ARG1.., SP, RET, REG(n), RD_U8, RD_U16, RD_U32, RD_S32 and RD_U64, for
+ * a probe at `at`.
  */
-void expr_emit(const struct expr *e, const struct layout *l, int32_t sp_adjust, struct buf *out);
+void expr_emit(const struct expr *e, const struct layout *l, const struct expr_place *at,
+	       struct buf *out);
 
 #endif

@@ -18,7 +18,12 @@ enum insn_class {
 	INSN_REFUSED,  /* the kernel does not accept a probe here */
 };
 
-enum { INSN_TEXT_MAX = 48 };
+enum {
+	INSN_TEXT_MAX = 48,
+	INSN_BYTES_MAX = 15,
+	INSN_REGISTERS = 32,
+	INSN_VALUE_REGISTER = 0, /* what a function returns is in rax or x0 */
+};
 
 /* General registers as bits: x86-64 by their encoding number (rax 0, rcx 1, rdx 2, rbx 3, rsp 4,
  * rbp 5, rsi 6, rdi 7, r8..r15), aarch64 x0..x30 by number and sp as 31. */

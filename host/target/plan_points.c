@@ -61,7 +61,7 @@ static const struct layout *layout_of(const struct context *c)
 }
 
 static struct plan_point *add_point(const struct context *c, const struct engine_probe *probe,
-				    int32_t sp_adjust)
+				    struct expr_place at)
 {
 	struct plan *p = c->p;
 	struct plan_point *pt = xcalloc(1, sizeof(*pt));
@@ -81,7 +81,7 @@ static struct plan_point *add_point(const struct context *c, const struct engine
 	for (size_t i = 0; i < probe->n_args; i++) {
 		struct buf text = {0};
 
-		expr_emit(probe->args[i].expr[c->arch], layout_of(c), sp_adjust, &text);
+		expr_emit(probe->args[i].expr[c->arch], layout_of(c), &at, &text);
 		pt->args[pt->n_args].name = probe->args[i].name;
 		pt->args[pt->n_args++].expr = buf_take(&text);
 	}
@@ -240,6 +240,16 @@ static bool ends_in_call(const struct context *c)
 	return found;
 }
 
+static enum site_value value_use(const struct context *c)
+{
+	const struct engine_probe *probe = &c->fn->exit;
+	bool needs = false;
+
+	for (size_t i = 0; i < probe->n_args; i++)
+		needs |= expr_uses_ret(probe->args[i].expr[c->arch]);
+	return needs ? SITE_VALUE_ANYWHERE : SITE_VALUE_UNUSED;
+}
+
 /* The sites that see the function's end: one return probe where that is safe, else its exits. */
 static bool find_exits(const struct context *c, struct site_exits *out, bool *is_return, char *why,
 		       size_t n)
@@ -264,7 +274,7 @@ static bool find_exits(const struct context *c, struct site_exits *out, bool *is
 			 c->at->symbol, *throws ? throws : "no place for one");
 		return false;
 	}
-	err = site_exits(c->elf, &c->at->func, out);
+	err = site_exits(c->elf, &c->at->func, value_use(c), out);
 	if (!err && out->complete && out->count)
 		return true;
 	snprintf(why, n,
@@ -303,6 +313,21 @@ static size_t points_needed(const struct engine_function *fn)
 	return (fn->entry.event != NULL) + (fn->exit.event != NULL);
 }
 
+/* One point for all exits that find the function's value in the same place. */
+static void add_exits(const struct context *c, const struct site_exits *exits, bool is_return)
+{
+	const struct plan_point *pt[INSN_REGISTERS + 1] = {NULL};
+
+	for (size_t i = 0; i < exits->count; i++) {
+		const struct site *s = &exits->at[i];
+		const struct plan_point **p = &pt[s->value_reg + 1];
+
+		if (!*p)
+			*p = add_point(c, &c->fn->exit, (struct expr_place){0, s->value_reg});
+		add_site(c, *p, s, is_return);
+	}
+}
+
 static bool add_both(const struct context *c, char *why, size_t n)
 {
 	struct site entry;
@@ -317,13 +342,10 @@ static bool add_both(const struct context *c, char *why, size_t n)
 	    (!check_args(c, &fn->exit, why, n) || !find_exits(c, &exits, &is_return, why, n)))
 		return false;
 	if (fn->entry.event)
-		add_site(c, add_point(c, &fn->entry, entry.sp_adjust), &entry, false);
-	if (fn->exit.event) {
-		const struct plan_point *pt = add_point(c, &fn->exit, 0);
-
-		for (size_t i = 0; i < exits.count; i++)
-			add_site(c, pt, &exits.at[i], is_return);
-	}
+		add_site(c, add_point(c, &fn->entry, (struct expr_place){entry.sp_adjust, -1}),
+			 &entry, false);
+	if (fn->exit.event)
+		add_exits(c, &exits, is_return);
 	return true;
 }
 
@@ -543,6 +565,16 @@ size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
 	return p->n_copies - 1;
 }
 
+/* True when a function that says the same is probed already. */
+static bool stands_in(const struct plan *p, size_t copy, const struct engine_function *fn)
+{
+	for (char **s = fn->instead; s && *s; s++)
+		for (size_t i = 0; i < p->n_points; i++)
+			if (p->points[i]->copy == copy && !strcmp(p->points[i]->symbol, *s))
+				return true;
+	return false;
+}
+
 static void add_why(struct buf *why, const char *text)
 {
 	buf_printf(why, "%s%s", why->len ? "\n" : "", text);
@@ -561,6 +593,8 @@ static bool add_alternative(struct plan *p, const struct choice *ch,
 		struct found_list found = {0};
 		size_t usable = 0;
 
+		if (stands_in(p, copy, fn))
+			continue;
 		find_function(p, ch->family, ch->engine, fn, &found);
 		for (size_t k = 0; k < found.count; k++) {
 			if (plan_add_function(p, engine, a, ch->level, fn, &found.at[k], copy, text,

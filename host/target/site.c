@@ -46,6 +46,7 @@ void site_fill(const struct elf *e, const struct elf_func *f, const struct insn 
 	out->vaddr = in->vaddr;
 	out->offset = in->vaddr - f->vaddr;
 	out->class = in->class;
+	out->value_reg = -1;
 	memcpy(out->text, in->text, sizeof(out->text));
 	elf_vaddr_to_offset(e, in->vaddr, &out->file_offset);
 }
@@ -169,8 +170,6 @@ int site_entry(const struct elf *e, const struct elf_func *f, uint32_t arg_mask,
 	return err;
 }
 
-/* Instructions behind which the return address is still where the call left it. Not among them: the
- * aarch64 hints that sign the return address. */
 static bool is_landing_pad(const struct insn *in)
 {
 	static const char *const pads[] = {"endbr64",	 "bti",	       "nop",	    "hint #0x20",
@@ -180,6 +179,16 @@ static bool is_landing_pad(const struct insn *in)
 		if (!strncmp(in->text, pads[i], strlen(pads[i])))
 			return true;
 	return false;
+}
+
+/* True when every call goes on behind it with the return address where the call left it. On aarch64
+ * only behind landing pads: other hints sign the return address. */
+static bool keeps_return(enum elf_arch arch, const struct insn *in)
+{
+	if (is_landing_pad(in))
+		return true;
+	return arch == ELF_X86_64 && !in->is_jump && !in->is_call && !in->is_ret && in->sp_known &&
+	       !in->sp_delta && !(in->writes & insn_sp_register(arch));
 }
 
 int site_return(const struct elf *e, const struct elf_func *f, struct site *out)
@@ -195,10 +204,11 @@ int site_return(const struct elf *e, const struct elf_func *f, struct site *out)
 		return err;
 	}
 	targets_collect(&targets, &list);
-	for (size_t i = 0; i < list.count; i++) {
+	for (size_t i = 0; i < list.count && best; i++) {
 		const struct insn *in = &list.at[i];
 
-		if (i && (!is_landing_pad(&list.at[i - 1]) || targets_has(&targets, in->vaddr)))
+		if (i && (!keeps_return(elf_arch(e), &list.at[i - 1]) ||
+			  targets_has(&targets, in->vaddr)))
 			break;
 		if (insn_class_cost(in->class) >= best)
 			continue;
@@ -206,7 +216,7 @@ int site_return(const struct elf *e, const struct elf_func *f, struct site *out)
 		site_fill(e, f, in, out);
 		out->sp_known = true;
 		snprintf(out->why, sizeof(out->why), "%s",
-			 i ? "behind the landing pad, the return address still in place"
+			 i ? "first cheap instruction with the return address in place"
 			   : "the entry");
 	}
 	targets_free(&targets);

@@ -19,6 +19,9 @@ struct site {
 	 * x86-64 is at sp + sp_adjust + 8 + 8*k, the return address at sp + sp_adjust. */
 	int32_t sp_adjust;
 	bool sp_known;
+	/* At an exit: the number of the register that the function's value is in there (its bit in
+	 * struct insn's masks); -1: where a return leaves it. */
+	int8_t value_reg;
 	char why[96]; /* one line: why here */
 };
 
@@ -32,8 +35,8 @@ struct site {
 int site_entry(const struct elf *e, const struct elf_func *f, uint32_t arg_mask, bool needs_sp,
 	       struct site *out);
 /*
- * Where a return probe may be placed: at the entry, or directly after an endbr64/bti/nop there,
- * never where the return address is no longer at the top of the stack (x86-64) or in the link
+ * Where a return probe may be placed: at the entry, or behind instructions that every call runs and
+ * that leave the return address where it is, at the top of the stack (x86-64) or in the link
  * register (aarch64). Prefers the cheaper of these. Returns 0 or -errno.
  */
 int site_return(const struct elf *e, const struct elf_func *f, struct site *out);
@@ -46,12 +49,21 @@ struct site_exits {
 	bool complete; /* false: some way out of the function has no site; `why` says which */
 	char why[96];
 };
+/* What a probe at an exit does with the function's value. */
+enum site_value {
+	SITE_VALUE_UNUSED,
+	SITE_VALUE_ANYWHERE, /* reads it from site.value_reg */
+	SITE_VALUE_IN_PLACE, /* reads it from where a return leaves it */
+};
 /*
  * Sites that together see every normal end of the function without a return probe: each returning
  * instruction, each tail call, or an emulated instruction shortly before one in the same
- * straight-line code with no call between them. Returns 0 or -errno.
+ * straight-line code with no call between them. The check of the stack protector counts as straight
+ * code: where it jumps to, the program ends. With `needs_value` what the function returns is known
+ * at each site (value_reg). Returns 0 or -errno.
  */
-int site_exits(const struct elf *e, const struct elf_func *f, struct site_exits *out);
+int site_exits(const struct elf *e, const struct elf_func *f, enum site_value value,
+	       struct site_exits *out);
 
 enum site_throw { SITE_THROW_NO, SITE_THROW_MAYBE, SITE_THROW_YES };
 /*

@@ -7,7 +7,7 @@
 #include "target/site_impl.h"
 #include "util/alloc.h"
 
-enum { PARTS_MAX = 8, TABLE_WINDOW = 8 };
+enum { PARTS_MAX = 8, TABLE_WINDOW = 8, CHECK_INSNS = 16 };
 
 struct walk {
 	const struct elf *e;
@@ -15,6 +15,7 @@ struct walk {
 	size_t n_parts;
 	struct site_exits *out;
 	size_t open; /* exits without a site */
+	enum site_value value;
 };
 
 static bool in_any_part(const struct walk *w, uint64_t vaddr)
@@ -49,7 +50,7 @@ static void give_up(struct walk *w, const struct insn *in, const char *what)
 			 (unsigned long long)in->vaddr);
 }
 
-static void add_site(struct walk *w, const struct insn *in, const char *why)
+static void add_site(struct walk *w, const struct insn *in, int8_t value_reg, const char *why)
 {
 	struct site *s;
 
@@ -62,7 +63,51 @@ static void add_site(struct walk *w, const struct insn *in, const char *why)
 	}
 	s = &w->out->at[w->out->count++];
 	site_fill(w->e, &w->part[0], in, s);
+	s->value_reg = value_reg;
 	snprintf(s->why, sizeof(s->why), "%s", why);
+}
+
+/* True for a jump that is only taken when the stack was found overwritten. */
+static bool is_stack_check(const struct walk *w, const struct insn *in)
+{
+	struct elf_func at = {.vaddr = in->target, .size = CHECK_INSNS * INSN_BYTES_MAX};
+	struct insn_list l;
+	const char *name = NULL;
+	size_t i = 0;
+
+	if (!in->is_conditional || !in->has_target || insn_decode(w->e, &at, CHECK_INSNS, &l))
+		return false;
+	while (i < l.count && !l.at[i].is_call && !l.at[i].is_jump && !l.at[i].is_ret)
+		i++;
+	if (i < l.count && l.at[i].is_call && l.at[i].has_target)
+		name = elf_plt_symbol(w->e, l.at[i].target);
+	insn_list_free(&l);
+	return name && !strcmp(name, "__stack_chk_fail");
+}
+
+/* True when what runs behind `in` always goes on to the next instruction. */
+static bool is_straight(const struct walk *w, const struct insn *in)
+{
+	if (in->is_call || in->is_ret)
+		return false;
+	return !in->is_jump || is_stack_check(w, in);
+}
+
+/*
+ * Follows the function's value back over `in`: from the register *reg (-1: the one that a return
+ * leaves it in) to the one that was copied into it. False when it is made there.
+ */
+static bool value_before(const struct insn *in, enum site_value value, int8_t *reg)
+{
+	int now = *reg < 0 ? INSN_VALUE_REGISTER : *reg;
+
+	if (value == SITE_VALUE_UNUSED || !(in->writes >> now & 1))
+		return true;
+	if (value == SITE_VALUE_IN_PLACE || strncmp(in->text, "mov ", 4) || !in->reads ||
+	    in->reads & (in->reads - 1) || strchr(in->text, '['))
+		return false;
+	*reg = (int8_t)__builtin_ctz(in->reads);
+	return true;
 }
 
 /*
@@ -74,20 +119,24 @@ static void add_exit(struct walk *w, const struct insn_list *l, const struct tar
 		     const char *what)
 {
 	size_t best = i;
+	int8_t reg = -1, best_reg = -1;
 
 	for (size_t k = i; insn_class_cost(l->at[best].class) > 0 && k > 0; k--) {
 		const struct insn *before = &l->at[k - 1];
 
-		if (targets_has(t, l->at[k].vaddr) || before->is_jump || before->is_call ||
-		    before->is_ret)
+		if (targets_has(t, l->at[k].vaddr) || !is_straight(w, before) ||
+		    !value_before(before, w->value, &reg))
 			break;
-		if (insn_class_cost(before->class) < insn_class_cost(l->at[best].class))
+		if (insn_class_cost(before->class) < insn_class_cost(l->at[best].class)) {
 			best = k - 1;
+			best_reg = reg;
+		}
 	}
 	if (l->at[best].class == INSN_REFUSED)
 		give_up(w, &l->at[i], "the kernel refuses a probe on the exit");
 	else
-		add_site(w, &l->at[best], best == i ? what : "last cheap instruction before it");
+		add_site(w, &l->at[best], best_reg,
+			 best == i ? what : "last cheap instruction before it");
 }
 
 /* A computed jump inside the function loads from a table that an index scales into. */
@@ -147,9 +196,10 @@ static int visit_part(struct walk *w, const struct elf_func *part)
 	return 0;
 }
 
-int site_exits(const struct elf *e, const struct elf_func *f, struct site_exits *out)
+int site_exits(const struct elf *e, const struct elf_func *f, enum site_value value,
+	       struct site_exits *out)
 {
-	struct walk w = {.e = e, .part = {*f}, .n_parts = 1, .out = out};
+	struct walk w = {.e = e, .part = {*f}, .n_parts = 1, .out = out, .value = value};
 	int err = 0;
 
 	memset(out, 0, sizeof(*out));

@@ -34,7 +34,7 @@ static int print_function(void *ctx, const struct elf_symbol *sym)
 		print_site("entry", &s);
 	if (!site_return(r->e, &f, &s))
 		print_site("return", &s);
-	if (!site_exits(r->e, &f, &exits))
+	if (!site_exits(r->e, &f, SITE_VALUE_ANYWHERE, &exits))
 		printf("  %zu exits, %s %s\n", exits.count,
 		       exits.complete ? "complete" : "incomplete:", exits.why);
 	for (size_t i = 0; i < exits.count; i++)

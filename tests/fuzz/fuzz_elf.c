@@ -21,7 +21,7 @@ static void try_function(const struct elf *e, uint64_t vaddr)
 		return;
 	site_entry(e, &f, 0x83, true, &site);
 	site_return(e, &f, &site);
-	site_exits(e, &f, &exits);
+	site_exits(e, &f, SITE_VALUE_ANYWHERE, &exits);
 	site_may_throw(e, &f, NULL, 0);
 }
 

@@ -228,7 +228,7 @@ static void test_split_functions(void **state)
 
 		assert_true(elf_func_named(e, "sample_split", &f));
 		assert_false(f.is_part);
-		assert_int_equal(site_exits(e, &f, &x), 0);
+		assert_int_equal(site_exits(e, &f, SITE_VALUE_ANYWHERE, &x), 0);
 		if (!x.complete)
 			fail_msg("%s: %s", files[i], x.why);
 		for (size_t k = 0; k < x.count; k++)

@@ -25,7 +25,7 @@ static char *print_diag(const struct diag *d)
 }
 
 /* Emits `text` without a layout. */
-static char *emit(const char *text, int32_t sp_adjust)
+static char *emit(const char *text, int32_t sp_adjust, int value_reg)
 {
 	struct source src = {.name = "e", .text = text, .len = strlen(text)};
 	struct diag *d = diag_new();
@@ -33,7 +33,7 @@ static char *emit(const char *text, int32_t sp_adjust)
 	struct buf out = {0};
 
 	assert_non_null(e);
-	expr_emit(e, NULL, sp_adjust, &out);
+	expr_emit(e, NULL, &(struct expr_place){sp_adjust, value_reg}, &out);
 	expr_free(e);
 	diag_free(d);
 	return buf_take(&out);
@@ -41,7 +41,7 @@ static char *emit(const char *text, int32_t sp_adjust)
 
 static void check_emit(const char *text, int32_t sp_adjust, const char *want)
 {
-	char *got = emit(text, sp_adjust);
+	char *got = emit(text, sp_adjust, -1);
 
 	assert_string_equal(got, want);
 	free(got);
@@ -49,6 +49,8 @@ static void check_emit(const char *text, int32_t sp_adjust, const char *want)
 
 static void test_expr_emit(void **state)
 {
+	char *got;
+
 	(void)state;
 	check_emit("arg1", 0, "ARG1");
 	check_emit("s32[sp + 8]", 16, "RD_S32(((SP + 16) + 8ULL))");
@@ -56,6 +58,10 @@ static void test_expr_emit(void **state)
 	check_emit("(u64[arg3+8] - u64[arg3]) / 112", 0,
 		   "((RD_U64((ARG3 + 8ULL)) - RD_U64(ARG3)) / 112ULL)");
 	check_emit("-1", 0, "(0ULL - 1ULL)");
+	check_emit("ret", 0, "RET");
+	got = emit("ret", 0, 13);
+	assert_string_equal(got, "REG(13)");
+	free(got);
 }
 
 static void check_expr_error(const char *text, const char *want)

@@ -125,12 +125,44 @@ static void test_exits(void **state)
 	X86(0x85, 0xff, 0x74, 0x03, PUSH_RBP, POP_RBP, RET, 0x90, 0x31, 0xc0, RET);
 
 	(void)state;
-	assert_int_equal(site_exits(e, &f, &x), 0);
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_UNUSED, &x), 0);
 	assert_int_equal(x.count, 2);
 	assert_true(x.complete);
 	assert_int_equal(x.at[0].offset, 4); /* the push before the first return */
 	assert_int_equal(x.at[0].class, INSN_EMULATED);
 	assert_int_equal(x.at[1].offset, 7); /* the nop that is the jump's target */
+	/* There the second one's value is not made yet. */
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_ANYWHERE, &x), 0);
+	assert_int_equal(x.at[0].offset, 4);
+	assert_int_equal(x.at[0].value_reg, -1);
+	assert_int_equal(x.at[1].offset, 10);
+	elf_close(e);
+}
+
+static void test_exit_value_in_another_register(void **state)
+{
+	struct site_exits x;
+	X86(0x90, 0x44, 0x89, 0xe8 /* mov eax, r13d */, 0x49, 0x89, 0xfd /* mov r13, rdi */, RET);
+
+	(void)state;
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_ANYWHERE, &x), 0);
+	assert_int_equal(x.count, 1);
+	assert_int_equal(x.at[0].offset, 0);
+	assert_int_equal(x.at[0].value_reg, 13);
+	elf_close(e);
+}
+
+static void test_exit_never_before_another_way(void **state)
+{
+	struct site_exits x;
+	/* jne 1f; pop rbx; ret; 1: nop; ret: the jump also goes elsewhere */
+	X86(0x75, 0x02, 0x5b, RET, 0x90, RET);
+
+	(void)state;
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_ANYWHERE, &x), 0);
+	assert_int_equal(x.count, 2);
+	assert_int_equal(x.at[0].offset, 3);
+	assert_int_equal(x.at[1].offset, 4);
 	elf_close(e);
 }
 
@@ -140,7 +172,7 @@ static void test_exit_never_before_a_call(void **state)
 	X86(PUSH_RBP, 0xe8, 0xfa, 0xff, 0xff, 0xff /* call self */, POP_RBP, RET);
 
 	(void)state;
-	assert_int_equal(site_exits(e, &f, &x), 0);
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_UNUSED, &x), 0);
 	assert_int_equal(x.count, 1);
 	assert_int_equal(x.at[0].offset, 7);
 	assert_int_equal(x.at[0].class, INSN_STEPPED);
@@ -154,7 +186,7 @@ static void test_tail_calls_are_exits(void **state)
 	X86(0x85, 0xff, 0x0f, 0x84, 0, 1, 0, 0, 0xe9, 0, 1, 0, 0);
 
 	(void)state;
-	assert_int_equal(site_exits(e, &f, &x), 0);
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_UNUSED, &x), 0);
 	assert_int_equal(x.count, 1);
 	assert_int_equal(x.at[0].offset, 8);
 	assert_false(x.complete);
@@ -169,7 +201,7 @@ static void test_table_jumps_are_no_exits(void **state)
 	X86(0x48, 0x63, 0x04, 0xba, 0x48, 0x01, 0xd0, 0xff, 0xe0, RET);
 
 	(void)state;
-	assert_int_equal(site_exits(e, &f, &x), 0);
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_UNUSED, &x), 0);
 	assert_int_equal(x.count, 1);
 	assert_int_equal(x.at[0].offset, 9);
 	assert_true(x.complete);
@@ -208,7 +240,7 @@ static void test_arm_entry_and_return(void **state)
 	assert_int_equal(s.sp_adjust, 32);
 	assert_int_equal(site_return(e, &f, &s), 0);
 	assert_int_equal(s.offset, 0);
-	assert_int_equal(site_exits(e, &f, &x), 0);
+	assert_int_equal(site_exits(e, &f, SITE_VALUE_UNUSED, &x), 0);
 	assert_int_equal(x.count, 1);
 	assert_int_equal(x.at[0].offset, 28);
 	elf_close(e);
@@ -240,6 +272,8 @@ int main(void)
 		cmocka_unit_test(test_a_branch_itself_may_carry_the_probe),
 		cmocka_unit_test(test_never_at_a_loop_head),
 		cmocka_unit_test(test_exits),
+		cmocka_unit_test(test_exit_value_in_another_register),
+		cmocka_unit_test(test_exit_never_before_another_way),
 		cmocka_unit_test(test_exit_never_before_a_call),
 		cmocka_unit_test(test_tail_calls_are_exits),
 		cmocka_unit_test(test_table_jumps_are_no_exits),
