@@ -310,8 +310,9 @@ int kmap_clear(int fd)
 	if (info.type == BPF_MAP_TYPE_ARRAY || info.type == BPF_MAP_TYPE_PERCPU_ARRAY)
 		return clear_array(fd, &info);
 	key = xcalloc(1, info.key_size);
-	/* Always the first: walking on from a removed key would start over anyway. */
-	while (!(err = kmap_next(fd, NULL, key))) {
+	/* Always the first: walking on from a removed key would start over anyway. Bounded, because
+	 * a program may put keys in as fast as they are taken out. */
+	for (uint64_t i = 0; i <= info.max_entries && !(err = kmap_next(fd, NULL, key)); i++) {
 		err = kmap_delete(fd, key);
 		if (err && err != -ENOENT)
 			break;

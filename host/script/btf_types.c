@@ -162,8 +162,8 @@ static const struct type *import_id(const struct btf *btf, struct type_table *t,
 	case BTF_KIND_STRUCT:
 	case BTF_KIND_UNION:
 		name = name_of(btf, t, bt, btf_is_union(bt) ? "union" : "struct");
-		known = name ? type_by_name(t, name) : NULL;
-		return known ? known : import_struct(btf, t, bt, depth);
+		known = name ? type_defined(t, name) : NULL;
+		return known && known->fields->complete ? known : import_struct(btf, t, bt, depth);
 	case BTF_KIND_ENUM:
 	case KIND_ENUM64:
 		return import_enum(btf, t, bt);

@@ -19,12 +19,14 @@ const struct builtin *builtin_at(size_t i)
 	return NULL;
 }
 
-/* arg0, arg1, ... are one row */
+/* arg0, arg1, ... are one row, and so are sarg0, sarg1, ... */
 static bool same_name(const char *row, const char *name)
 {
-	if (strcmp(row, "argN") == 0)
-		return strncmp(name, "arg", 3) == 0 && name[3] &&
-		       name[3 + strspn(name + 3, "0123456789")] == 0 && strlen(name) < 6;
+	size_t n = strlen(row) - 1;
+
+	if (row[n] == 'N')
+		return strncmp(name, row, n) == 0 && name[n] &&
+		       name[n + strspn(name + n, "0123456789")] == 0 && strlen(name) < n + 4;
 	return strcmp(row, name) == 0;
 }
 

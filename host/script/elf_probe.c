@@ -5,89 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "script/cxx_name.h"
+#include "script/debug_info.h"
 #include "script/probe.h"
 #include "script/usdt.h"
 #include "target/elf.h"
+#include "target/insn.h"
 #include "target/site.h"
 #include "util/text.h"
-
-static bool is_file(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
-}
-
-/* libc.so and its like may be a linker's text. */
-static bool is_elf(const char *path)
-{
-	char magic[4] = "";
-	FILE *f = fopen(path, "re");
-	bool ok = f && fread(magic, 1, 4, f) == 4 && memcmp(magic, "\177ELF", 4) == 0;
-
-	if (f)
-		fclose(f);
-	return ok;
-}
-
-static char *in_dirs(const char *dirs, const char *prefix, const char *name, const char *suffix)
-{
-	while (dirs && *dirs) {
-		const char *end = strchrnul(dirs, ':');
-		char *path =
-			xasprintf("%.*s/%s%s%s", (int)(end - dirs), dirs, prefix, name, suffix);
-
-		if (is_file(path))
-			return path;
-		free(path);
-		dirs = *end ? end + 1 : end;
-	}
-	return NULL;
-}
-
-/* libc, libc.so.6, c: as the loader would find it in the system's folders. */
-static char *find_library(const char *name)
-{
-	static const char dirs[] = "/lib/x86_64-linux-gnu:/usr/lib/x86_64-linux-gnu:"
-				   "/lib/aarch64-linux-gnu:/usr/lib/aarch64-linux-gnu:/lib64:"
-				   "/usr/lib64:/usr/local/lib:/lib:/usr/lib";
-	static const char *const suffixes[] = {"",	".so",	 ".so.6", ".so.1",
-					       ".so.2", ".so.3", ".so.0"};
-	char *path = NULL;
-
-	if (strchr(name, '/') || (strncmp(name, "lib", 3) != 0 && !strstr(name, ".so")))
-		return NULL;
-	for (size_t i = 0; !path && i < ARRAY_LEN(suffixes); i++) {
-		char *real;
-
-		path = in_dirs(dirs, "", name, suffixes[i]);
-		real = path && is_elf(path) ? realpath(path, NULL) : NULL;
-		free(path);
-		path = real;
-	}
-	return path;
-}
-
-char *resolve_binary(const char *name, pid_t pid)
-{
-	char *path;
-
-	if (pid > 0 && name[0] == '/') {
-		path = xasprintf("/proc/%d/root%s", (int)pid, name);
-		if (is_file(path) && !is_file(name))
-			return path;
-		free(path);
-	}
-	if (is_file(name))
-		return realpath(name, NULL);
-	if (strchr(name, '/'))
-		return NULL;
-	path = in_dirs(getenv("PATH"), "", name, "");
-	return path ? path : find_library(name);
-}
 
 struct search {
 	struct attach *a;
@@ -96,7 +23,9 @@ struct search {
 	const struct elf *elf;
 	const char *path;
 	struct probe_match **tail;
-	size_t refused;
+	struct cxx_names *cxx;
+	const char *pattern; /* of a C++ name */
+	int err;
 };
 
 static struct probe_match *add_match(struct search *s, const char *func, uint64_t file_offset)
@@ -108,7 +37,10 @@ static struct probe_match *add_match(struct search *s, const char *func, uint64_
 	m->func = func ? arena_strdup(arena, func) : NULL;
 	m->b = m->func;
 	m->offset = file_offset;
-	if (s->a->has_address)
+	if (s->a->source)
+		m->name = arena_printf(arena, "%s:%s@%s:%d", s->a->provider->name, m->a,
+				       s->a->source, s->a->line);
+	else if (s->a->has_address)
 		m->name = arena_printf(arena, "%s:%s:%#llx", s->a->provider->name, m->a,
 				       (unsigned long long)s->a->address);
 	else if (s->a->offset)
@@ -146,82 +78,188 @@ static uint64_t entry_offset(const struct search *s, const struct elf_symbol *sy
 	return site.file_offset;
 }
 
+static int refuse(struct search *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static int refuse(struct search *s, const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	text = xvasprintf(fmt, ap);
+	va_end(ap);
+	s->err = diag_fail_at(s->d, -EINVAL, s->o->src, loc_span(s->o->src, s->a->loc), "%s", text);
+	free(text);
+	return -EINVAL;
+}
+
+/* A breakpoint in the middle of an instruction changes what the program does. */
+static bool starts_instruction(const struct search *s, uint64_t vaddr)
+{
+	struct insn_list list;
+	struct elf_func f;
+	bool ok;
+
+	if (!elf_func_at(s->elf, vaddr, &f) || insn_decode(s->elf, &f, 0, &list) != 0)
+		return true;
+	ok = insn_index(&list, vaddr) >= 0 || vaddr >= list.end;
+	insn_list_free(&list);
+	return ok;
+}
+
+static int check_offset(struct search *s, const struct elf_symbol *sym)
+{
+	uint64_t at = sym->vaddr + s->a->offset;
+
+	if (sym->size && s->a->offset >= sym->size)
+		return refuse(s, "Offset outside the function bounds ('%s' size is %llu)",
+			      sym->name, (unsigned long long)sym->size);
+	if (!s->o->unsafe && !starts_instruction(s, at))
+		return refuse(s,
+			      "Could not add %s into middle of instruction: %s:%s+%llu (--unsafe "
+			      "allows it)",
+			      s->a->provider->name, s->path, sym->name,
+			      (unsigned long long)s->a->offset);
+	return 0;
+}
+
+static void add_params(const struct search *s, struct probe_match *m, uint64_t vaddr)
+{
+	if (s->o->want_args && s->o->debug && s->a->kind == PROBE_UPROBE)
+		m->args = debug_info_params(s->o->debug, s->path, vaddr);
+}
+
 static int add_symbol(void *ctx, const struct elf_symbol *sym)
 {
 	struct search *s = ctx;
 	uint64_t offset;
 
-	if (!sym->is_func || !elf_vaddr_to_offset(s->elf, sym->vaddr + s->a->offset, &offset))
+	if (!sym->is_func)
 		return 0;
-	if (s->a->offset && sym->size && s->a->offset >= sym->size) {
-		s->refused++;
+	if (s->a->offset && check_offset(s, sym) != 0)
+		return 1;
+	if (!elf_vaddr_to_offset(s->elf, sym->vaddr + s->a->offset, &offset))
 		return 0;
-	}
 	offset = entry_offset(s, sym, offset);
 	if (!have_offset(s, offset))
-		add_match(s, sym->name, offset);
+		add_params(s, add_match(s, sym->name, offset), sym->vaddr);
 	return s->a->n_matches > 100000;
+}
+
+static int add_cxx_symbol(void *ctx, const struct elf_symbol *sym)
+{
+	struct search *s = ctx;
+
+	return cxx_matches(s->cxx, s->pattern, sym->name) ? add_symbol(s, sym) : 0;
 }
 
 static void search_address(struct search *s)
 {
-	uint64_t offset;
 	struct elf_symbol sym;
+	uint64_t offset;
 
 	if (!elf_vaddr_to_offset(s->elf, s->a->address, &offset))
 		return;
+	if (!s->o->unsafe && !starts_instruction(s, s->a->address)) {
+		refuse(s,
+		       "Could not add %s into middle of instruction: %s:%#llx (--unsafe allows it)",
+		       s->a->provider->name, s->path, (unsigned long long)s->a->address);
+		return;
+	}
 	add_match(s, elf_symbol_at(s->elf, s->a->address, &sym) ? sym.name : NULL, offset);
+}
+
+static void add_line(void *ctx, uint64_t vaddr)
+{
+	struct search *s = ctx;
+	struct elf_symbol sym;
+	uint64_t offset;
+
+	if (elf_vaddr_to_offset(s->elf, vaddr, &offset) && !have_offset(s, offset))
+		add_match(s, elf_symbol_at(s->elf, vaddr, &sym) ? sym.name : NULL, offset);
+}
+
+static void search_line(struct search *s)
+{
+	const struct attach *a = s->a;
+
+	if (s->o->debug && debug_info_lines(s->o->debug, s->path, a->source, a->line, a->col,
+					    add_line, s) == -ENOENT)
+		refuse(s, "%s has no debug information (DWARF), so lines are not known", s->path);
+}
+
+/*
+ * The pattern without its last parameters when no overload has just these: the library's own names
+ * for std::string and its like are hard to guess.
+ */
+static void search_cxx(struct search *s)
+{
+	size_t before = s->a->n_matches;
+	const char *paren = strchr(s->a->func, '(');
+
+	s->pattern = s->a->func;
+	elf_match(s->elf, "_Z*", add_cxx_symbol, s);
+	if (s->a->n_matches == before && paren && paren > s->a->func) {
+		s->pattern = arena_strndup(s->o->arena, s->a->func, (size_t)(paren - s->a->func));
+		elf_match(s->elf, "_Z*", add_cxx_symbol, s);
+	}
+}
+
+static bool is_cxx(const struct attach *a)
+{
+	return (a->ns && strcmp(a->ns, "cpp") == 0) || strstr(a->func, "::") ||
+	       strchr(a->func, '(');
 }
 
 static void search_file(struct search *s)
 {
 	struct elf_symbol sym;
-	bool cpp = s->a->ns && strcmp(s->a->ns, "cpp") == 0;
-	char *pattern;
 
-	if (s->a->has_address) {
+	if (s->a->source)
+		search_line(s);
+	else if (s->a->has_address)
 		search_address(s);
-	} else if (!cpp && !probe_has_wildcard(s->a->func) && elf_find(s->elf, s->a->func, &sym)) {
-		add_symbol(s, &sym);
-	} else if (cpp || strstr(s->a->func, "::") || strchr(s->a->func, '(')) {
-		const char *paren = strchr(s->a->func, '(');
-
-		pattern = paren ? xstrndup(s->a->func, (size_t)(paren - s->a->func) + 1)
-				: xasprintf("%s(", s->a->func);
-		elf_match(s->elf, pattern, add_symbol, s);
-		free(pattern);
-	} else if (probe_has_wildcard(s->a->func)) {
+	else if (is_cxx(s->a))
+		search_cxx(s);
+	else if (probe_has_wildcard(s->a->func))
 		elf_match(s->elf, s->a->func, add_symbol, s);
+	else if (elf_find(s->elf, s->a->func, &sym))
+		add_symbol(s, &sym);
+}
+
+static void search_usdt(struct search *s)
+{
+	for (struct usdt_site *u = usdt_sites(s->path, s->o->arena); u; u = u->next) {
+		struct probe_match *m;
+
+		if (!probe_glob(s->a->ns, u->provider) || !probe_glob(s->a->func, u->name))
+			continue;
+		m = add_match(s, u->name, u->offset);
+		m->sem_offset = u->sem_offset;
+		m->b = u->args;
+		m->name = arena_printf(s->o->arena, "usdt:%s:%s:%s", m->a, u->provider, u->name);
 	}
 }
 
+/* One named file that is no ELF file is an error, one of many is passed over. */
 static int search_path(struct search *s)
 {
+	bool many = !*s->a->target || probe_has_wildcard(s->a->target);
 	struct diag *ignored = diag_new();
-	struct elf *elf = elf_open(s->path, probe_has_wildcard(s->a->target) ? ignored : s->d);
+	struct elf *elf = elf_open(s->path, many ? ignored : s->d);
 
 	diag_free(ignored);
 	if (!elf)
-		return probe_has_wildcard(s->a->target) ? 0 : -EINVAL;
+		return many ? 0 : -EINVAL;
 	s->elf = elf;
-	if (s->a->kind == PROBE_USDT) {
-		for (struct usdt_site *u = usdt_sites(s->path, s->o->arena); u; u = u->next) {
-			struct probe_match *m;
-
-			if (!probe_glob(s->a->ns, u->provider) || !probe_glob(s->a->func, u->name))
-				continue;
-			m = add_match(s, u->name, u->offset);
-			m->sem_offset = u->sem_offset;
-			m->b = u->args;
-			m->name = arena_printf(s->o->arena, "usdt:%s:%s:%s", m->a, u->provider,
-					       u->name);
-		}
-	} else {
+	if (s->o->debug)
+		debug_info_add(s->o->debug, s->path);
+	if (s->a->kind == PROBE_USDT)
+		search_usdt(s);
+	else
 		search_file(s);
-	}
 	s->elf = NULL;
 	elf_close(elf);
-	return 0;
+	return s->err;
 }
 
 struct symbols {
@@ -249,9 +287,8 @@ static int not_found(struct search *s)
 
 	snprintf(what, sizeof(what), "%s", strchr(a->text, ':') + 1);
 	diag_fail_at(s->d, -ENOENT, s->o->src, loc_span(s->o->src, a->loc),
-		     "No matches for %s %s.%s%s%s%s", a->provider->name, what,
-		     near ? " Did you mean " : "", near ? near : "", near ? "?" : "",
-		     s->refused ? " The offset is past the end of the function." : "");
+		     "No matches for %s %s.%s%s%s", a->provider->name, what,
+		     near ? " Did you mean " : "", near ? near : "", near ? "?" : "");
 	elf_close(elf);
 	diag_free(ignored);
 	return -ENOENT;
@@ -265,40 +302,25 @@ static int expand_glob(struct search *s)
 	if (glob(s->a->target, GLOB_NOSORT, NULL, &g) != 0)
 		return 0;
 	for (size_t i = 0; !err && i < g.gl_pathc; i++) {
-		s->path = g.gl_pathv[i];
-		if (is_file(s->path))
+		char *real = realpath(g.gl_pathv[i], NULL);
+
+		s->path = real;
+		if (real && path_is_file(real))
 			err = search_path(s);
+		free(real);
 	}
 	s->path = NULL;
 	globfree(&g);
 	return err;
 }
 
-/* The files that a process has mapped executable. */
-static int expand_mapped(struct search *s)
+static void search_mapped(void *ctx, const char *path)
 {
-	char name[64], line[4352], last[4352] = "";
-	FILE *f;
+	struct search *s = ctx;
 
-	snprintf(name, sizeof(name), "/proc/%d/maps", (int)s->o->pid);
-	f = fopen(name, "re");
-	if (!f)
-		return -errno;
-	while (fgets(line, sizeof(line), f)) {
-		char perm[5] = "", path[4096] = "";
-
-		if (sscanf(line, "%*s %4s %*s %*s %*s %4095s", perm, path) != 2 || perm[2] != 'x' ||
-		    path[0] != '/' || strcmp(path, last) == 0)
-			continue;
-		snprintf(last, sizeof(last), "%s", path);
-		s->path = resolve_binary(path, s->o->pid);
-		if (s->path)
-			search_path(s);
-		free((char *)(uintptr_t)s->path);
-		s->path = NULL;
-	}
-	fclose(f);
-	return 0;
+	s->path = path;
+	search_path(s);
+	s->path = NULL;
 }
 
 static int missing_file(struct search *s)
@@ -317,6 +339,14 @@ static void expand_offline(struct search *s)
 	add_match(s, s->a->func, 0);
 }
 
+/* usdt::prov:name and usdt:*:prov:name: wherever it is mapped. */
+static bool is_anywhere(const struct attach *a, const struct expand_opts *o)
+{
+	bool any = !*a->target || strcmp(a->target, "*") == 0;
+
+	return any && (o->pid > 0 || a->kind == PROBE_USDT);
+}
+
 int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d)
 {
 	struct search s = {.a = a, .o = o, .d = d, .tail = &a->matches};
@@ -327,18 +357,18 @@ int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d)
 		expand_offline(&s);
 		return 0;
 	}
-	if (o->pid > 0 && (!*a->target || strcmp(a->target, "*") == 0)) {
-		err = expand_mapped(&s);
+	s.cxx = cxx_names_new();
+	if (is_anywhere(a, o)) {
+		mapped_files_each(o->pid, search_mapped, &s);
 	} else if (probe_has_wildcard(a->target)) {
 		err = expand_glob(&s);
 	} else {
 		s.path = path = resolve_binary(a->target, o->pid);
-		if (!path)
-			return missing_file(&s);
-		err = search_path(&s);
+		err = path ? search_path(&s) : missing_file(&s);
 	}
-	if (!err && !a->n_matches && o->missing == MISSING_ERROR)
+	if (!err && !s.err && !a->n_matches && o->missing == MISSING_ERROR)
 		err = not_found(&s);
+	cxx_names_free(s.cxx);
 	free(path);
-	return err;
+	return err ? err : s.err;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "script/builtin.h"
 
@@ -33,6 +34,7 @@ static const char prelude[] =
 	"static long (*read_kernel)(void *dst, u32 len, const void *src) = (void *)113;\n"
 	"static long (*read_user_str)(void *dst, u32 len, const void *src) = (void *)114;\n"
 	"static long (*read_kernel_str)(void *dst, u32 len, const void *src) = (void *)115;\n"
+	"static u64 (*jiffies64)(void) = (void *)118;\n"
 	"static long (*ns_pid_tgid)(u64 dev, u64 ino, void *out, u32 size) = (void *)120;\n"
 	"static u64 (*boot_ns)(void) = (void *)125;\n"
 	"static void *(*ring_reserve)(void *ring, u64 size, u64 flags) = (void *)131;\n"
@@ -245,18 +247,27 @@ static void uses_name(void *ctx, struct node *n)
 		*used = true;
 }
 
+static void uses_args(void *ctx, struct node *n)
+{
+	if ((n->kind == N_IDENT || n->kind == N_CALL) &&
+	    (strcmp(n->name, "args") == 0 || strcmp(n->name, "uaddr") == 0))
+		*(bool *)ctx = true;
+}
+
 /* Whether the text differs from match to match. Cookies tell uprobes apart, others need programs.
  */
 static bool needs_own_program(const struct probe *p, const struct attach *a)
 {
 	bool used = false;
 
-	if (a->n_matches < 2 || a->kind == PROBE_UPROBE || a->kind == PROBE_URETPROBE)
+	bool cookies = a->kind == PROBE_UPROBE || a->kind == PROBE_URETPROBE;
+
+	if (a->n_matches < 2)
 		return false;
 	if (a->kind == PROBE_USDT)
 		used = true; /* where arguments lie differs from site to site */
-	node_walk(p->pred, uses_name, &used);
-	node_walk(p->body, uses_name, &used);
+	node_walk(p->pred, cookies ? uses_args : uses_name, &used);
+	node_walk(p->body, cookies ? uses_args : uses_name, &used);
 	return used;
 }
 
@@ -360,17 +371,54 @@ static void emit_program(struct emit *e, const struct probe *p)
 	buf_free(&body);
 }
 
-static void add_cookies(struct emit *e, const struct attach *a)
+struct match_name {
+	UT_hash_handle hh;
+	const char *name;
+	uint32_t first;
+};
+
+/* The number of the first match with this name; `n` when it is new. */
+static uint32_t first_of_name(struct emit *e, struct match_name **names, const char *name,
+			      uint32_t n)
 {
-	e->first_cookie = e->code->n_cookies;
-	for (const struct probe_match *m = a->matches; m; m = m->next)
-		*VEC_PUSH(e->code->cookies, e->code->n_cookies, e->code->cap_cookies) = m;
+	struct match_name *known;
+
+	if (!name)
+		return n;
+	HASH_FIND_STR(*names, name, known);
+	if (known)
+		return known->first;
+	known = arena_alloc(e->arena, sizeof(*known));
+	known->name = name;
+	known->first = n;
+	HASH_ADD_KEYPTR(hh, *names, known->name, strlen(name), known);
+	return n;
+}
+
+/* Returns the number of the attach point's first match. */
+static size_t add_cookies(struct emit *e, const struct attach *a)
+{
+	struct script_code *c = e->code;
+	size_t first = c->n_matches;
+
+	for (const struct probe_match *m = a->matches; m; m = m->next) {
+		size_t n = c->n_matches;
+		uint64_t func = first_of_name(e, &c->func_names, m->func, (uint32_t)n);
+
+		*VEC_PUSH(c->matches, c->n_matches, c->cap_matches) = m;
+		*VEC_PUSH(c->cookies, n, c->cap_cookies) =
+			func << 32 |
+			first_of_name(e, &c->probe_names, m->name, (uint32_t)c->n_matches - 1);
+	}
+	return first;
 }
 
 static void emit_attach(struct emit *e, const struct probe *p, const struct attach *a)
 {
+	size_t n = add_cookies(e, a);
+
 	e->attach = a;
-	add_cookies(e, a);
+	e->first_cookie = a->matches ? e->code->cookies[n] : 0;
 	if (!needs_own_program(p, a)) {
 		e->match = a->matches;
 		e->n_matches = a->n_matches;
@@ -380,14 +428,14 @@ static void emit_attach(struct emit *e, const struct probe *p, const struct atta
 			e->err = -EINVAL;
 		return;
 	}
-	for (const struct probe_match *m = a->matches; m && !e->err; m = m->next) {
+	for (const struct probe_match *m = a->matches; m && !e->err; m = m->next, n++) {
 		e->match = m;
+		e->first_cookie = e->code->cookies[n];
 		e->n_matches = 1;
 		if (sema_retype(e->s, p, a, m) == 0)
 			emit_program(e, p);
 		else
 			e->err = -EINVAL;
-		e->first_cookie++;
 	}
 }
 
@@ -418,5 +466,8 @@ void script_code_free(struct script_code *code)
 {
 	buf_free(&code->text);
 	buf_free(&code->callbacks);
+	HASH_CLEAR(hh, code->probe_names);
+	HASH_CLEAR(hh, code->func_names);
+	free(code->matches);
 	free(code->cookies);
 }

@@ -42,6 +42,17 @@ enum extern_id {
 /* Words of the globals map, set before the programs run. */
 enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_ZERO, GLOBAL_WORDS = 8 };
 
+/* The halves of a cookie. */
+static inline uint32_t cookie_probe(uint64_t cookie)
+{
+	return (uint32_t)cookie;
+}
+
+static inline uint32_t cookie_func(uint64_t cookie)
+{
+	return (uint32_t)(cookie >> 32);
+}
+
 /* Number of a record that names a process whose addresses will be shown: its mappings are read at
  * once, because it may be gone when they are. */
 #define RECORD_PROCESS UINT64_MAX
@@ -95,9 +106,13 @@ struct script_code {
 	size_t n_programs, n_actions, n_stacks, n_callbacks;
 	struct buf callbacks; /* their text, before the program that uses them */
 	uint32_t scratch_size;
-	/* names that cookies stand for: probe name and function of each match */
-	const struct probe_match **cookies;
-	size_t n_cookies, cap_cookies;
+	/* All matches of all attach points in order. A cookie holds the number of the first match
+	 * with the same probe name (low half) and the first with the same function (high half), so
+	 * that equal names are equal keys. */
+	const struct probe_match **matches;
+	uint64_t *cookies; /* of each match */
+	size_t n_matches, cap_matches, cap_cookies;
+	struct match_name *probe_names, *func_names;
 };
 
 struct emit {
@@ -109,7 +124,7 @@ struct emit {
 	const struct attach *attach;
 	const struct probe_match *match;
 	size_t n_matches;
-	size_t first_cookie;
+	uint64_t first_cookie;
 	int indent;
 	int tmp;	/* running number of temporaries */
 	uint32_t stack; /* bytes of stack given out */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "script/builtin.h"
+#include "script/usdt.h"
 #include "script/const.h"
 
 static struct operand em_unary(struct emit *e, struct node *n)
@@ -258,6 +259,10 @@ static struct operand em_field(struct emit *e, struct node *n)
 		return opd_none();
 	if (base.kind == OPD_ENGINE)
 		base = engine_field(e, f);
+	else if (f->is_on_stack)
+		base = (struct operand){
+			.kind = OPD_REMOTE,
+			.text = emf(e, "(*(u64 *)((char *)ctx + %d) + %u)", regs_sp(), f->offset)};
 	else
 		base = advance(e, base, offset);
 	if (f->is_data_loc) {

@@ -19,6 +19,11 @@ static const struct type *check_args(struct sema *s, struct node *n)
 	if (!t) {
 		if (s->attach && !s->attach->matches)
 			return &type_none;
+		if (kind_of(s) == PROBE_UPROBE)
+			return sema_error(s, n,
+					  "%s has no debug information (DWARF) for its arguments; "
+					  "use arg0, arg1, ...",
+					  s->match ? s->match->name : s->attach->text);
 		return sema_error(s, n,
 				  "The args builtin can only be used with tracepoint, "
 				  "rawtracepoint and engine probes (%s used here)",
@@ -111,6 +116,25 @@ static struct operand emit_arg(struct emit *e, struct node *n)
 				 &type_u64));
 }
 
+static const struct type *check_sarg(struct sema *s, struct node *n)
+{
+	if (kind_of(s) == PROBE_UPROBE)
+		return &type_i64;
+	return sema_error(s, n,
+			  "The %s builtin can only be used with 'kprobes' and 'uprobes' probes",
+			  n->name);
+}
+
+/* Words behind the return address, whatever the calling convention puts there. */
+static struct operand emit_sarg(struct emit *e, struct node *n)
+{
+	struct operand at = {
+		.kind = OPD_REMOTE,
+		.text = emf(e, "(%s + %d)", reg(e, regs_sp()), (atoi(n->name + 4) + 1) * 8)};
+
+	return opd_value(em_load(e, at, &type_i64));
+}
+
 static const struct type *check_retval(struct sema *s, struct node *n)
 {
 	if (kind_of(s) == PROBE_URETPROBE)
@@ -185,11 +209,14 @@ static const struct type *check_probe(struct sema *s, struct node *n)
 /* A number into the table of match names. */
 static struct operand emit_probe(struct emit *e, struct node *n)
 {
-	(void)n;
-	if (e->n_matches <= 1 || e->attach->kind != PROBE_UPROBE)
-		if (e->n_matches <= 1 || e->attach->kind != PROBE_URETPROBE)
-			return opd_value(emf(e, "%zuull", e->first_cookie));
-	return opd_value(em_tmp(e, false, "attach_cookie(ctx)"));
+	bool func = strcmp(n->name, "func") == 0;
+
+	if (e->n_matches > 1 &&
+	    (e->attach->kind == PROBE_UPROBE || e->attach->kind == PROBE_URETPROBE))
+		return opd_value(em_tmp(
+			e, false, func ? "attach_cookie(ctx) >> 32" : "(u32)attach_cookie(ctx)"));
+	return opd_value(emf(e, "%uull",
+			     func ? cookie_func(e->first_cookie) : cookie_probe(e->first_cookie)));
 }
 
 static const struct type *check_func(struct sema *s, struct node *n)
@@ -240,6 +267,8 @@ static struct operand emit_usermode(struct emit *e, struct node *n)
 const struct builtin builtins_args[] = {
 	{.name = "args", NAME_OR_CALL, 0, 0, check_args, emit_args, .help = "arguments by name"},
 	{.name = "argN", BUILTIN_NAME, 0, 0, check_arg, emit_arg, .help = "argument by position"},
+	{.name = "sargN", BUILTIN_NAME, 0, 0, check_sarg, emit_sarg,
+	 .help = "argument on the stack by position"},
 	{.name = "retval", NAME_OR_CALL, 0, 0, check_retval, emit_retval, .help = "return value"},
 	{.name = "ctx", NAME_OR_CALL, 0, 0, check_ctx, emit_ctx, .help = "the program's context"},
 	{.name = "reg", BUILTIN_CALL, 1, 1, check_reg, emit_reg, .help = "register by name"},

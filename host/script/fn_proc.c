@@ -155,6 +155,12 @@ static struct operand emit_rand(struct emit *e, struct node *n)
 	return opd_value(em_tmp(e, false, "rand32()"));
 }
 
+static struct operand emit_jiffies(struct emit *e, struct node *n)
+{
+	(void)n;
+	return opd_value(em_tmp(e, false, "jiffies64()"));
+}
+
 static struct operand emit_cgroup(struct emit *e, struct node *n)
 {
 	(void)n;
@@ -284,6 +290,8 @@ const struct builtin builtins_proc[] = {
 	{.name = "nsecs", NAME_OR_CALL, 0, 1, check_nsecs, emit_nsecs, .help = "ns since boot"},
 	{.name = "elapsed", NAME_OR_CALL, 0, 0, check_u64, emit_elapsed,
 	 .help = "ns since the start"},
+	{.name = "jiffies", NAME_OR_CALL, 0, 0, check_u64, emit_jiffies,
+	 .help = "the kernel's tick counter"},
 	{.name = "cpu", NAME_OR_CALL, 0, 0, check_u32, emit_cpu, .help = "CPU number"},
 	{.name = "ncpus", NAME_OR_CALL, 0, 0, check_u64, emit_ncpus, .help = "number of CPUs"},
 	{.name = "numaid", NAME_OR_CALL, 0, 0, check_u32, emit_numaid, .help = "NUMA node"},

@@ -51,13 +51,16 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 {
 	const struct type *t = n->type;
 	bool build_id = t->stack_mode == STACK_BUILD_ID;
-	uint32_t frame = build_id ? 32 : 8, bytes = t->stack_limit * frame, mark;
+	uint32_t frame = build_id ? 32 : 8, bytes = t->stack_limit * frame, mark, room;
 	int id = em_stack_map(e, t->kind == TY_KSTACK, build_id, t->stack_limit), v = e->tmp++;
 	const char *fr;
 
 	(void)size;
 	mark = e->scratch;
-	fr = em_slot(e, bytes > 64 ? bytes : 72);
+	/* a power of two, so that a mask keeps the index inside for the verifier */
+	for (room = 128; room < bytes;)
+		room *= 2;
+	fr = em_slot(e, room);
 	em(e, "s64 n%d = %s;", v,
 	   t->stack_limit
 		   ? emf(e, "get_stack(ctx, %s, %u, %d)", fr, bytes,
@@ -69,7 +72,7 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 	em_open(e, "for (u32 i = 0; i < %u; i++)", bytes / 8);
 	em(e, "if (i * 8 >= n%d)", v);
 	em(e, "\tbreak;");
-	em(e, "h%d = (h%d ^ ((u64 *)%s)[i]) * 0x100000001b3ull;", v, v, fr);
+	em(e, "h%d = (h%d ^ ((u64 *)%s)[i & %u]) * 0x100000001b3ull;", v, v, fr, room / 8 - 1);
 	em(e, "h%d ^= h%d >> 29;", v, v);
 	em_close(e);
 	em(e, "*(u64 *)%s = h%d;", dst, v);

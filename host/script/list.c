@@ -18,25 +18,6 @@ struct list {
 	bool args;
 };
 
-static const char *const software[] = {
-	"alignment-faults", "bpf-output",  "context-switches", "cpu-clock",
-	"cpu-migrations",   "dummy",	   "emulation-faults", "major-faults",
-	"minor-faults",	    "page-faults", "task-clock",       NULL,
-};
-static const char *const hardware[] = {
-	"backend-stalls",
-	"branch-instructions",
-	"branch-misses",
-	"bus-cycles",
-	"cache-misses",
-	"cache-references",
-	"cpu-cycles",
-	"frontend-stalls",
-	"instructions",
-	"ref-cycles",
-	NULL,
-};
-
 static void print_type(struct list *l, const struct type *t, const char *name)
 {
 	char text[128];
@@ -98,14 +79,15 @@ static int list_expanded(struct list *l, const char *text)
 	return err;
 }
 
-static void list_names(struct list *l, const char *provider, const char *const *names)
+static void list_events(struct list *l)
 {
-	for (; *names; names++) {
+	for (const struct perf_event_name *e = perf_event_names; e->name; e++) {
+		const char *provider = e->kind == PROBE_SOFTWARE ? "software" : "hardware";
 		char text[128];
 
-		snprintf(text, sizeof(text), "%s:%s:", provider, *names);
+		snprintf(text, sizeof(text), "%s:%s:", provider, e->name);
 		if (probe_glob(l->pattern, text) ||
-		    (strlen(text) > 1 && strncmp(text, l->pattern, strlen(text) - 1) == 0))
+		    (strncmp(text, l->pattern, strlen(text) - 1) == 0))
 			fprintf(l->out, "%s\n", text);
 	}
 }
@@ -155,8 +137,7 @@ static int list_pattern(struct list *l)
 		return list_expanded(l, l->pattern);
 	if (p) /* the short name in full */
 		l->pattern = arena_printf(l->arena, "%s%s", p->name, colon);
-	list_names(l, "software", software);
-	list_names(l, "hardware", hardware);
+	list_events(l);
 	list_engine(l);
 	if (!p) { /* a pattern over everything */
 		struct list all = *l;

@@ -26,7 +26,7 @@ const struct provider providers[] = {
 	{"interval", "i", PROBE_INTERVAL, "s:1"},
 	{"software", "s", PROBE_SOFTWARE, "event[:count]"},
 	{"hardware", "h", PROBE_HARDWARE, "event[:count]"},
-	{"watchpoint", "w", PROBE_WATCHPOINT, "address:length:mode"},
+	{"watchpoint", "w asyncwatchpoint aw", PROBE_WATCHPOINT, "address:length:mode"},
 	{"kprobe", "k", PROBE_KPROBE, "function[+offset]"},
 	{"kretprobe", "kr", PROBE_KRETPROBE, "function"},
 	{"fentry", "f kfunc", PROBE_FENTRY, "[module:]function"},
@@ -127,12 +127,60 @@ static bool parse_u64(const char *s, uint64_t *v)
 	return text_to_u64(s, v) == 0;
 }
 
+/* bin@file.c:line[:col]: the last '@' with a point behind it, as names of files have. */
+static char *source_of(const char *target)
+{
+	char *at = strrchr(target, '@');
+
+	return at && at > target && strchr(at, '.') ? at : NULL;
+}
+
+static bool parse_place(const char *line, const char *col, struct attach *a)
+{
+	uint64_t l, c = 0;
+
+	if (!parse_u64(line, &l) || !l || l > INT32_MAX)
+		return false;
+	if (col && (!parse_u64(col, &c) || c > INT32_MAX))
+		return false;
+	a->line = (int)l;
+	a->col = (int)c;
+	return true;
+}
+
+/* bin@file.c:line[:col], also bin:file.c:line */
+static struct attach *parse_line(struct parts *p, struct attach *a)
+{
+	char *at = source_of(p->v[1]);
+	int line = at ? 2 : 3;
+
+	if (p->n > 4 || p->n <= line ||
+	    !parse_place(p->v[line], p->n > line + 1 ? p->v[line + 1] : NULL, a))
+		return fail(p, "%s at a source line takes binary@file:line[:column]",
+			    a->provider->name);
+	if (a->kind == PROBE_URETPROBE)
+		return fail(p, "uretprobes can not be attached at a source line");
+	a->target = at ? arena_strndup(p->arena, p->v[1], (size_t)(at - p->v[1])) : p->v[1];
+	a->source = at ? at + 1 : p->v[2];
+	return a;
+}
+
+/* A language before the function: only C++ has names of its own. */
+static bool is_language(const char *s)
+{
+	return strcmp(s, "cpp") == 0 || strcmp(s, "c") == 0;
+}
+
 static struct attach *parse_uprobe(struct parts *p, struct attach *a)
 {
 	const char *func;
 	char *plus;
 
+	if (p->n >= 3 && (source_of(p->v[1]) || (p->n == 4 && strchr(p->v[2], '.'))))
+		return parse_line(p, a);
 	if (p->n == 4) {
+		if (!is_language(p->v[2]))
+			return fail(p, "'%s' is no language of symbols; use cpp", p->v[2]);
 		a->ns = p->v[2];
 	} else if (p->n != 3) {
 		return fail(p, "%s probe type requires 2 arguments, found %d", p->v[0], p->n - 1);
@@ -216,7 +264,9 @@ static struct attach *parse_timer(struct parts *p, struct attach *a)
 		const char *s = p->v[1];
 
 		n = strtoull(s, &unit, 10);
-		if (unit == s || !unit_ns(unit, &ns))
+		if (unit != s && strcmp(unit, "hz") == 0)
+			a->freq = n;
+		else if (unit == s || !unit_ns(unit, &ns))
 			return fail(p, "%s probe takes a duration, for example %s:1s or %s:hz:99",
 				    a->provider->name, a->provider->name, a->provider->name);
 	} else if (p->n == 3) {
@@ -238,13 +288,28 @@ static struct attach *parse_timer(struct parts *p, struct attach *a)
 	return a;
 }
 
+static struct attach *unknown_event(struct parts *p, const struct attach *a)
+{
+	const char *names[64], *near;
+	size_t n = 0;
+
+	for (const struct perf_event_name *e = perf_event_names; e->name; e++)
+		if (e->kind == a->kind)
+			names[n++] = e->name;
+	near = text_nearest_of(a->func, names, n);
+	return fail(p, "%s is not a %s probe%s%s%s", a->func, a->provider->name,
+		    near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+}
+
 static struct attach *parse_event(struct parts *p, struct attach *a)
 {
 	if (p->n != 2 && p->n != 3)
 		return fail(p, "%s probe type requires 1 or 2 arguments, found %d",
 			    a->provider->name, p->n - 1);
 	a->func = p->v[1];
-	if (p->n == 3 && *p->v[2] && !parse_u64(p->v[2], &a->period))
+	if (!perf_event_find(a->kind, a->func))
+		return unknown_event(p, a);
+	if (p->n == 3 && *p->v[2] && (!parse_u64(p->v[2], &a->period) || !a->period))
 		return fail(p, "%s count should be a positive integer", a->provider->name);
 	return a;
 }

@@ -65,7 +65,9 @@ struct attach {
 	const char *mode;   /* watchpoint: rwx */
 	uint64_t address;   /* uprobe:bin:0x.., watchpoint */
 	bool has_address;
-	uint64_t offset; /* fn+off */
+	uint64_t offset;    /* fn+off */
+	const char *source; /* uprobe:bin@file.c:line:col */
+	int line, col;
 	uint64_t period; /* ns for profile and interval, count for events, bytes of a watchpoint */
 	uint64_t freq;	 /* profile:hz */
 	const struct engine_event *engine;
@@ -84,9 +86,12 @@ struct expand_opts {
 	pid_t pid; /* of -p or -c, 0: none */
 	size_t max_probes;
 	enum missing_policy missing;
-	bool may_move; /* nothing in the script tells a function's entry from the next instructions
-			*/
-	bool offline;  /* no look at the machine: --dump and fuzzing */
+	bool may_move;	/* nothing in the script tells a function's entry from the next instructions
+			 */
+	bool offline;	/* no look at the machine: --dump and fuzzing */
+	bool unsafe;	/* offsets inside of instructions are allowed */
+	bool want_args; /* the parameters of functions are needed */
+	struct debug_info *debug; /* borrowed; NULL: none */
 };
 
 /* Parses the text of one attach point; NULL with an error in `d`. */
@@ -104,8 +109,24 @@ bool probe_has_wildcard(const char *s);
 
 /* elf_probe.c */
 int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d);
+/* binary_path.c */
+bool path_is_file(const char *path);
+/* Calls fn for each file that a process (0: every process) has mapped executable, once, with a
+ * path that can be opened from here. */
+void mapped_files_each(pid_t pid, void (*fn)(void *ctx, const char *path), void *ctx);
 /* The file behind a name in a probe: absolute, relative, in $PATH, or a library. NULL if none. */
 char *resolve_binary(const char *name, pid_t pid);
+
+/* perf_events.c: what software: and hardware: know. */
+struct perf_event_name {
+	const char *name, *alias;
+	enum probe_kind kind;
+	uint32_t config;
+	uint64_t period; /* when the probe names none */
+};
+extern const struct perf_event_name perf_event_names[]; /* ends with a NULL name */
+/* By name or alias; NULL when there is none. */
+const struct perf_event_name *perf_event_find(enum probe_kind kind, const char *name);
 
 /* tracefs.c */
 int expand_tracepoint(struct attach *a, const struct expand_opts *o, struct diag *d);

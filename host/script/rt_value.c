@@ -187,9 +187,9 @@ static void put_cookie(struct runtime *r, struct buf *out, const struct type *t,
 {
 	const struct probe_match *m;
 
-	if (cookie >= r->code->n_cookies)
+	if (cookie >= r->code->n_matches)
 		return;
-	m = r->code->cookies[cookie];
+	m = r->code->matches[cookie];
 	if (t->kind == TY_PROBE)
 		buf_puts(out, m->name);
 	else if (m->func)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "script/debug_info.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 
@@ -106,6 +107,7 @@ static int parse_types(struct script *s, struct diag *d)
 	};
 
 	s->types = type_table_new(s->arena);
+	s->debug = debug_info_new(s->types);
 	if (!s->o.offline) {
 		s->kernel = kernel_types_new();
 		type_table_use_kernel(s->types, s->kernel);
@@ -136,11 +138,26 @@ static bool may_move_entries(const struct program *p)
 	for (const struct probe *pr = p->probes; pr; pr = pr->next) {
 		node_walk(pr->pred, sees_entry, &seen);
 		node_walk(pr->body, sees_entry, &seen);
-		/* an address or an offset may be the very entry */
+		/* an address, an offset or a line may be the very entry */
 		for (const struct attach_point *ap = pr->points; ap; ap = ap->next)
-			seen |= strpbrk(ap->text, "+") || strstr(ap->text, ":0x");
+			seen |= strpbrk(ap->text, "+@") || strstr(ap->text, ":0x");
 	}
 	return !seen;
+}
+
+static void sees_args(void *ctx, struct node *n)
+{
+	if ((n->kind == N_IDENT || n->kind == N_CALL) && strcmp(n->name, "args") == 0)
+		*(bool *)ctx = true;
+}
+
+static bool uses_args(const struct probe *p)
+{
+	bool seen = false;
+
+	node_walk(p->pred, sees_args, &seen);
+	node_walk(p->body, sees_args, &seen);
+	return seen;
 }
 
 static int expand_probe(struct script *s, struct probe *p, struct probe_plan *plan, struct diag *d)
@@ -154,6 +171,9 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		.missing = (enum missing_policy)s->settings.missing_probes,
 		.offline = s->o.offline,
 		.may_move = may_move_entries(s->prog),
+		.unsafe = s->o.unsafe,
+		.want_args = uses_args(p) || s->prog->macros,
+		.debug = s->o.offline ? NULL : s->debug,
 	};
 	struct attach **tail = &plan->attaches;
 	int err = 0;
@@ -188,6 +208,7 @@ static int expand_all(struct script *s, struct diag *d)
 
 		err = err ? err : e;
 	}
+	type_table_use_programs(s->types, s->o.offline ? NULL : s->debug);
 	if (!err && !script_probes(s))
 		err = diag_fail(d, -ENOENT, "No probes to attach");
 	if (!err && script_probes(s) > s->settings.max_probes)
@@ -253,6 +274,7 @@ void script_free(struct script *s)
 	script_unload(s);
 	script_code_free(&s->code);
 	type_table_free(s->types);
+	debug_info_free(s->debug);
 	kernel_types_free(s->kernel);
 	free(s->plans);
 	arena_free(s->arena);

@@ -17,6 +17,7 @@ struct script {
 	struct program *prog;
 	struct type_table *types;
 	struct kernel_types *kernel;
+	struct debug_info *debug;
 	struct settings settings;
 	struct script_args args;
 	struct sema sema;

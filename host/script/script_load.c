@@ -305,12 +305,11 @@ static int attach_sites(struct script *s, const struct script_program *p, int fd
 {
 	const struct probe_match *m = p->first, *from;
 	struct uprobe_site *sites = xcalloc(p->n_matches + 1, sizeof(*sites));
-	uint64_t cookie = 0;
-	size_t left = p->n_matches;
+	size_t left = p->n_matches, n = 0;
 	int err = 0;
 
-	while (cookie < s->code.n_cookies && s->code.cookies[cookie] != m)
-		cookie++;
+	while (n < s->code.n_matches && s->code.matches[n] != m)
+		n++;
 	while (left && !err) {
 		struct uprobe_opts o = {
 			.path = m->a,
@@ -320,7 +319,7 @@ static int attach_sites(struct script *s, const struct script_program *p, int fd
 		};
 
 		for (from = m; left && strcmp(m->a, from->a) == 0; m = m->next, left--)
-			sites[o.n_sites++] = (struct uprobe_site){m->offset, cookie++};
+			sites[o.n_sites++] = (struct uprobe_site){m->offset, s->code.cookies[n++]};
 		if (from->sem_offset)
 			err = attach_usdt_site(s, fd, from, d);
 		else
@@ -361,51 +360,28 @@ static int attach_timer(struct script *s, const struct attach *a, int fd, struct
 				all ? -1 : 0, d);
 }
 
-static const struct {
-	const char *name, *alias;
-	enum probe_kind kind;
-	uint32_t config;
-	uint64_t period;
-} perf_events[] = {
-	{"alignment-faults", "", PROBE_SOFTWARE, PERF_COUNT_SW_ALIGNMENT_FAULTS, 1},
-	{"bpf-output", "", PROBE_SOFTWARE, PERF_COUNT_SW_BPF_OUTPUT, 1},
-	{"context-switches", "cs", PROBE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES, 1000},
-	{"cpu-clock", "cpu", PROBE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, 1000000},
-	{"cpu-migrations", "", PROBE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS, 1},
-	{"dummy", "", PROBE_SOFTWARE, PERF_COUNT_SW_DUMMY, 1},
-	{"emulation-faults", "", PROBE_SOFTWARE, PERF_COUNT_SW_EMULATION_FAULTS, 1},
-	{"major-faults", "", PROBE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ, 1},
-	{"minor-faults", "", PROBE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN, 100},
-	{"page-faults", "faults", PROBE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS, 100},
-	{"task-clock", "", PROBE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK, 1},
-	{"backend-stalls", "", PROBE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_BACKEND, 1000000},
-	{"branch-instructions", "branches", PROBE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS,
-	 100000},
-	{"branch-misses", "", PROBE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES, 100000},
-	{"bus-cycles", "", PROBE_HARDWARE, PERF_COUNT_HW_BUS_CYCLES, 100000},
-	{"cache-misses", "", PROBE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES, 1000000},
-	{"cache-references", "", PROBE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES, 1000000},
-	{"cpu-cycles", "cycles", PROBE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES, 1000000},
-	{"frontend-stalls", "", PROBE_HARDWARE, PERF_COUNT_HW_STALLED_CYCLES_FRONTEND, 1000000},
-	{"instructions", "", PROBE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS, 1000000},
-	{"ref-cycles", "", PROBE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES, 1000000},
-};
-
 static int attach_event(struct script *s, const struct attach *a, int fd, struct diag *d)
 {
-	struct perf_event_attr attr = {.size = sizeof(attr)};
+	const struct perf_event_name *e = perf_event_find(a->kind, a->func);
+	bool hardware = a->kind == PROBE_HARDWARE;
+	struct perf_event_attr attr = {
+		.size = sizeof(attr),
+		.type = hardware ? PERF_TYPE_HARDWARE : PERF_TYPE_SOFTWARE,
+		.config = e->config,
+		.sample_period = a->period ? a->period : e->period,
+	};
+	struct diag *own = diag_new();
+	int err = links_perf_event(s->links, fd, &attr, s->o.pid > 0 ? s->o.pid : -1, -1, own);
 
-	for (size_t i = 0; i < ARRAY_LEN(perf_events); i++) {
-		if (perf_events[i].kind != a->kind || (strcmp(perf_events[i].name, a->func) != 0 &&
-						       strcmp(perf_events[i].alias, a->func) != 0))
-			continue;
-		attr.type = a->kind == PROBE_SOFTWARE ? PERF_TYPE_SOFTWARE : PERF_TYPE_HARDWARE;
-		attr.config = perf_events[i].config;
-		attr.sample_period = a->period ? a->period : perf_events[i].period;
-		return links_perf_event(s->links, fd, &attr, s->o.pid > 0 ? s->o.pid : -1, -1, d);
-	}
-	return diag_fail(d, -ENOENT, "unknown %s event '%s'; see llmprobe script -l '%s:*'",
-			 a->provider->name, a->func, a->provider->name);
+	if (err == -ENOENT || err == -EOPNOTSUPP)
+		diag_add(d, DIAG_ERROR, "cannot attach %s: this machine has no counter for it%s",
+			 a->text,
+			 hardware ? " (virtual machines often have none; try software:cpu-clock)"
+				  : "");
+	else if (err)
+		diag_move(d, own);
+	diag_free(own);
+	return err;
 }
 
 static int attach_watchpoint(struct script *s, const struct attach *a, int fd, struct diag *d)
@@ -471,13 +447,36 @@ void script_run_special(struct script *s, enum probe_kind kind)
 	}
 }
 
-int script_attach(struct script *s, struct diag *d)
+/* What the kernel calls newest first where several are attached to one thing. */
+static bool newest_first(enum probe_kind kind)
 {
+	return kind == PROBE_UPROBE || kind == PROBE_URETPROBE || kind == PROBE_USDT ||
+	       kind == PROBE_SOFTWARE || kind == PROBE_HARDWARE || kind == PROBE_WATCHPOINT;
+}
+
+/* Programs of one event run in the order of the source. */
+static int attach_all(struct script *s, struct diag *d)
+{
+	struct script_program **v =
+		xcalloc(s->code.n_programs + 1, sizeof(struct script_program *));
+	size_t n = 0;
 	int err = 0;
 
+	for (struct script_program *p = s->code.programs; p; p = p->next)
+		v[n++] = p;
+	for (size_t i = 0; i < n && !err; i++)
+		if (!newest_first(v[i]->attach->kind))
+			err = attach_program(s, v[i], d);
+	while (n-- > 0 && !err)
+		if (newest_first(v[n]->attach->kind))
+			err = attach_program(s, v[n], d);
+	free(v);
+	return err;
+}
+
+int script_attach(struct script *s, struct diag *d)
+{
 	s->links = links_new(s->o.reaper);
 	script_run_special(s, PROBE_BEGIN);
-	for (const struct script_program *p = s->code.programs; p && !err; p = p->next)
-		err = attach_program(s, p, d);
-	return err;
+	return attach_all(s, d);
 }

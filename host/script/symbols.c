@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "script/symbols.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <uthash.h>
 
+#include "script/cxx_name.h"
 #include "target/elf.h"
 
 struct file {
@@ -46,8 +46,7 @@ struct symbols {
 	struct ksym *kernel;
 	size_t n_kernel, cap_kernel;
 	bool kernel_read, demangle;
-	char *(*cxa_demangle)(const char *name, char *buf, size_t *len, int *status);
-	void *libstdcxx;
+	struct cxx_names *cxx;
 };
 
 struct symbols *symbols_new(bool demangle)
@@ -55,6 +54,7 @@ struct symbols *symbols_new(bool demangle)
 	struct symbols *s = xcalloc(1, sizeof(*s));
 
 	s->demangle = demangle;
+	s->cxx = cxx_names_new();
 	return s;
 }
 
@@ -93,29 +93,22 @@ void symbols_free(struct symbols *s)
 	for (size_t i = 0; i < s->n_kernel; i++)
 		free(s->kernel[i].name);
 	free(s->kernel);
-	if (s->libstdcxx)
-		dlclose(s->libstdcxx);
+	cxx_names_free(s->cxx);
 	free(s);
 }
 
 const char *symbols_demangle(struct symbols *s, const char *name)
 {
 	struct demangled *d;
-	int status;
 
 	if (!s->demangle || strncmp(name, "_Z", 2) != 0)
 		return name;
 	HASH_FIND_STR(s->names, name, d);
 	if (d)
 		return d->name;
-	if (!s->libstdcxx) {
-		s->libstdcxx = dlopen("libstdc++.so.6", RTLD_LAZY | RTLD_LOCAL);
-		if (s->libstdcxx)
-			*(void **)&s->cxa_demangle = dlsym(s->libstdcxx, "__cxa_demangle");
-	}
 	d = xcalloc(1, sizeof(*d));
 	d->mangled = xstrdup(name);
-	d->name = s->cxa_demangle ? s->cxa_demangle(name, NULL, NULL, &status) : NULL;
+	d->name = cxx_demangle(s->cxx, name);
 	if (!d->name)
 		d->name = xstrdup(name);
 	HASH_ADD_KEYPTR(hh, s->names, d->mangled, strlen(d->mangled), d);

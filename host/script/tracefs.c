@@ -103,7 +103,9 @@ const struct type *tracepoint_args_of(struct type_table *t, const char *name, co
 		struct format_line l;
 		struct field *f;
 
-		if (!parse_format_line(p + 6, &l) || l.offset > 65535 || l.size > 65535)
+		/* a program finds a pointer of the kernel's own in the first 8 bytes */
+		if (!parse_format_line(p + 6, &l) || l.offset < 8 || l.offset > 65535 ||
+		    l.size > 65535)
 			continue;
 		f = fields_add(t, st->fields);
 		f->name = arena_strdup(type_table_arena(t), l.name);

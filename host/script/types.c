@@ -6,6 +6,8 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "script/debug_info.h"
+
 struct named {
 	UT_hash_handle hh;
 	const char *name;
@@ -17,7 +19,8 @@ struct named {
 struct type_table {
 	struct arena *arena;
 	struct named *types, *macros, *values;
-	struct kernel_types *kernel; /* borrowed */
+	struct kernel_types *kernel; /* borrowed, as is the next */
+	struct debug_info *programs;
 };
 
 const struct type type_none = {.kind = TY_NONE, .align = 1};
@@ -92,6 +95,11 @@ void type_table_free(struct type_table *t)
 struct arena *type_table_arena(struct type_table *t)
 {
 	return t->arena;
+}
+
+void type_table_use_programs(struct type_table *t, struct debug_info *d)
+{
+	t->programs = d;
 }
 
 void type_table_use_kernel(struct type_table *t, struct kernel_types *k)
@@ -291,6 +299,14 @@ static const struct type *int_by_name(const char *name)
 	return NULL;
 }
 
+const struct type *type_defined(struct type_table *t, const char *name)
+{
+	struct named *n;
+
+	HASH_FIND_STR(t->types, name, n);
+	return n ? n->type : NULL;
+}
+
 const struct type *type_by_name(struct type_table *t, const char *name)
 {
 	const struct type *ty = int_by_name(name);
@@ -301,7 +317,9 @@ const struct type *type_by_name(struct type_table *t, const char *name)
 	HASH_FIND_STR(t->types, name, n);
 	if (n && (n->type->kind != TY_STRUCT || n->type->fields->complete))
 		return n->type;
-	ty = t->kernel ? kernel_type_import(t->kernel, t, name) : NULL;
+	ty = t->programs ? debug_info_type(t->programs, name) : NULL;
+	if (!ty)
+		ty = t->kernel ? kernel_type_import(t->kernel, t, name) : NULL;
 	return ty ? ty : n ? n->type : NULL;
 }
 

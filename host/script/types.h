@@ -63,7 +63,9 @@ struct field {
 	uint8_t bit_offset; /* of a bitfield, from the least significant bit at offset */
 	uint8_t bit_size;   /* 0: no bitfield */
 	bool is_data_loc;   /* tracepoint __data_loc: type is the pointed-to string */
+	bool is_on_stack;   /* parameter of a function: offset is from the stack pointer */
 	int64_t value;	    /* of an enum's name */
+	const char *decl;   /* as C writes it, "char comm[16]"; NULL: made from the type */
 };
 
 /* The fields of a struct, union, tuple or record. Filled in after the type is made: structs can
@@ -126,6 +128,8 @@ struct type *type_alloc(struct type_table *t, enum type_kind kind);
 /* "int64", "struct foo", "struct foo *" ... ; resolves in the preamble, then in kernel BTF. NULL
  * when unknown. */
 const struct type *type_by_name(struct type_table *t, const char *name);
+/* Only what was registered or imported so far. */
+const struct type *type_defined(struct type_table *t, const char *name);
 /* Registers a name: "struct foo", "union u", "enum e", or a typedef. */
 void type_define(struct type_table *t, const char *name, const struct type *type);
 void type_define_enum_value(struct type_table *t, const char *name, int64_t value,
@@ -178,5 +182,8 @@ const struct type *kernel_rawtp_args(struct kernel_types *k, struct type_table *
 /* kernel_rawtp_args of the table's kernel. */
 const struct type *type_rawtp_args(struct type_table *t, const char *name);
 void type_table_use_kernel(struct type_table *t, struct kernel_types *k);
+/* Types of the probed programs are asked before the kernel's. */
+struct debug_info;
+void type_table_use_programs(struct type_table *t, struct debug_info *d);
 
 #endif
