@@ -15,7 +15,50 @@ INLINE struct engine_op *engine_op(void *state)
 {
 	struct engine_call *c = engine_call(state);
 
-	return c ? &c->op[(c->running ^ 1) & 1] : 0;
+	return c ? &c->op : 0;
+}
+
+/* How many events the hit stands for. */
+INLINE u64 engine_rounds(void *state)
+{
+	struct engine_call *c = engine_call(state);
+
+	return c ? c->rounds : 0;
+}
+
+/* Makes ready the event that is `left` before the last one; 0: there is none. */
+INLINE int engine_op_round(void *state, void *work, u64 left)
+{
+	struct engine_call *c = engine_call(state);
+	struct engine_worker key;
+	struct engine_op *running;
+
+	if (!c || !c->sweep)
+		return c != 0;
+	key = c->worker;
+	key.ith = c->rounds - 1 - left;
+	running = map_lookup(work, &key);
+	if (!running || !running->tensor)
+		return 0;
+	engine_op_close(&c->op, running, c->end_ns);
+	map_delete(work, &key);
+	return 1;
+}
+
+INLINE int engine_expert_round(void *state, u64 left)
+{
+	struct engine_call *c = engine_call(state);
+	struct engine_experts *x;
+	u64 index;
+
+	if (!c)
+		return 0;
+	x = &c->experts;
+	index = c->rounds - 1 - left;
+	x->row = index / x->n_used;
+	x->slot = index % x->n_used;
+	return read_user(&x->chosen, 4, (void *)(x->data + x->row * x->row_bytes + x->slot * 4)) ==
+	       0;
 }
 
 INLINE struct engine_frame *engine_frame(void *state)
@@ -146,9 +189,21 @@ INLINE void engine_op_type(void *state, char *dst)
 		engine_text(dst, o->layout, ENGINE_OP_NAMES + o->type);
 }
 
+ENGINE_NUMBER(op, tid, engine_op, engine_op(state), x->tid)
 ENGINE_NUMBER(op, tensor, engine_op, engine_op(state), x->tensor)
 ENGINE_NUMBER(op, thread_index, engine_op, engine_op(state), x->ith)
 ENGINE_NUMBER(op, cpu, engine_op, engine_op(state), x->cpu)
 ENGINE_NUMBER(op, dur_ns, engine_op, engine_op(state), x->end_ns - x->begin_ns)
 ENGINE_NUMBER(op, wait_ns, engine_op, engine_op(state), x->next_ns - x->end_ns)
 ENGINE_AROUND(op)
+
+INLINE void engine_expert_name(void *state, char *dst)
+{
+	engine_op_name(state, dst);
+}
+
+ENGINE_NUMBER(expert, expert, engine_call, engine_call(state), x->experts.chosen)
+ENGINE_NUMBER(expert, slot, engine_call, engine_call(state), x->experts.slot)
+ENGINE_NUMBER(expert, token_index, engine_call, engine_call(state), x->experts.row)
+ENGINE_AROUND(expert)
+ENGINE_CPU(expert)

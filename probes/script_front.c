@@ -4,10 +4,12 @@
  * runs on the thread, and when the script's event has happened jumps to the script's program.
  *
  * Defines: ENGINE_INDEX (of the program), AT_END or AT_BEGIN (when to jump; neither: only token
- * calls are noted for other programs), USE_OP, USE_TYPE, USE_NE, USE_NAME, USE_ITH (what is read of
- * an operator), WANTED_OP(op), WANTED_NAME(name), LAYOUT_*, LAYOUT_SLOT.
+ * calls are noted for other programs), SWEEP (a hit may stand for several events), USE_OP,
+ * USE_TYPE, USE_NE, USE_NAME, USE_ITH (what is read of an operator), WANTED_OP(op),
+ * WANTED_NAME(name), LAYOUT_*, LAYOUT_SLOT.
  */
 #define STATE EXTERN_MAP(ENGINE_MAP_STATE + ENGINE_INDEX)
+#define WORK  EXTERN_MAP(ENGINE_MAP_WORK + ENGINE_INDEX)
 
 INLINE struct engine_process *front_process(void)
 {
@@ -75,7 +77,25 @@ INLINE int front_token_end(struct pt_regs *ctx, s32 ret)
 /* ---- graphs ---- */
 
 #ifdef LAYOUT_CGRAPH_N_NODES
-INLINE int front_graph_begin(struct pt_regs *ctx, u64 graph, const char *backend, u32 len)
+/* By the backend's GUID; an engine file that knows better has named it. */
+INLINE void graph_backend(struct engine_frame *f, u64 backend, const char *name, u32 len)
+{
+	u8 guid[16] = {};
+	char *known = 0;
+
+	__builtin_memset(f->backend, 0, sizeof(f->backend));
+	__builtin_memcpy(f->backend, name, len);
+#ifdef LAYOUT_BACKEND_GUID
+	if (backend)
+		backend = RD_U64(backend + LAYOUT_BACKEND_GUID);
+	if (backend && !read_user(guid, sizeof(guid), (void *)backend))
+		known = map_lookup(EXTERN_MAP(ENGINE_MAP_GUIDS), guid);
+#endif
+	if (known)
+		__builtin_memcpy(f->backend, known, sizeof(f->backend));
+}
+
+INLINE int front_graph_begin(struct pt_regs *ctx, u64 graph, u64 backend, const char *name, u32 len)
 {
 	struct engine_call *c = front_process() ? front_call() : 0;
 	struct engine_frame *f;
@@ -92,8 +112,7 @@ INLINE int front_graph_begin(struct pt_regs *ctx, u64 graph, const char *backend
 	f->graph = graph;
 	f->begin_ns = now_ns();
 	f->n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
-	__builtin_memset(f->backend, 0, sizeof(f->backend));
-	__builtin_memcpy(f->backend, backend, len);
+	graph_backend(f, backend, name, len);
 	f->silent = depth && c->frame[(depth - 1) & (ENGINE_DEPTH - 1)].graph == graph;
 	c->frames = depth + 1;
 #ifdef AT_BEGIN
@@ -123,7 +142,7 @@ INLINE int front_graph_end(struct pt_regs *ctx)
 #define PROGRAM_graph_begin(name, kind, backend_name, graph, backend)                              \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return front_graph_begin(ctx, graph, backend_name, sizeof(backend_name));          \
+		return front_graph_begin(ctx, graph, backend, backend_name, sizeof(backend_name)); \
 	}
 #define PROGRAM_graph_end(name, kind, backend_name)                                                \
 	int name(struct pt_regs *ctx)                                                              \
@@ -133,6 +152,15 @@ INLINE int front_graph_end(struct pt_regs *ctx)
 #endif
 
 /* ---- operators ---- */
+
+INLINE int front_op_graph_begin(void)
+{
+	struct engine_process *p = front_process();
+
+	if (p)
+		__sync_fetch_and_add(&p->graphs, 1);
+	return 0;
+}
 
 #ifdef LAYOUT_TENSOR_OP
 /* What the script uses of a tensor is read while it is there: the next graph may lie in its place.
@@ -150,9 +178,6 @@ INLINE void op_look(struct engine_op *o, u64 params, u64 tensor)
 	read_user(o->ne, sizeof(o->ne), (void *)(tensor + LAYOUT_TENSOR_NE));
 #endif
 #endif
-#ifdef USE_ITH
-	o->ith = RD_U32(params + LAYOUT_PARAMS_ITH);
-#endif
 }
 
 #ifdef USE_NAME
@@ -163,12 +188,10 @@ INLINE void op_name(struct engine_op *o, u64 tensor)
 }
 #endif
 
-/* Fills op[running]; 0 when the script does not want it. */
-INLINE int op_start(struct engine_call *c, u64 params, u64 tensor, u64 now, u32 op,
+/* 0 when the script does not want it. */
+INLINE int op_start(struct engine_op *o, u64 params, u64 tensor, u64 now, u32 op,
 		    const char *backend, u32 len)
 {
-	struct engine_op *o = &c->op[c->running & 1];
-
 #ifdef USE_NAME
 	op_name(o, tensor);
 #ifdef WANTED_NAME
@@ -180,6 +203,7 @@ INLINE int op_start(struct engine_call *c, u64 params, u64 tensor, u64 now, u32 
 	o->op = op;
 	o->layout = LAYOUT_SLOT;
 	o->cpu = this_cpu();
+	o->tid = pid_tgid();
 	o->barrier_ns = 0;
 	o->begin_ns = o->end_ns = o->next_ns = now;
 	__builtin_memset(o->backend, 0, sizeof(o->backend));
@@ -188,28 +212,87 @@ INLINE int op_start(struct engine_call *c, u64 params, u64 tensor, u64 now, u32 
 	return 1;
 }
 
-/* 1 when an operator of the thread is over by this; a worker's last one was over with its graph. */
-INLINE int op_close(struct engine_call *c, struct engine_process *p, u64 now)
+/*
+ * Where the thread works. Workers of one computation share its work area, the fourth member of
+ * their parameters; who has no parameters works alone. Read once per graph.
+ */
+INLINE void worker_place(struct engine_call *c, const struct engine_process *p, u64 params)
 {
-	struct engine_op *o = &c->op[c->running & 1];
-	u64 end, graph_end = p->graph_end_ns;
+	if (c->graphs && c->graphs == p->graphs)
+		return;
+	c->graphs = p->graphs;
+	c->worker.tgid = pid_tgid() >> 32;
+#ifdef LAYOUT_PARAMS_ITH
+	if (params) {
+		u32 nth = LAYOUT_PARAMS_ITH + 4;
 
-	if (!o->tensor)
-		return 0;
-	end = o->barrier_ns ? o->barrier_ns : o->begin_ns;
-	if (graph_end > end && graph_end < now)
-		now = graph_end;
-	o->end_ns = o->barrier_ns ? o->barrier_ns : now;
-	o->next_ns = now;
-	c->running ^= 1;
-	c->op[c->running & 1].tensor = 0;
+		c->worker.ith = RD_U32(params + LAYOUT_PARAMS_ITH);
+		c->workers = RD_U32(params + nth);
+		c->worker.group = RD_U64(params + ((nth + 4 + 7) & ~7) + 8);
+		return;
+	}
+#endif
+	c->worker.ith = 0;
+	c->workers = 1;
+	c->worker.group = (u32)pid_tgid();
+}
+
+#ifdef AT_BEGIN
+INLINE void op_event(struct pt_regs *ctx, struct engine_call *c, struct engine_process *p,
+		     u64 params, u64 tensor, u32 op, const char *backend, u32 len)
+{
+	if (!op_start(&c->op, params, tensor, now_ns(), op, backend, len))
+		return;
+#ifdef USE_ITH
+	worker_place(c, p, params);
+	c->op.ith = c->worker.ith;
+#endif
+	c->rounds = 1;
+	c->sweep = 0;
+	front_jump(ctx);
+}
+#else
+/* The operator before is over; a worker's last one was over with its graph. */
+INLINE int op_over(struct engine_call *c, const struct engine_process *p, struct engine_op *o,
+		   u64 now)
+{
+	u64 end = o->barrier_ns ? o->barrier_ns : o->begin_ns;
+
+	if (p->graph_end_ns > end && p->graph_end_ns < now)
+		now = p->graph_end_ns;
+	engine_op_close(&c->op, o, now);
 	return 1;
 }
 
-INLINE int front_op_begin(struct pt_regs *ctx, u64 params, u64 tensor, const char *backend, u32 len)
+INLINE void op_event(struct pt_regs *ctx, struct engine_call *c, struct engine_process *p,
+		     u64 params, u64 tensor, u32 op, const char *backend, u32 len, u32 wanted)
 {
 	u64 now = now_ns();
-	u32 op = 0, wanted = 1, over = 0;
+	u32 over = 0;
+	struct engine_op *o;
+
+	worker_place(c, p, params);
+	o = map_lookup(WORK, &c->worker);
+	if (o && o->tensor)
+		over = op_over(c, p, o, now);
+	if (wanted && !o) {
+		c->op.tensor = 0;
+		if (map_update(WORK, &c->worker, &c->op, 0))
+			__sync_fetch_and_add(&p->lost, 1);
+		o = map_lookup(WORK, &c->worker);
+	}
+	if (wanted && o && op_start(o, params, tensor, now, op, backend, len))
+		o->ith = c->worker.ith;
+	c->rounds = 1;
+	c->sweep = 0;
+	if (over)
+		front_jump(ctx);
+}
+#endif
+
+INLINE int front_op_begin(struct pt_regs *ctx, u64 params, u64 tensor, const char *backend, u32 len)
+{
+	u32 op = 0, wanted = 1;
 	struct engine_process *p = front_process();
 	struct engine_call *c;
 
@@ -228,29 +311,26 @@ INLINE int front_op_begin(struct pt_regs *ctx, u64 params, u64 tensor, const cha
 	c = front_call();
 	if (!c)
 		return 0;
-#ifdef AT_END
-	over = op_close(c, p, now);
-	if (wanted)
-		op_start(c, params, tensor, now, op, backend, len);
+#ifdef AT_BEGIN
+	op_event(ctx, c, p, params, tensor, op, backend, len);
 #else
-	c->running = 0;
-	over = op_start(c, params, tensor, now, op, backend, len);
-	c->running = 1;
+	op_event(ctx, c, p, params, tensor, op, backend, len, wanted);
 #endif
-	if (over)
-		front_jump(ctx);
 	return 0;
 }
 
 INLINE int front_op_barrier(struct pt_regs *ctx)
 {
 	struct engine_call *c = front_process() ? front_call() : 0;
+	struct engine_op *o = c ? map_lookup(WORK, &c->worker) : 0;
 
-	if (c && c->op[c->running & 1].tensor)
-		c->op[c->running & 1].barrier_ns = now_ns();
+	if (o && o->tensor)
+		o->barrier_ns = now_ns();
 	return 0;
 }
 
+/* Behind the last barrier: no worker has anything running. Where one hit cannot stand for several
+ * events, workers report their last operator when they begin the next. */
 INLINE int front_op_graph_end(struct pt_regs *ctx)
 {
 	u64 now = now_ns();
@@ -259,9 +339,20 @@ INLINE int front_op_graph_end(struct pt_regs *ctx)
 
 	if (!c)
 		return 0;
-	p->graph_end_ns = now;
-	if (op_close(c, p, now))
+	p->graph_end_ns = c->end_ns = now;
+#ifdef SWEEP
+	c->sweep = 1;
+	c->rounds = c->workers;
+	if (c->workers)
 		front_jump(ctx);
+#else
+	struct engine_op *o = map_lookup(WORK, &c->worker);
+
+	if (o && o->tensor) {
+		op_over(c, p, o, now);
+		front_jump(ctx);
+	}
+#endif
 	return 0;
 }
 
@@ -281,6 +372,55 @@ INLINE int front_op_graph_end(struct pt_regs *ctx)
 		return front_op_graph_end(ctx);                                                    \
 	}
 #endif
+
+/* ---- experts ---- */
+
+#ifdef LAYOUT_OP_MUL_MAT_ID
+/* gate, up and down of a layer share one ids tensor: the first of them stands for all. */
+INLINE int front_expert(struct pt_regs *ctx, u64 params, u64 tensor)
+{
+	struct engine_process *p = front_process();
+	struct engine_call *c;
+	struct engine_experts *x;
+	u64 ids;
+
+	if (!p || RD_U32(tensor + LAYOUT_TENSOR_OP) != LAYOUT_OP_MUL_MAT_ID ||
+	    RD_U32(params + LAYOUT_PARAMS_ITH))
+		return 0;
+	c = front_call();
+	ids = RD_U64(tensor + LAYOUT_TENSOR_SRC + 16);
+	if (!c || !ids)
+		return 0;
+	x = &c->experts;
+	if (x->ids == ids && x->graphs == p->graphs)
+		return 0;
+	x->ids = ids;
+	x->graphs = p->graphs;
+	x->data = RD_U64(ids + LAYOUT_TENSOR_DATA);
+	x->row_bytes = RD_U64(ids + LAYOUT_TENSOR_NB + 8);
+	x->n_used = RD_U64(ids + LAYOUT_TENSOR_NE);
+	x->n_tokens = RD_U64(ids + LAYOUT_TENSOR_NE + 8);
+#ifdef USE_NAME
+	op_name(&c->op, tensor);
+#endif
+	c->rounds = (u64)x->n_used * x->n_tokens;
+	if (c->rounds)
+		front_jump(ctx);
+	return 0;
+}
+
+#define PROGRAM_expert(name, kind, backend, params, tensor)                                        \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return front_expert(ctx, params, tensor);                                          \
+	}
+#endif
+
+#define PROGRAM_op_graph_begin(name, kind, backend)                                                \
+	int name(struct pt_regs *ctx)                                                              \
+	{                                                                                          \
+		return front_op_graph_begin();                                                     \
+	}
 
 #define PROGRAM_token_begin(name, kind, backend, context, n_tokens)                                \
 	int name(struct pt_regs *ctx)                                                              \

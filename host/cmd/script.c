@@ -211,7 +211,7 @@ static void print_banner(struct run *r)
 		fprintf(stderr, "Attached %zu probe%s\n", n, n == 1 ? "" : "s");
 }
 
-/* Processes come last, when all that is to see them is ready. */
+/* Before begin probes run and timers start; finding an engine's points takes its time. */
 static int start_targets(struct run *r)
 {
 	struct engine_targets *t = engine_bind_targets(r->engine);
@@ -236,12 +236,27 @@ static int open_engine(struct run *r)
 	return engine_bind_open(r->engine, &o, r->ctx->diag);
 }
 
+/* A command that never came to what was probed has told nothing. */
+static int end_targets(struct run *r)
+{
+	struct engine_targets *t = engine_bind_targets(r->engine);
+	uint64_t lost = t ? engine_targets_lost(t) : 0;
+
+	if (lost)
+		diag_add(r->ctx->diag, DIAG_WARNING,
+			 "%llu operators found no room to be followed and are missing",
+			 (unsigned long long)lost);
+	return t && r->child ? engine_targets_check(t, r->ctx->diag) != 0 : 0;
+}
+
 static int run_attached(struct run *r)
 {
 	int code = 0, err;
 
-	err = script_attach(r->script, r->ctx->diag);
-	err = err ? err : start_targets(r);
+	err = start_targets(r);
+	err = err ? err : script_attach(r->script, r->ctx->diag);
+	if (!err && engine_bind_targets(r->engine))
+		err = engine_targets_go(engine_bind_targets(r->engine), r->ctx->diag);
 	if (err)
 		return 255;
 	flush_messages(r);
@@ -261,7 +276,7 @@ static int run_attached(struct run *r)
 	script_stop(r->script);
 	script_exited(r->script, &code);
 	print_end(r);
-	return code;
+	return code ? code : end_targets(r);
 }
 
 static int run_script(struct run *r)

@@ -8,6 +8,7 @@
 #include <uthash.h>
 
 #include "script/builtin.h"
+#include "script/callback.h"
 
 enum { STACK_BUDGET = 224, MAX_SCRATCH = 1 << 18 };
 
@@ -316,11 +317,16 @@ static void emit_line(struct emit *e, const struct node *n)
 	em(e, "#line %d \"%s\"", at.line, n->src->name);
 }
 
+/* A hit of an engine probe may stand for several events: the expression of how many, else "". */
+static void emit_rounds(struct emit *e, struct buf *out)
+{
+	if (e->attach->kind == PROBE_ENGINE && e->engine && !e->err)
+		e->engine->rounds(e->engine->ctx, e->attach->engine, out);
+}
+
 static int emit_entry(struct emit *e)
 {
-	if (e->attach->kind != PROBE_ENGINE)
-		return 0;
-	if (!e->engine)
+	if (e->attach->kind != PROBE_ENGINE || !e->engine)
 		return 0;
 	return e->engine->entry(e->engine->ctx, e->attach->engine, e->attach->target,
 				e->attach->func, e->out, e->s->diag);
@@ -341,11 +347,34 @@ static struct script_program *add_program(struct emit *e, const struct probe *p,
 	return prog;
 }
 
+/* The kernel calls the body for each event: it is made as a callback (emit_loop.c). */
+static void open_rounds(struct emit *e, int id)
+{
+	struct buf *out = &e->code->text;
+
+	buf_printf(out,
+		   "int cc_%d(void *index)\n{\n\tu64 *c;\n"
+		   "\tasm volatile(\"%%0 = r2\" : \"=r\"(c));\n"
+		   "\tvoid *ctx = (void *)c[0];\n\tu32 zero = 0;\n\tu64 left = c[1] - 1;\n"
+		   "\tc[1] = left;\n",
+		   id);
+}
+
+static void close_rounds(struct emit *e, int id, const char *name, const char *rounds)
+{
+	buf_printf(&e->code->text,
+		   "int %s(void *ctx)\n{\n\tu64 rounds = %s, c[2] = {(u64)ctx, rounds};\n"
+		   "\tvoid *f;\n\tasm volatile(\"%%0 = 0x%llx ll\" : \"=r\"(f));\n"
+		   "\tloop_rounds(rounds, f, c, 0);\n\treturn 0;\n}\n\n",
+		   name, rounds, (unsigned long long)CALLBACK_MARK << 32 | (unsigned)id);
+}
+
 static void emit_program(struct emit *e, const struct probe *p)
 {
 	struct script_program *prog = add_program(e, p, e->n_matches);
-	struct buf head = {0}, body = {0};
+	struct buf head = {0}, body = {0}, rounds = {0};
 	struct script_code *code = e->code;
+	int id = 0;
 
 	e->stack = e->scratch = e->scratch_max = 0;
 	e->indent = 1;
@@ -355,20 +384,28 @@ static void emit_program(struct emit *e, const struct probe *p)
 	e->out = &body;
 	if (!e->err)
 		e->err = emit_entry(e);
+	emit_rounds(e, &rounds);
 	emit_line(e, p->body);
 	emit_body(e, p);
 	buf_add(&code->text, code->callbacks.data, code->callbacks.len);
 	buf_reset(&code->callbacks);
-	buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
-		   buf_str(&head));
+	if (rounds.len)
+		open_rounds(e, id = (int)code->n_callbacks++);
+	else
+		buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
+			   e->attach->kind == PROBE_ENGINE ? "\tu64 left = 0;\n" : "");
+	buf_add(&code->text, head.data, head.len);
 	if (e->scratch_max)
 		buf_puts(&code->text, "\tchar *scr = map_lookup(EXTERN_MAP(2), &zero);\n"
 				      "\tif (!scr)\n\t\treturn 0;\n");
 	buf_printf(&code->text, "%s}\n\n", buf_str(&body));
+	if (rounds.len)
+		close_rounds(e, id, prog->name, buf_str(&rounds));
 	if (e->scratch_max > code->scratch_size)
 		code->scratch_size = e->scratch_max;
 	buf_free(&head);
 	buf_free(&body);
+	buf_free(&rounds);
 }
 
 struct match_name {

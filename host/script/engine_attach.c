@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/feature.h"
 #include "bpf/kmap.h"
 #include "bpf/link.h"
 #include "probes/record.h"
@@ -23,7 +24,7 @@ struct attached {
 
 struct slot {
 	struct engine_want want;
-	int fd, state_fd;
+	int state_fd, work_fd; /* 0: none */
 	struct attached *sites;
 	size_t n_sites, cap_sites;
 	struct fronts *fronts;
@@ -36,10 +37,11 @@ struct engine_targets {
 	struct watch *watch;
 	struct process *processes;
 	size_t n_processes, cap_processes;
-	int process_fd, names_fd, jump_fd;
+	int process_fd, names_fd, jump_fd, guids_fd;
+	bool can_loop, active;
+	uint64_t lost;				/* of processes that have ended */
 	struct slot slots[ENGINE_PROGRAMS + 1]; /* the last one notes token calls for the others */
 	int n_slots;
-	bool need_token;
 	struct front_layouts *layouts;
 	struct bpf_links *links;
 };
@@ -53,22 +55,59 @@ static int make_maps(struct engine_targets *t, struct diag *d)
 		"lp_names"};
 	struct kmap_spec jump = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, ENGINE_PROGRAMS, 0, "lp_jump"};
 
+	struct kmap_spec guids = {BPF_MAP_TYPE_HASH, 16, 16, 32, 0, "lp_guids"};
+
 	t->process_fd = kmap_create(&process, d);
 	t->names_fd = t->process_fd < 0 ? -1 : kmap_create(&names, d);
 	t->jump_fd = t->names_fd < 0 ? -1 : kmap_create(&jump, d);
-	return t->jump_fd < 0 ? -EINVAL : 0;
+	t->guids_fd = t->jump_fd < 0 ? -1 : kmap_create(&guids, d);
+	return t->guids_fd < 0 ? -EINVAL : 0;
 }
 
-static int make_state(struct slot *s, struct diag *d)
+static void fill_guids(const struct engine_targets *t)
 {
-	struct kmap_spec spec = {.type = BPF_MAP_TYPE_TASK_STORAGE,
+	const uint8_t *guid;
+	const char *name;
+
+	for (size_t i = 0; (name = plan_backend_guid(i, &guid)); i++) {
+		char text[16] = {0};
+
+		snprintf(text, sizeof(text), "%s", name);
+		kmap_update(t->guids_fd, guid, text, 0);
+	}
+}
+
+static int make_slot_maps(struct slot *s, struct diag *d)
+{
+	bool sched = s->want.source == ENGINE_SCHED;
+	struct kmap_spec call = {.type = BPF_MAP_TYPE_TASK_STORAGE,
 				 .key_size = 4,
 				 .value_size = sizeof(struct engine_call),
 				 .name = "lp_call"};
+	struct kmap_spec event = {
+		BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct engine_sched), 1, 0, "lp_sched"};
+	struct kmap_spec off = {BPF_MAP_TYPE_HASH, 4, sizeof(struct engine_off),
+				ENGINE_THREADS,	   0, "lp_off"};
+	struct kmap_spec work = {BPF_MAP_TYPE_HASH,
+				 sizeof(struct engine_worker),
+				 sizeof(struct engine_op),
+				 ENGINE_WORKERS,
+				 0,
+				 "lp_work"};
 
-	s->fd = -1;
-	s->state_fd = kmap_create(&spec, d);
-	return s->state_fd < 0 ? s->state_fd : 0;
+	s->state_fd = kmap_create(sched ? &event : &call, d);
+	if (s->state_fd >= 0 && (sched || (s->want.source == ENGINE_OP && s->want.at_end)))
+		s->work_fd = kmap_create(sched ? &off : &work, d);
+	return s->state_fd < 0 ? s->state_fd : s->work_fd < 0 ? s->work_fd : 0;
+}
+
+static bool try_loop(void)
+{
+	struct features *f = features_new();
+	bool ok = feature_ok(f, FEATURE_BPF_LOOP);
+
+	features_free(f);
+	return ok;
 }
 
 struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, struct diag *d)
@@ -77,7 +116,7 @@ struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, s
 	struct plan_opts po = {.engine = o->engine};
 
 	t->o = *o;
-	t->process_fd = t->names_fd = t->jump_fd = -1;
+	t->process_fd = t->names_fd = t->jump_fd = t->guids_fd = -1;
 	t->links = links_new(o->reaper);
 	t->engines = engine_set_load(NULL, d);
 	po.engines = t->engines;
@@ -87,6 +126,8 @@ struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, s
 		engine_targets_free(t);
 		return NULL;
 	}
+	fill_guids(t);
+	t->can_loop = try_loop();
 	return t;
 }
 
@@ -98,6 +139,8 @@ static void slot_free(struct slot *s)
 	fronts_free(s->fronts);
 	if (s->state_fd > 0)
 		close(s->state_fd);
+	if (s->work_fd > 0)
+		close(s->work_fd);
 }
 
 void engine_targets_free(struct engine_targets *t)
@@ -118,6 +161,8 @@ void engine_targets_free(struct engine_targets *t)
 		close(t->names_fd);
 	if (t->jump_fd >= 0)
 		close(t->jump_fd);
+	if (t->guids_fd >= 0)
+		close(t->guids_fd);
 	free(t);
 }
 
@@ -129,7 +174,7 @@ int engine_targets_add(struct engine_targets *t, const struct engine_want *want,
 	if (t->n_slots == ENGINE_PROGRAMS)
 		return diag_fail(d, -E2BIG, "a script can have %d engine probes", ENGINE_PROGRAMS);
 	s->want = *want;
-	err = make_state(s, d);
+	err = make_slot_maps(s, d);
 	return err ? err : t->n_slots++;
 }
 
@@ -143,6 +188,26 @@ unsigned engine_targets_state(int program)
 	return ENGINE_MAP_STATE + (unsigned)program;
 }
 
+unsigned engine_targets_work(int program)
+{
+	return ENGINE_MAP_WORK + (unsigned)program;
+}
+
+bool engine_targets_can_loop(const struct engine_targets *t)
+{
+	return t->can_loop;
+}
+
+static size_t slot_externs(const struct slot *s, int program, struct bpf_extern *ext)
+{
+	size_t n = 0;
+
+	ext[n++] = (struct bpf_extern){engine_targets_state(program), s->state_fd};
+	if (s->work_fd > 0)
+		ext[n++] = (struct bpf_extern){engine_targets_work(program), s->work_fd};
+	return n;
+}
+
 size_t engine_targets_externs(struct engine_targets *t, struct bpf_extern *ext)
 {
 	size_t n = 0;
@@ -151,17 +216,21 @@ size_t engine_targets_externs(struct engine_targets *t, struct bpf_extern *ext)
 	ext[n++] = (struct bpf_extern){ENGINE_MAP_NAMES, t->names_fd};
 	ext[n++] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
 	for (int i = 0; i < t->n_slots; i++)
-		ext[n++] = (struct bpf_extern){engine_targets_state(i), t->slots[i].state_fd};
+		n += slot_externs(&t->slots[i], i, &ext[n]);
 	return n;
 }
 
-int engine_targets_program(struct engine_targets *t, int program, int fd, struct diag *d)
+int engine_targets_program(struct engine_targets *t, int program, const char *tracepoint, int fd,
+			   struct diag *d)
 {
 	uint32_t key = (uint32_t)program;
-	int err = kmap_update(t->jump_fd, &key, &fd, 0);
+	int err;
 
-	t->slots[program].fd = fd;
-	t->need_token = t->need_token || t->slots[program].want.token;
+	if (tracepoint)
+		return links_raw_tracepoint(
+			t->links, fd,
+			strcmp(tracepoint, "wakeup") == 0 ? "sched_wakeup" : "sched_switch", d);
+	err = kmap_update(t->jump_fd, &key, &fd, 0);
 	if (err)
 		return diag_fail(d, err, "cannot enter a program into the jump table: %s",
 				 strerror(-err));
@@ -207,20 +276,21 @@ static size_t front_externs(struct engine_targets *t, int program, struct bpf_ex
 {
 	ext[0] = (struct bpf_extern){ENGINE_MAP_PROCESS, t->process_fd};
 	ext[1] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
-	ext[2] = (struct bpf_extern){engine_targets_state(program), t->slots[program].state_fd};
-	return 3;
+	ext[2] = (struct bpf_extern){ENGINE_MAP_GUIDS, t->guids_fd};
+	return 3 + slot_externs(&t->slots[program], program, &ext[3]);
 }
 
 static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_t i, struct diag *d)
 {
 	const struct plan_site *site = plan_site(t->plan, i);
 	struct slot *s = &t->slots[program];
-	struct bpf_extern ext[3];
+	struct bpf_extern ext[5];
 	struct front_opts o = {.plan = t->plan,
 			       .layouts = t->layouts,
 			       .names_fd = t->names_fd,
 			       .program = program,
 			       .want = &s->want,
+			       .can_loop = t->can_loop,
 			       .notes_tokens = program == ENGINE_PROGRAMS,
 			       .externs = ext,
 			       .n_externs = front_externs(t, program, ext)};
@@ -252,27 +322,46 @@ static int attach_program(struct engine_targets *t, int program, pid_t pid,
 	return err;
 }
 
+static bool need_token(const struct engine_targets *t)
+{
+	for (int i = 0; i < t->n_slots; i++)
+		if (t->slots[i].want.token)
+			return true;
+	return false;
+}
+
+static bool need_plan(const struct engine_targets *t)
+{
+	for (int i = 0; i < t->n_slots; i++)
+		if (t->slots[i].want.source != ENGINE_SCHED)
+			return true;
+	return false;
+}
+
 /* Before the first one: whose token calls are used is noted by a program of its own. */
 static int make_token_notes(struct engine_targets *t, struct diag *d)
 {
 	struct slot *s = &t->slots[ENGINE_PROGRAMS];
 
-	if (!t->need_token || s->state_fd > 0)
+	if (!need_token(t) || s->state_fd > 0)
 		return 0;
 	s->want = (struct engine_want){.source = ENGINE_TOKEN};
-	return make_state(s, d);
+	return make_slot_maps(s, d);
 }
 
 static int attach_process(struct engine_targets *t, pid_t pid, struct diag *d)
 {
 	struct mapping_list maps = {0};
-	int err = plan_extend(t->plan, pid, d);
+	int err;
 
+	if (!need_plan(t))
+		return 0;
+	err = plan_extend(t->plan, pid, d);
 	err = err < 0 ? err : mapping_list_read(pid, &maps, d);
 	err = err ? err : make_token_notes(t, d);
 	for (int i = 0; i < t->n_slots && !err; i++)
 		err = attach_program(t, i, pid, &maps, d);
-	if (!err && t->need_token)
+	if (!err && need_token(t))
 		err = attach_program(t, ENGINE_PROGRAMS, pid, &maps, d);
 	mapping_list_free(&maps);
 	return err;
@@ -289,11 +378,18 @@ static bool known(const struct engine_targets *t, pid_t pid)
 }
 
 /* Fronts count for processes in the map, so the whole set begins at one moment. */
-static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
+static int activate(struct engine_targets *t, pid_t pid, struct diag *d)
 {
 	struct engine_process fresh = {0};
-	struct process p;
 	uint32_t key = (uint32_t)pid;
+	int err = kmap_update(t->process_fd, &key, &fresh, 0);
+
+	return err ? diag_fail(d, err, "cannot enter the target: %s", strerror(-err)) : 0;
+}
+
+static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct process p;
 	int err;
 
 	if (known(t, pid))
@@ -303,9 +399,17 @@ static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
 	if (err)
 		return err;
 	*VEC_PUSH(t->processes, t->n_processes, t->cap_processes) = p;
-	key = (uint32_t)p.pid;
-	err = kmap_update(t->process_fd, &key, &fresh, 0);
-	return err ? diag_fail(d, err, "cannot enter the target: %s", strerror(-err)) : 0;
+	return t->active ? activate(t, p.pid, d) : 0;
+}
+
+int engine_targets_go(struct engine_targets *t, struct diag *d)
+{
+	int err = 0;
+
+	t->active = true;
+	for (size_t i = 0; i < t->n_processes && !err; i++)
+		err = activate(t, t->processes[i].pid, d);
+	return err;
 }
 
 static int watch_all(struct engine_targets *t, bool hold, struct diag *d)
@@ -337,17 +441,17 @@ static const enum rec_level level_of[] = {
 	[ENGINE_TOKEN] = LEVEL_TOKEN,
 	[ENGINE_GRAPH] = LEVEL_GRAPH,
 	[ENGINE_OP] = LEVEL_OPERATOR,
+	[ENGINE_EXPERT] = LEVEL_OPERATOR,
 };
 
-/* Every event of the script must have a point. */
-static int check_points(struct engine_targets *t, struct diag *d)
+int engine_targets_check(struct engine_targets *t, struct diag *d)
 {
-	static const char *const names[] = {"token", "graph", "op"};
+	static const char *const names[] = {"token", "graph", "op", "expert"};
 
 	for (int i = 0; i < t->n_slots; i++) {
 		enum engine_source source = t->slots[i].want.source;
 
-		if (!t->slots[i].n_sites)
+		if (source != ENGINE_SCHED && !t->slots[i].n_sites)
 			return diag_fail(
 				d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
 				names[source], plan_level_reason(t->plan, level_of[source]));
@@ -357,7 +461,7 @@ static int check_points(struct engine_targets *t, struct diag *d)
 
 static int started(struct engine_targets *t, int err, struct diag *d)
 {
-	err = err ? err : check_points(t, d);
+	err = err ? err : engine_targets_check(t, d);
 	return err ? err : watch_all(t, false, d);
 }
 
@@ -406,8 +510,11 @@ static void on_watch(void *ctx, const struct watch_event *e)
 {
 	struct watch_call *c = ctx;
 	uint32_t key = (uint32_t)e->pid;
+	struct engine_process last;
 
 	if (e->kind == WATCH_EXIT) {
+		if (kmap_lookup(c->t->process_fd, &key, &last) == 0)
+			c->t->lost += last.lost;
 		kmap_delete(c->t->process_fd, &key);
 		return;
 	}
@@ -440,6 +547,24 @@ bool engine_targets_ended(const struct engine_targets *t)
 		if (process_alive(&t->processes[i]))
 			return false;
 	return true;
+}
+
+static int add_lost(void *ctx, const void *key, const void *value)
+{
+	const struct engine_process *p = value;
+	uint64_t *lost = ctx;
+
+	(void)key;
+	*lost += p->lost;
+	return 0;
+}
+
+uint64_t engine_targets_lost(const struct engine_targets *t)
+{
+	uint64_t lost = t->lost;
+
+	kmap_each(t->process_fd, add_lost, &lost);
+	return lost;
 }
 
 size_t engine_targets_sites(const struct engine_targets *t)

@@ -15,12 +15,12 @@
 #include "bpf/reaper.h"
 #include "util/diag.h"
 
-enum engine_source { ENGINE_TOKEN, ENGINE_GRAPH, ENGINE_OP };
+enum engine_source { ENGINE_TOKEN, ENGINE_GRAPH, ENGINE_OP, ENGINE_EXPERT, ENGINE_SCHED };
 
 /* What a program of the script wants. */
 struct engine_want {
 	enum engine_source source;
-	bool at_end;
+	bool at_end; /* of token, graph and op */
 	char *filter_op, *filter_name; /* globs, NULL: all; freed with the targets */
 	bool op, type, ne, name, thread_index, backend; /* what it uses of an operator */
 	bool token;					/* what it uses of the token call */
@@ -41,13 +41,23 @@ void engine_targets_free(struct engine_targets *t);
  * engine_targets_want until the program is attached. */
 int engine_targets_add(struct engine_targets *t, const struct engine_want *want, struct diag *d);
 struct engine_want *engine_targets_want(struct engine_targets *t, int program);
-/* Number behind EXTERN_MAP of a program's state. */
+/* Numbers behind EXTERN_MAP of a program's state and of what is under way. */
 unsigned engine_targets_state(int program);
+unsigned engine_targets_work(int program);
+/* The kernel lets one hit stand for several events. */
+bool engine_targets_can_loop(const struct engine_targets *t);
 size_t engine_targets_externs(struct engine_targets *t, struct bpf_extern *ext);
-/* The loaded program, borrowed; jumps lead to it from now on. */
-int engine_targets_program(struct engine_targets *t, int program, int fd, struct diag *d);
+/*
+ * The loaded program, borrowed; events lead to it from now on. `tracepoint` is a scheduler event's
+ * own, NULL for those of the target.
+ */
+int engine_targets_program(struct engine_targets *t, int program, const char *tracepoint, int fd,
+			   struct diag *d);
 
-/* Attaches to running processes. Return 0 or -errno with an error in `d`. */
+/*
+ * Attaches to running processes, once all programs are added. Nothing counts before
+ * engine_targets_go. Return 0 or -errno with an error in `d`.
+ */
 int engine_targets_pid(struct engine_targets *t, pid_t pid, struct diag *d);
 int engine_targets_exe(struct engine_targets *t, const char *path, struct diag *d);
 /* The one running process with a known engine. */
@@ -55,6 +65,13 @@ int engine_targets_any(struct engine_targets *t, struct diag *d);
 /* A held child of ours: from its release on it is stopped at each new library until the probes are
  * in. */
 int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d);
+/* From here on the events of all attached processes count. */
+int engine_targets_go(struct engine_targets *t, struct diag *d);
+/* 0 when every program has had a point in the target, else -ENOENT with an error that says which
+ * had none and why. */
+int engine_targets_check(struct engine_targets *t, struct diag *d);
+/* Operators that were not seen for want of room. */
+uint64_t engine_targets_lost(const struct engine_targets *t);
 
 /* Readable when engine_targets_ready has something to do; -1: nothing to watch. */
 int engine_targets_fd(const struct engine_targets *t);

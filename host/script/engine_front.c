@@ -29,7 +29,10 @@ static const struct {
 	{"op_begin", "op_begin", ENGINE_OP, false, {"params", "tensor"}},
 	{"op_fused", "op_begin", ENGINE_OP, false, {"params", "tensor"}},
 	{"op_barrier", "op_barrier", ENGINE_OP, true, {NULL}},
+	{"op_graph_begin", "op_graph_begin", ENGINE_OP, false, {NULL}},
 	{"op_graph_end", "op_graph_end", ENGINE_OP, true, {NULL}},
+	{"op_begin", "expert", ENGINE_EXPERT, false, {"params", "tensor"}},
+	{"op_graph_begin", "op_graph_begin", ENGINE_EXPERT, false, {NULL}},
 };
 
 struct front_layouts {
@@ -75,19 +78,19 @@ void fronts_free(struct fronts *f)
 	free(f);
 }
 
-static int event_of(const struct plan_point *p)
+static int event_of(const struct plan_point *p, enum engine_source source)
 {
 	for (size_t i = 0; i < ARRAY_LEN(events); i++)
-		if (strcmp(events[i].event, p->event) == 0)
+		if (events[i].source == source && strcmp(events[i].event, p->event) == 0)
 			return (int)i;
 	return -1;
 }
 
 bool front_takes(const struct engine_want *w, const struct plan_point *p)
 {
-	int i = event_of(p);
+	int i = event_of(p, w->source);
 
-	return i >= 0 && events[i].source == w->source && (w->at_end || !events[i].only_end);
+	return i >= 0 && (w->at_end || !events[i].only_end);
 }
 
 /* ---- names of operators and types ---- */
@@ -188,7 +191,7 @@ static int define_field(struct buf *out, const struct layout *l, enum layout_fie
 static int layout_text(struct buf *out, const struct engine_want *w, const struct layout *l,
 		       struct diag *d)
 {
-	bool op = w->source == ENGINE_OP;
+	bool expert = w->source == ENGINE_EXPERT, op = w->source == ENGINE_OP || expert;
 	int len = layout_get(l, LAYOUT_TENSOR_NAME_LEN), err = 0;
 	const struct {
 		enum layout_field field;
@@ -197,10 +200,14 @@ static int layout_text(struct buf *out, const struct engine_want *w, const struc
 	} fields[] = {
 		{LAYOUT_TENSOR_OP, "LAYOUT_TENSOR_OP", op},
 		{LAYOUT_TENSOR_TYPE, "LAYOUT_TENSOR_TYPE", op && w->type},
-		{LAYOUT_TENSOR_NE, "LAYOUT_TENSOR_NE", op && w->ne},
+		{LAYOUT_TENSOR_NE, "LAYOUT_TENSOR_NE", (op && w->ne) || expert},
 		{LAYOUT_TENSOR_NE_WIDTH, "LAYOUT_TENSOR_NE_WIDTH", false},
 		{LAYOUT_TENSOR_NAME, "LAYOUT_TENSOR_NAME", op && w->name},
-		{LAYOUT_PARAMS_ITH, "LAYOUT_PARAMS_ITH", op && w->thread_index},
+		{LAYOUT_TENSOR_SRC, "LAYOUT_TENSOR_SRC", expert},
+		{LAYOUT_TENSOR_NB, "LAYOUT_TENSOR_NB", expert},
+		{LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA", expert},
+		{LAYOUT_PARAMS_ITH, "LAYOUT_PARAMS_ITH", (op && w->thread_index) || expert},
+		{LAYOUT_BACKEND_GUID, "LAYOUT_BACKEND_GUID", false},
 		{LAYOUT_CGRAPH_N_NODES, "LAYOUT_CGRAPH_N_NODES", w->source == ENGINE_GRAPH},
 	};
 
@@ -210,6 +217,11 @@ static int layout_text(struct buf *out, const struct engine_want *w, const struc
 		   len > 0 && len < ENGINE_TENSOR_NAME ? len : ENGINE_TENSOR_NAME);
 	if (!err && w->filter_op)
 		err = filter_op_text(out, w->filter_op, l, d);
+	if (!err && expert && layout_op_number(l, "MUL_MAT_ID") < 0)
+		err = diag_fail(d, -ENOENT, "the engine has no mixture of experts (MUL_MAT_ID)");
+	if (!err && expert)
+		buf_printf(out, "#define LAYOUT_OP_MUL_MAT_ID %d\n",
+			   layout_op_number(l, "MUL_MAT_ID"));
 	return err;
 }
 
@@ -250,9 +262,9 @@ static const char *arg_of(const struct plan_point *p, const char *name)
 	return "0";
 }
 
-static void program_text(struct buf *out, const struct plan_point *p)
+static void program_text(struct buf *out, const struct plan_point *p, enum engine_source source)
 {
-	int i = event_of(p);
+	int i = event_of(p, source);
 
 	buf_printf(out, "#line 1 \"probe point\"\nPROGRAM_%s(front, %d, \"%.15s\"", events[i].macro,
 		   strcmp(p->kind, "encode") == 0, p->backend);
@@ -264,9 +276,8 @@ static void program_text(struct buf *out, const struct plan_point *p)
 static int front_text(struct buf *out, const struct front_opts *o, const struct plan_point *p,
 		      struct diag *d)
 {
-	static const char *const files[] = {"probes/record.h", "probes/state.h",
-					    "probes/script_engine.h", "probes/common.h",
-					    "probes/script_front.c"};
+	static const char *const files[] = {"probes/record.h", "probes/state.h", "probes/common.h",
+					    "probes/script_engine.h", "probes/script_front.c"};
 	const struct layout *l =
 		p->layout < 0 ? NULL : plan_layout(o->plan, (size_t)p->layout)->layout;
 	int slot = l ? layout_slot(o, l, d) : 0, err = slot < 0 ? slot : 0;
@@ -277,6 +288,8 @@ static int front_text(struct buf *out, const struct front_opts *o, const struct 
 	buf_printf(out, "#define LAYOUT_SLOT %d\n", slot);
 	if (!o->notes_tokens)
 		buf_printf(out, "#define %s 1\n", o->want->at_end ? "AT_END" : "AT_BEGIN");
+	if (o->can_loop)
+		buf_puts(out, "#define SWEEP 1\n");
 	use_text(out, o->want);
 	if (!err && l)
 		err = layout_text(out, o->want, l, d);
@@ -285,7 +298,7 @@ static int front_text(struct buf *out, const struct front_opts *o, const struct 
 	for (size_t i = 0; i < ARRAY_LEN(files) && !err; i++)
 		err = add_file(out, files[i], d);
 	if (!err)
-		program_text(out, p);
+		program_text(out, p, o->want->source);
 	return err;
 }
 

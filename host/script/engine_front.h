@@ -23,6 +23,7 @@ struct front_opts {
 	int program;
 	const struct engine_want *want;
 	bool notes_tokens; /* jumps nowhere */
+	bool can_loop;	   /* one hit may stand for several events */
 	const struct bpf_extern *externs;
 	size_t n_externs;
 };

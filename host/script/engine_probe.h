@@ -14,13 +14,14 @@ struct engine_arg {
 	const char *help; /* one line with the unit */
 };
 
-enum { ENGINE_MAX_ARGS = 16, ENGINE_MAX_EXTERNS = 40 };
+enum { ENGINE_MAX_ARGS = 18, ENGINE_MAX_EXTERNS = 72 };
 
 struct bpf_extern;
 
 struct engine_event {
 	const char *provider, *event;
 	bool has_filter; /* op:MUL_MAT:end */
+	bool is_kernel;	 /* its programs are raw tracepoints, else probes in the target */
 	const char *help;
 	struct engine_arg args[ENGINE_MAX_ARGS]; /* ended by name == NULL */
 };
@@ -47,6 +48,12 @@ struct script_engine_binding {
 	void (*prologue)(void *ctx, struct buf *out);
 	int (*entry)(void *ctx, const struct engine_event *e, const char *filter_op,
 		     const char *filter_name, struct buf *out, struct diag *d);
+	/*
+	 * One hit may stand for several events. Appends the C expression of how many: the body is
+	 * run for each, with the text of `entry` in front and `left`, the number of those still to
+	 * come. False: one hit is one event, and `left` is 0.
+	 */
+	bool (*rounds)(void *ctx, const struct engine_event *e, struct buf *out);
 	int (*arg)(void *ctx, const struct engine_event *e, const struct engine_arg *arg,
 		   const char *dst, struct buf *out, struct diag *d);
 	/* Attaches the loaded program to the plan's probe points. */

@@ -84,9 +84,9 @@ static int make_maps(struct script *s, struct diag *d)
 	return err ? err : make_script_maps(s, d);
 }
 
-static enum bpf_kind program_kind(enum probe_kind kind)
+static enum bpf_kind program_kind(const struct attach *a)
 {
-	switch (kind) {
+	switch (a->kind) {
 	case PROBE_BEGIN:
 	case PROBE_END:
 	case PROBE_SELF:
@@ -100,6 +100,8 @@ static enum bpf_kind program_kind(enum probe_kind kind)
 	case PROBE_HARDWARE:
 	case PROBE_WATCHPOINT:
 		return BPF_KIND_PERF_EVENT;
+	case PROBE_ENGINE:
+		return a->engine->is_kernel ? BPF_KIND_RAW_TRACEPOINT : BPF_KIND_UPROBE;
 	default:
 		return BPF_KIND_UPROBE;
 	}
@@ -136,7 +138,7 @@ static int load_module(struct script *s, struct diag *d)
 	o.n_externs = list_externs(s, ext);
 	for (struct script_program *p = s->code.programs; p && !err; p = p->next) {
 		const struct code_program *c = bpf_code_program(s->bpf, p->name);
-		enum bpf_kind kind = program_kind(p->attach->kind);
+		enum bpf_kind kind = program_kind(p->attach);
 
 		kinds[o.n_kinds++] = (struct bpf_program_kind){p->name, kind, NULL};
 		if (c && callback_used_by(c)) {

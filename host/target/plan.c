@@ -381,3 +381,11 @@ const char *plan_backend_of_guid(const uint8_t guid[16])
 			return backend_guids[i].name;
 	return "";
 }
+
+const char *plan_backend_guid(size_t i, const uint8_t **guid)
+{
+	if (i >= ARRAY_LEN(backend_guids))
+		return NULL;
+	*guid = backend_guids[i].guid;
+	return backend_guids[i].name;
+}

@@ -136,5 +136,7 @@ const char *plan_level_reason(struct plan *p, enum rec_level level);
 const char *plan_notes(const struct plan *p);
 /* "CPU", "CUDA", ... for the 16 bytes of a backend's GUID; "" when unknown. */
 const char *plan_backend_of_guid(const uint8_t guid[16]);
+/* Name number i of those with its 16 bytes; NULL after the last. */
+const char *plan_backend_guid(size_t i, const uint8_t **guid);
 
 #endif
