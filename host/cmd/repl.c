@@ -13,6 +13,7 @@
 #include "cmd/view.h"
 #include "level/level.h"
 #include "plugin/plugin.h"
+#include "script/engine_probe.h"
 #include "trace/store.h"
 #include "util/text.h"
 
@@ -21,9 +22,34 @@ struct repl_session {
 	struct trace trace;
 	struct repl *repl;
 	struct scripts *scripts;
+	/* What scripts and plugins print, until the prompt is out of the way. */
+	FILE *beside;
+	char *beside_text;
+	size_t beside_len;
 	char *run; /* of the recording that runs or ran last; NULL: none yet */
 	bool told_ended;
+	char point[32]; /* that completion was given last */
 };
+
+/* Prints what has gathered. */
+static void flush_beside(struct repl_session *r, FILE *out)
+{
+	if (fflush(r->beside) != 0 || !r->beside_len)
+		return;
+	fwrite(r->beside_text, 1, r->beside_len, out);
+	rewind(r->beside);
+	fflush(out);
+}
+
+static void show_beside(struct repl_session *r)
+{
+	fflush(r->beside);
+	if (!r->beside_len)
+		return;
+	repl_hide(r->repl);
+	flush_beside(r, stdout);
+	repl_show(r->repl);
+}
 
 static int op_target(void *ctx, FILE *out, struct diag *d)
 {
@@ -85,9 +111,11 @@ static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
 	struct repl_session *r = ctx;
 	int level;
 
-	(void)out;
-	if (scripts_has(r->scripts, name))
-		return scripts_remove(r->scripts, name);
+	if (scripts_has(r->scripts, name)) {
+		level = scripts_remove(r->scripts, name);
+		flush_beside(r, out);
+		return level;
+	}
 	if (plugins_disable(r->trace.plugins, name, d) != -ENOENT)
 		return 0;
 	level = level_of(name, d);
@@ -98,16 +126,23 @@ static int op_probe(void *ctx, const char *program, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
 
-	return scripts_add(r->scripts, NULL, program, session_first_pid(r->trace.session), out, d);
+	int err = scripts_add(r->scripts, NULL, program, session_first_pid(r->trace.session), d);
+
+	flush_beside(r, out);
+	return err;
 }
 
 static int op_load(void *ctx, const char *file, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
 
+	int err;
+
 	if (!text_ends(file, ".bt"))
 		return plugins_load(r->trace.plugins, file, d);
-	return scripts_load(r->scripts, file, session_first_pid(r->trace.session), out, d);
+	err = scripts_load(r->scripts, file, session_first_pid(r->trace.session), d);
+	flush_beside(r, out);
+	return err;
 }
 
 static int op_maps(void *ctx, FILE *out, struct diag *d)
@@ -116,6 +151,7 @@ static int op_maps(void *ctx, FILE *out, struct diag *d)
 
 	(void)d;
 	scripts_print_maps(r->scripts);
+	flush_beside(r, out);
 	plugins_print_tables(r->trace.plugins, NULL, out);
 	return 0;
 }
@@ -205,6 +241,7 @@ static int op_status(void *ctx, FILE *out, struct diag *d)
 	(void)d;
 	session_print_status(r->trace.session, out);
 	plugins_print_status(r->trace.plugins, out);
+	scripts_print_status(r->scripts, out);
 	return 0;
 }
 
@@ -262,31 +299,71 @@ static int op_stop(void *ctx, FILE *out, struct diag *d)
 }
 
 /* What is recorded so far, as a run of its own beside the one that is being made. */
+static int convert_so_far(struct repl_session *r, const char *path, struct diag *d)
+{
+	struct diag *quiet;
+	int err;
+
+	if (!r->run)
+		return diag_fail(d, -ENOENT, "nothing was recorded yet; `start` begins");
+	err = session_sync(r->trace.session, d);
+	if (err)
+		return err;
+	/* That the spool has no end yet is no news here. */
+	quiet = diag_new();
+	if (convert(r, path, quiet) != 0)
+		err = diag_fail(d, -EIO, "%s", diag_first_error(quiet));
+	diag_free(quiet);
+	return err;
+}
+
 static sqlite3 *open_so_far(struct repl_session *r, struct diag *d)
 {
 	char *copy;
 	sqlite3 *db = NULL;
 
-	if (!r->run) {
-		diag_fail(d, -ENOENT, "nothing was recorded yet; `start` begins");
-		return NULL;
-	}
-	if (!session_recording(r->trace.session))
+	if (r->run && !session_recording(r->trace.session))
 		return store_open(r->run, d);
-	copy = xasprintf("%s.so-far", r->run);
-	if (session_sync(r->trace.session, d) == 0) {
-		struct diag *quiet = diag_new();
-
-		/* That the spool has no end yet is no news here. */
-		if (convert(r, copy, quiet) == 0)
-			db = store_open(copy, d);
-		else
-			diag_fail(d, -EIO, "%s", diag_first_error(quiet));
-		diag_free(quiet);
-	}
+	copy = xasprintf("%s.so-far", r->run ? r->run : "");
+	if (convert_so_far(r, copy, d) == 0)
+		db = store_open(copy, d);
 	unlink(copy);
 	free(copy);
 	return db;
+}
+
+static int copy_run(const char *from, const char *to, struct diag *d)
+{
+	struct diag *quiet = diag_new();
+	sqlite3 *db = store_open(from, quiet);
+	char *error = NULL, *sql = sqlite3_mprintf("VACUUM INTO %Q", to);
+	int err = db && sqlite3_exec(db, sql, NULL, NULL, &error) == SQLITE_OK ? 0 : -EIO;
+
+	if (err)
+		diag_fail(d, err, "cannot write %s: %s", to,
+			  error ? error : diag_first_error(quiet));
+	sqlite3_free(error);
+	sqlite3_free(sql);
+	sqlite3_close(db);
+	diag_free(quiet);
+	return err;
+}
+
+static int op_save(void *ctx, const char *file, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	int err;
+
+	if (access(file, F_OK) == 0 && !r->ctx->config->force)
+		return diag_fail(d, -EEXIST, "%s exists; name another file or `set force true`",
+				 file);
+	if (access(file, F_OK) == 0)
+		unlink(file);
+	err = r->run && !session_recording(r->trace.session) ? copy_run(r->run, file, d)
+							     : convert_so_far(r, file, d);
+	if (!err)
+		fprintf(out, "saved to %s\n", file);
+	return err;
 }
 
 static int op_view(void *ctx, int argc, char *const *argv, FILE *out, struct diag *d)
@@ -304,6 +381,26 @@ static int op_view(void *ctx, int argc, char *const *argv, FILE *out, struct dia
 	err = cmd_view_run(v, &run, argc - 1, argv + 1, out, d);
 	sqlite3_close(run.db);
 	return err > 0 ? -EINVAL : err;
+}
+
+/* Levels, then plugins, then scripts; or the events of the engine that scripts know. */
+static const char *op_name(void *ctx, enum completion kind, size_t i)
+{
+	struct repl_session *r = ctx;
+	const struct engine_event *e = typed_events;
+	if (kind == COMPLETE_POINT) {
+		while (e->provider && i--)
+			e++;
+		snprintf(r->point, sizeof(r->point), "%s:%s", e->provider ? e->provider : "",
+			 e->provider ? e->event : "");
+		return e->provider ? r->point : NULL;
+	}
+	for (int level = 0; level < LEVEL_COUNT; level++)
+		if (level_get(level) && i-- == 0)
+			return level_name(level);
+	if (i < plugins_count(r->trace.plugins))
+		return plugins_name(r->trace.plugins, i);
+	return scripts_name(r->scripts, i - plugins_count(r->trace.plugins));
 }
 
 static bool op_ended(void *ctx)
@@ -326,6 +423,8 @@ static const struct repl_ops ops = {
 	.probe = op_probe,
 	.load = op_load,
 	.maps = op_maps,
+	.save = op_save,
+	.name = op_name,
 	.ended = op_ended,
 };
 
@@ -372,7 +471,8 @@ static int loop(struct repl_session *r)
 			repl_sigint(r->repl);
 		repl_tick(r->repl);
 		err = session_dispatch(s, r->ctx->diag);
-		scripts_drain(r->scripts);
+		scripts_drain(r->scripts, r->ctx->diag);
+		show_beside(r);
 		tell_end(r);
 		repl_report(r->repl, r->ctx->diag);
 		if (err)
@@ -393,7 +493,7 @@ static int begin(struct repl_session *r)
 		code = EXIT_FAILED;
 	if (!code)
 		code = trace_enable_levels(&r->trace, ctx);
-	plugins_set_output(r->trace.plugins, stdout);
+	plugins_set_output(r->trace.plugins, r->beside);
 	if (!code)
 		code = trace_load_plugins(&r->trace, ctx);
 	if (!code && session_launch(r->trace.session, ctx->diag))
@@ -412,11 +512,13 @@ int cmd_repl(const struct cmd_context *ctx)
 {
 	struct repl_session r = {.ctx = ctx};
 	char *history = repl_history_path();
-	int code = begin(&r);
+	int code;
 
+	r.beside = open_memstream(&r.beside_text, &r.beside_len);
+	code = begin(&r);
 	cmd_flush(ctx);
 	if (!code) {
-		r.scripts = scripts_new();
+		r.scripts = scripts_new(r.beside, ctx->config->target.exe);
 		open_repl(&r, history);
 		code = loop(&r);
 		repl_free(r.repl);
@@ -424,6 +526,9 @@ int cmd_repl(const struct cmd_context *ctx)
 		end_recording(&r);
 	}
 	trace_close(&r.trace);
+	flush_beside(&r, stdout);
+	fclose(r.beside);
+	free(r.beside_text);
 	free(r.run);
 	free(history);
 	return code;

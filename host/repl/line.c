@@ -114,6 +114,8 @@ static void open_terminal(struct line *l)
 	/* Before the user's inputrc is read, which may say otherwise. */
 	rl_variable_bind("show-all-if-ambiguous", "on");
 	rl_basic_word_break_characters = " \t\n\"'";
+	/* A quote opens a script, whose first word does not end it. */
+	rl_basic_quote_characters = "";
 	open_history(l);
 }
 

@@ -39,7 +39,8 @@ struct engine_targets {
 	size_t n_processes, cap_processes;
 	int process_fd, names_fd, jump_fd, guids_fd;
 	bool can_loop, active;
-	uint64_t lost;				/* of processes that have ended */
+	bool failed;   /* a process could not be attached, and an error said why */
+	uint64_t lost; /* of processes that have ended */
 	struct slot slots[ENGINE_PROGRAMS + 1]; /* the last one notes token calls for the others */
 	int n_slots;
 	struct front_layouts *layouts;
@@ -396,8 +397,10 @@ static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
 		return 0;
 	err = process_find(pid, &p, d);
 	err = err ? err : attach_process(t, p.pid, d);
-	if (err)
+	if (err) {
+		t->failed = true;
 		return err;
+	}
 	*VEC_PUSH(t->processes, t->n_processes, t->cap_processes) = p;
 	return t->active ? activate(t, p.pid, d) : 0;
 }
@@ -448,13 +451,15 @@ int engine_targets_check(struct engine_targets *t, struct diag *d)
 {
 	static const char *const names[] = {"token", "graph", "op", "expert"};
 
+	if (t->failed)
+		return -ENOENT;
 	for (int i = 0; i < t->n_slots; i++) {
 		enum engine_source source = t->slots[i].want.source;
 
-		if (source != ENGINE_SCHED && !t->slots[i].n_sites)
-			return diag_fail(
-				d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
-				names[source], plan_level_reason(t->plan, level_of[source]));
+		if (source == ENGINE_SCHED || t->slots[i].n_sites)
+			continue;
+		return diag_fail(d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
+				 names[source], plan_level_reason(t->plan, level_of[source]));
 	}
 	return 0;
 }
@@ -519,7 +524,7 @@ static void on_watch(void *ctx, const struct watch_event *e)
 		return;
 	}
 	if (known(c->t, e->pid))
-		attach_process(c->t, e->pid, c->d);
+		c->t->failed |= attach_process(c->t, e->pid, c->d) != 0;
 	else
 		add_process(c->t, e->pid, c->d);
 	if (e->held)

@@ -20,7 +20,7 @@ enum engine_source { ENGINE_TOKEN, ENGINE_GRAPH, ENGINE_OP, ENGINE_EXPERT, ENGIN
 /* What a program of the script wants. */
 struct engine_want {
 	enum engine_source source;
-	bool at_end; /* of token, graph and op */
+	bool at_end;		       /* of token, graph and op */
 	char *filter_op, *filter_name; /* globs, NULL: all; freed with the targets */
 	bool op, type, ne, name, thread_index, backend; /* what it uses of an operator */
 	bool token;					/* what it uses of the token call */
@@ -67,8 +67,8 @@ int engine_targets_any(struct engine_targets *t, struct diag *d);
 int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d);
 /* From here on the events of all attached processes count. */
 int engine_targets_go(struct engine_targets *t, struct diag *d);
-/* 0 when every program has had a point in the target, else -ENOENT with an error that says which
- * had none and why. */
+/* 0 when every program has had a point in the target, else -ENOENT; an error has said which had
+ * none and why. */
 int engine_targets_check(struct engine_targets *t, struct diag *d);
 /* Operators that were not seen for want of room. */
 uint64_t engine_targets_lost(const struct engine_targets *t);

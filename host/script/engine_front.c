@@ -136,10 +136,19 @@ static int layout_slot(const struct front_opts *o, const struct layout *l, struc
 
 /* ---- text ---- */
 
+static const char *next_op(const void *state, size_t i)
+{
+	const struct layout *l = state;
+	const char *name = i < layout_op_count(l) ? layout_op_name(l, i) : NULL;
+
+	return i < layout_op_count(l) && !name ? "" : name;
+}
+
 /* The operators that the glob names, as a comparison of numbers. */
 static int filter_op_text(struct buf *out, const char *glob, const struct layout *l, struct diag *d)
 {
 	size_t n = 0;
+	const char *near;
 
 	buf_puts(out, "#define WANTED_OP(op) (0");
 	for (size_t i = 0; i < layout_op_count(l); i++)
@@ -150,7 +159,9 @@ static int filter_op_text(struct buf *out, const char *glob, const struct layout
 	buf_puts(out, ")\n");
 	if (n)
 		return 0;
-	return diag_fail(d, -ENOENT, "the engine has no operator '%s'", glob);
+	near = text_nearest(glob, next_op, l);
+	return diag_fail(d, -ENOENT, "the engine has no operator '%s'%s%s%s", glob,
+			 near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* Compared byte by byte, so a * can only be the end. */

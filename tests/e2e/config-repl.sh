@@ -36,6 +36,39 @@ assert_ge "tokens after the graph level went off" "$(sql "$TMP/run.llmp" \
 assert_eq "lost" "$(sql "$TMP/run.llmp" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 kill -0 "$engine" || fail "the target did not survive"
 
+# Scripts run beside the levels, with the engine's own events; what they count agrees with the rows.
+cat >"$TMP/tokens.bt" <<'EOF'
+token:end { @calls = count(); }
+EOF
+rm -f "$TMP/run.llmp"
+cat >"$TMP/commands" <<EOF
+start '$TMP/run.llmp'
+probe 'op:MUL_MAT:end { @ops[args.op] = count(); } begin { printf("begun\n"); }'
+load $TMP/tokens.bt
+wait 500ms
+save '$TMP/saved.llmp'
+status
+maps
+disable script1
+probe token:end { printf("one\n"); exit(); }
+wait 200ms
+disable script3
+probe 'opp:end {}'
+stop
+EOF
+llmprobe -c "$TMP/c.yaml" <"$TMP/commands" >"$TMP/out"
+assert_match "a script's own output" "$(cat "$TMP/out")" '^begun$'
+assert_match "a script in the status" "$(cat "$TMP/out")" '^script1 +on +2 probes, lost 0'
+assert_eq "maps, and again at the end" "$(grep -c '^@ops\[MUL_MAT\]: [1-9]' "$TMP/out")" 2
+assert_eq "exit() ends a script" "$(grep -c '^one$' "$TMP/out")" 1
+assert_match "a script that has ended" "$(cat "$TMP/stderr")" "there is no level 'script3'"
+assert_match "a probe's mistake" "$(cat "$TMP/stderr")" "Invalid probe type: opp; did you mean 'op'"
+calls=$(sed -n 's/^@calls: //p' "$TMP/out" | head -n 1)
+assert_ge "token calls of the script" "$calls" 10
+assert_ge "token rows of the whole run" "$(sql "$TMP/run.llmp" 'SELECT count(*) FROM token')" "$calls"
+assert_ge "token rows saved on the way" "$(sql "$TMP/saved.llmp" 'SELECT count(*) FROM token')" 10
+kill -0 "$engine" || fail "the target did not survive"
+
 # The same on a terminal: `script` is the terminal, $TMP/screen what it shows.
 command -v script >/dev/null || skip_unless_ci "no script(1) for a terminal"
 export XDG_STATE_HOME=$TMP/state TERM=dumb INPUTRC=/dev/null
@@ -81,6 +114,8 @@ shows 'wait 1h'
 sleep 0.3
 printf '\003' >&3
 shows 'interrupted'
+at_prompt "probe 'token:e\t { exit(); }'\n"
+shows 'script1: 1 probe'
 at_prompt 'half a line'
 shows 'half a line'
 printf '\003' >&3
