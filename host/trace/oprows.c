@@ -156,6 +156,8 @@ void oprows_ops(struct oprows *o, const void *rec, size_t len, const int64_t *id
 		*item = (struct item){.pid = r.head.pid, .tid = r.head.tid, .slot = slot};
 		if (slot.flags & OP_COUNTED)
 			item->counters = read_counters(p + sizeof(slot), r.n_counters, ids, n_ids);
+		else if (r.n_counters)
+			o->figures.uncounted++;
 	}
 }
 

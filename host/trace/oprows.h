@@ -24,6 +24,7 @@ struct oprows_figures {
 	uint64_t outside;	 /* rows outside of any graph row, where there are graph rows */
 	uint64_t late;		 /* rows whose id is not in order of time */
 	uint64_t missing;	 /* gaps in the running numbers of the threads */
+	uint64_t uncounted;	 /* rows without the counter values that were asked for */
 	uint64_t bad;		 /* slots that end before they begin */
 };
 

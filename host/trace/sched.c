@@ -23,14 +23,19 @@ enum {
 	TASK_EXITED = 0x10 | 0x20 | 0x80
 };
 
+struct task {
+	int64_t tid; /* WRITER_NULL: unknown, or none */
+	char comm[16];
+};
+
 struct thread {
 	uint32_t tid;
 	enum state state;
 	int64_t since;
-	int64_t cpu; /* WRITER_NULL: unknown */
-	uint32_t by;
-	char by_comm[16];
-	char proc_state; /* what /proc said, for a thread that never switches */
+	int64_t cpu;	      /* WRITER_NULL: unknown */
+	struct task by;	      /* who has the CPU that a runnable one waits for */
+	struct task from, to; /* whom a running one took its CPU from, and leaves it to */
+	char proc_state;      /* what /proc said, for a thread that never switches */
 	UT_hash_handle hh;
 };
 
@@ -50,6 +55,8 @@ struct sched {
 	bool seen; /* any event at all: without one the level was off */
 	bool off;
 };
+
+static const struct task nobody = {.tid = WRITER_NULL};
 
 /* As much as the buffers of many CPUs can hold back in one drain interval. */
 enum { WINDOW = 1 << 15 };
@@ -97,6 +104,7 @@ void sched_thread(struct sched *s, uint32_t tid, int64_t at, char state, int cpu
 		t->tid = tid;
 		t->since = at;
 		t->cpu = cpu < 0 ? WRITER_NULL : cpu;
+		t->by = t->from = t->to = nobody;
 		HASH_ADD(hh, s->threads, tid, sizeof(t->tid), t);
 	}
 	if (at < t->since)
@@ -105,26 +113,35 @@ void sched_thread(struct sched *s, uint32_t tid, int64_t at, char state, int cpu
 		t->proc_state = state;
 }
 
+static const char *comm_or_null(const struct task *t)
+{
+	return t->comm[0] ? t->comm : NULL;
+}
+
 /* Ends the present interval at `ts`, as `was` when the state was not known, and starts the next. */
 static void go(struct sched *s, struct thread *t, int64_t ts, enum state was, enum state next)
 {
 	enum state state = t->state == UNKNOWN ? was : t->state;
+	bool running = state == RUNNING;
+	const struct task *from = running ? &t->from : &nobody, *to = running ? &t->to : &nobody;
 
 	if (state != UNKNOWN && ts > t->since)
-		writer_add(s->w, W_SCHED, "iIiisIs", (int64_t)t->tid,
-			   state == RUNNING || state == RUNNABLE ? t->cpu : WRITER_NULL, t->since,
-			   ts, state_names[state], t->by ? (int64_t)t->by : WRITER_NULL,
-			   t->by_comm[0] ? t->by_comm : NULL);
+		writer_add(s->w, W_SCHED, "iIiisIsIsIs", (int64_t)t->tid,
+			   running || state == RUNNABLE ? t->cpu : WRITER_NULL, t->since, ts,
+			   state_names[state], t->by.tid > 0 ? t->by.tid : WRITER_NULL,
+			   comm_or_null(&t->by), from->tid, comm_or_null(from), to->tid,
+			   comm_or_null(to));
 	t->state = next;
 	t->since = ts;
-	t->by = 0;
-	t->by_comm[0] = '\0';
+	t->by = t->from = t->to = nobody;
 }
 
-static void set_by(struct thread *t, uint32_t tid, const char comm[16])
+static struct task task_of(uint32_t tid, const char comm[16])
 {
-	t->by = tid;
-	snprintf(t->by_comm, sizeof(t->by_comm), "%.15s", tid ? comm : "idle");
+	struct task t = {.tid = tid};
+
+	snprintf(t.comm, sizeof(t.comm), "%.15s", tid ? comm : "idle");
+	return t;
 }
 
 static enum state left_as(const struct event *e)
@@ -149,18 +166,20 @@ static void switched(struct sched *s, const struct event *e)
 
 	if (out) {
 		out->cpu = e->cpu;
+		out->to = task_of(e->next, e->next_comm);
 		go(s, out, e->ts, RUNNING, left_as(e));
 		if (out->state == RUNNABLE)
-			set_by(out, e->next, e->next_comm);
+			out->by = task_of(e->next, e->next_comm);
 	}
 	if (in) {
 		if (in->state == UNKNOWN || in->state == RUNNABLE)
 			in->cpu = e->cpu;
 		/* Woken, and the CPU was another's until now. */
-		if (in->state == RUNNABLE && !in->by && e->prev)
-			set_by(in, e->prev, e->prev_comm);
+		if (in->state == RUNNABLE && in->by.tid <= 0 && e->prev)
+			in->by = task_of(e->prev, e->prev_comm);
 		go(s, in, e->ts, RUNNABLE, RUNNING);
 		in->cpu = e->cpu;
+		in->from = task_of(e->prev, e->prev_comm);
 	}
 }
 

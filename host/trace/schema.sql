@@ -31,8 +31,9 @@ CREATE TABLE op_sum_t(tensor_id INT, tid INT, thread_index INT, count INT, compu
 CREATE TABLE counter_name_t(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE counter_t(op_id INT, name_id INT, value INT, scaled INT,
 	PRIMARY KEY(op_id, name_id)) WITHOUT ROWID;
+-- prev and next: whom a running thread took the CPU from and whom it left it to (tid 0: idle).
 CREATE TABLE sched_t(tid INT, cpu INT, begin_ns INT, end_ns INT, state TEXT, by_tid INT,
-	by_comm TEXT);
+	by_comm TEXT, prev_tid INT, prev_comm TEXT, next_tid INT, next_comm TEXT);
 -- run_ns and wait_ns: the kernel's own sums between the first and the last look at the thread.
 CREATE TABLE thread_t(tid INTEGER PRIMARY KEY, pid INT, name TEXT, run_ns INT, wait_ns INT);
 CREATE TABLE expert_t(op_id INT, tensor_id INT, token_index INT, slot INT, expert INT);
@@ -69,6 +70,8 @@ CREATE VIEW op AS SELECT o.id, o.token_id, o.graph_id, o.tensor_id, t.pid, o.tid
 CREATE VIEW counter AS SELECT c.op_id, n.name, c.value, c.scaled
 	FROM counter_t c JOIN counter_name_t n ON n.id = c.name_id;
 CREATE VIEW sched AS SELECT tid, cpu, begin_ns, end_ns, state, by_tid, by_comm FROM sched_t;
+CREATE VIEW sched_run AS SELECT tid, cpu, begin_ns, end_ns, prev_tid, prev_comm, next_tid, next_comm
+	FROM sched_t WHERE state = 'running';
 CREATE VIEW thread AS SELECT tid, pid, name FROM thread_t;
 CREATE VIEW expert AS SELECT op_id, token_index, slot, expert FROM expert_t;
 CREATE VIEW call AS SELECT id, name, begin_ns, end_ns, pid, tid, arg0, arg1, arg2, arg3, ret

@@ -31,7 +31,7 @@ static const struct {
 	[W_OP_SUM] = {"op_sum_t", 9},
 	[W_COUNTER_NAME] = {"counter_name_t", 2},
 	[W_COUNTER] = {"counter_t", 4},
-	[W_SCHED] = {"sched_t", 7},
+	[W_SCHED] = {"sched_t", 11},
 	[W_THREAD] = {"thread_t", 5},
 	[W_EXPERT] = {"expert_t", 5},
 	[W_CALL] = {"call_t", 11},

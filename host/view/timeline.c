@@ -195,6 +195,44 @@ static int feed_graphs(struct feed *f)
 	return err;
 }
 
+/* What a device did of a graph that was only handed over to it, from there to when it was waited
+ * for. */
+static int feed_devices(struct feed *f)
+{
+	struct named_lanes_list all = {0};
+	struct call_slice c = {.category = "device"};
+	sqlite3_stmt *row;
+	char track[96];
+	int err = 0;
+
+	/* Runs of older versions do not tell. */
+	if (!feed_number(f, "SELECT 1 FROM sqlite_master WHERE name = 'graph_async'", 0))
+		return 0;
+	row = feed_query(f, "SELECT id, submit_ns, end_ns, tid, ifnull(pid, tid), backend, n_nodes "
+			    "FROM graph_async JOIN graph ON id = graph_id "
+			    "WHERE end_ns >= ?1 AND submit_ns <= ?2 ORDER BY submit_ns, id");
+	if (!row)
+		return -EIO;
+	while (feed_step(f, &row, &err)) {
+		struct tl_slice e = {0};
+
+		read_call(f, row, &c);
+		snprintf(track, sizeof(track), "device: %.64s", feed_text(row, 5));
+		snprintf(c.text, sizeof(c.text), "%.48s, %lld nodes", feed_text(row, 5),
+			 sqlite3_column_int64(row, 6));
+		put_call(f, named_lanes(f, &all, sqlite3_column_int64(row, 4), track, 2), &c, &e);
+	}
+	named_lanes_free(&all);
+	return err;
+}
+
+static int feed_graphs_and_devices(struct feed *f)
+{
+	int err = feed_graphs(f);
+
+	return err ? err : feed_devices(f);
+}
+
 /* Calls of other interfaces, such as a GPU's, in lanes of their own below the thread. */
 static int feed_calls(struct feed *f)
 {
@@ -357,7 +395,7 @@ static int feed_all(struct feed *f)
 		enum timeline_level level;
 		int (*feed)(struct feed *f);
 	} parts[] = {
-		{TIMELINE_TOKEN, feed_tokens},	      {TIMELINE_GRAPH, feed_graphs},
+		{TIMELINE_TOKEN, feed_tokens},	      {TIMELINE_GRAPH, feed_graphs_and_devices},
 		{TIMELINE_NOTE, feed_notes_and_cost}, {TIMELINE_OPERATOR, feed_operators},
 		{TIMELINE_COUNTERS, feed_counters},   {TIMELINE_CALL, feed_calls},
 		{TIMELINE_SCHEDULER, feed_scheduler},

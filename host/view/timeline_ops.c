@@ -255,8 +255,8 @@ int feed_counters(struct feed *f)
 	sqlite3_stmt *op =
 		feed_query(f, "SELECT id, tid, begin_ns, end_ns FROM op " IN_RANGE " ORDER BY id");
 	struct counter_track *tracks = NULL, *c, *next;
-	int err = 0;
-	bool more = row && op && feed_step(f, &op, &err);
+	int err = row && op ? 0 : -EIO;
+	bool more = !err && feed_step(f, &op, &err);
 
 	while (more && feed_step(f, &row, &err)) {
 		int64_t id = sqlite3_column_int64(row, 0);

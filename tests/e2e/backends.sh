@@ -33,6 +33,8 @@ assert_eq "Vulkan graphs closed by a wait" "$(sql "$run" "SELECT count(*) FROM g
 	ON g.id = a.graph_id WHERE g.backend = 'Vulkan' AND g.end_ns > a.submit_ns")" 9
 assert_eq "CPU graphs closed by a wait" "$(sql "$run" "SELECT count(*) FROM graph_async a JOIN graph g
 	ON g.id = a.graph_id WHERE g.backend = 'CPU'")" 0
+expect_exit 0 timeline -f -o "$TMP/t.pftrace" "$run"
+python3 "$TOP/tests/e2e/perfetto_import.py" "$TMP/t.pftrace" "$run" || fail "the timeline does not import"
 # What is left on the CPU, one look-up of a row, takes one thread.
 vulkan 99 1
 assert_eq "-ngl 99, CPU" "$(graphs CPU)" "2|9"
