@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/progress.h"
 #include "cmd/serve.h"
 #include "cmd/trace.h"
 #include "plugin/plugin.h"
@@ -118,7 +119,7 @@ static void print_summary(struct recording *r)
 static int finish(struct recording *r)
 {
 	const struct config *c = r->ctx->config;
-	struct store_convert_opts o = {.force = c->force, .progress = isatty(STDERR_FILENO)};
+	struct store_convert_opts o = {.force = c->force, .progress = cmd_progress()};
 	int err = session_stop(r->trace.session, r->ctx->diag);
 	const char *nothing = session_nothing_matched(r->trace.session);
 

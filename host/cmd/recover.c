@@ -8,6 +8,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "cmd/progress.h"
 #include "trace/store.h"
 #include "util/text.h"
 
@@ -29,7 +30,7 @@ static int check_idle(const char *spool, struct diag *d)
 
 static int recover(const char *spool, const char *run, bool force, struct diag *d)
 {
-	struct store_convert_opts o = {.force = force, .progress = isatty(STDERR_FILENO)};
+	struct store_convert_opts o = {.force = force, .progress = cmd_progress()};
 	int err = check_idle(spool, d);
 
 	if (!err)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "cmd/progress.h"
 #include "cmd/recover.h"
 #include "trace/store.h"
 #include "util/text.h"
@@ -133,7 +134,7 @@ static void terminal_defaults(struct view_opts *o)
 	struct winsize w;
 
 	o->colour = o->colour || (tty && !getenv("NO_COLOR"));
-	o->progress = isatty(STDERR_FILENO);
+	o->progress = cmd_progress();
 	if (!o->width && tty && ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0)
 		o->width = w.ws_col;
 }
@@ -143,31 +144,6 @@ static void close_runs(struct view_run *runs, size_t n)
 	for (size_t i = 0; i < n; i++)
 		sqlite3_close(runs[i].db);
 	free(runs);
-}
-
-/*
- * What `export` does beside its own work: a recording that was cut short has left RUN.spool and no
- * RUN; it is completed first. Returns 1 when it was, 0 when there is nothing to do, or -errno.
- */
-static int recover(const struct view_args *a, struct diag *d)
-{
-	struct store_convert_opts o = {.progress = a->opts.progress};
-	const char *run = a->runs[0];
-	char *spool;
-	int rc = 0;
-
-	if (strcmp(a->view->name, "export") != 0 || access(run, F_OK) == 0)
-		return 0;
-	spool = xasprintf("%s.spool", run);
-	if (access(spool, R_OK) == 0) {
-		rc = store_convert(spool, run, &o, d);
-		if (rc == 0) {
-			diag_add(d, DIAG_NOTE, "%s is complete; %s can be removed", run, spool);
-			rc = 1;
-		}
-	}
-	free(spool);
-	return rc;
 }
 
 /* export completes what an interrupted recording left. True when that was all there is to do. */
@@ -190,16 +166,14 @@ static bool complete_run(struct view_args *a, int *code, struct diag *d)
 static int print_runs(const struct view_args *a, struct diag *d)
 {
 	struct view_run *runs = xcalloc(a->n_runs + 1, sizeof(*runs));
-	int err = recover(a, d);
-	bool only_recover = err == 1 && !a->opts.table && !a->opts.output;
 	size_t n = 0;
+	int err = 0;
 
-	err = err > 0 ? 0 : err;
 	for (; n < a->n_runs && !err; n++) {
 		runs[n] = (struct view_run){a->runs[n], store_open(a->runs[n], d)};
 		err = runs[n].db ? 0 : -EIO;
 	}
-	if (!err && !only_recover)
+	if (!err)
 		err = a->view->print(runs, n, &a->opts, stdout, d);
 	close_runs(runs, n);
 	/* The views say -EINVAL to what the command line asks of them. */

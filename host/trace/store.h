@@ -7,13 +7,14 @@
 #include <sqlite3.h>
 
 #include "util/diag.h"
+#include "util/progress.h"
 
 /* In the SQLite header: tells a run from other databases, and which schema it has. */
 enum { STORE_APPLICATION_ID = 0x4c4c4d50, STORE_VERSION = 1 };
 
 struct store_convert_opts {
-	bool force;    /* replace an existing run file */
-	bool progress; /* bar on stderr */
+	bool force;			 /* replace an existing run file */
+	const struct progress *progress; /* NULL: none */
 };
 
 /*

@@ -9,15 +9,6 @@
 #include "view/peaks.h"
 #include "view/table.h"
 
-static void bar(void *ctx, double done)
-{
-	char text[4 * 20 + 1];
-
-	if (*(const bool *)ctx)
-		fprintf(stderr, "\rmeasuring %-20s %3.0f %%%s", table_bar(done, 20, true, text),
-			done * 100, done >= 1 ? "\n" : "");
-}
-
 static int store(const struct peaks *p, const char *path, struct diag *d)
 {
 	char *dir = xstrdup(path), *slash = strrchr(dir, '/'), *text = NULL;
@@ -67,9 +58,8 @@ static int calibrate_print(const struct view_run *runs, size_t n, const struct v
 			   FILE *out, struct diag *d)
 {
 	char *path = o->output ? xstrdup(o->output) : peaks_path();
-	bool progress = o->progress;
 	struct peaks p;
-	int err = peaks_measure(&p, bar, &progress, d);
+	int err = peaks_measure(&p, o->progress, d);
 
 	(void)runs;
 	(void)n;

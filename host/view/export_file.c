@@ -49,15 +49,3 @@ int export_file_close(struct export_file *f, int err, struct diag *d)
 	*f = (struct export_file){0};
 	return err;
 }
-
-void export_progress(void *ctx, uint64_t done, uint64_t total)
-{
-	enum { CELLS = 30 };
-	int full = total ? (int)(done * CELLS / total) : 0;
-
-	if (full > CELLS)
-		full = CELLS;
-	fprintf(stderr, "\r%s [%.*s%*s]%s", (const char *)ctx, full,
-		"==============================", CELLS - full, "",
-		total && done >= total ? "\n" : "");
-}

@@ -23,7 +23,4 @@ int export_file_open(struct export_file *f, const char *path, FILE *fallback, bo
 /* Finishes: with err 0 the file gets its name, otherwise it is removed. Returns the final error. */
 int export_file_close(struct export_file *f, int err, struct diag *d);
 
-/* A bar on stderr for long work, for options that take a progress callback; ctx is a title. */
-void export_progress(void *ctx, uint64_t done, uint64_t total);
-
 #endif

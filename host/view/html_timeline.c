@@ -108,11 +108,10 @@ static int add_operators(sqlite3 *db, struct strip *s, const struct view_opts *o
 		spread(s, l, (int)c, begin, end);
 		if (wait > 0)
 			spread(s, l, BIN_WAIT, end, end + wait);
-		if (total && ++done % 262144 == 0)
-			export_progress((void *)"html", (uint64_t)done, (uint64_t)total);
+		if (total && ++done % 262144 == 0 && done < total)
+			progress_show(o->progress, "html", (double)done / (double)total);
 	}
-	if (total)
-		export_progress((void *)"html", (uint64_t)total, (uint64_t)total);
+	progress_show(o->progress, "html", 1);
 	if (sqlite3_finalize(row) != SQLITE_OK)
 		return diag_fail(d, -EIO, "cannot read the operators: %s", sqlite3_errmsg(db));
 	return 0;

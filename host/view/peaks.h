@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "util/diag.h"
+#include "util/progress.h"
 
 enum { PEAKS_MAX = 64 };
 
@@ -39,9 +40,8 @@ void peaks_print(const struct peaks *p, FILE *out);
 char *peaks_path(void);
 /*
  * Measures memory bandwidth and multiply-add rate for 1, 2, 4.. up to all CPUs, some seconds in
- * all. `progress` (NULL: none) is called with 0..1. Returns 0 or -errno with an error in `d`.
+ * all. `progress` may be NULL. Returns 0 or -errno with an error in `d`.
  */
-int peaks_measure(struct peaks *p, void (*progress)(void *ctx, double done), void *ctx,
-		  struct diag *d);
+int peaks_measure(struct peaks *p, const struct progress *progress, struct diag *d);
 
 #endif

@@ -250,8 +250,7 @@ static void describe(struct peaks *p)
 		 date, READ_MB);
 }
 
-int peaks_measure(struct peaks *p, void (*progress)(void *ctx, double done), void *ctx,
-		  struct diag *d)
+int peaks_measure(struct peaks *p, const struct progress *progress, struct diag *d)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	int err = 0, threads = 1;
@@ -260,8 +259,7 @@ int peaks_measure(struct peaks *p, void (*progress)(void *ctx, double done), voi
 	describe(p);
 	for (;;) {
 		err = measure(threads, &p->entry[p->n++]);
-		if (progress)
-			progress(ctx, (double)threads / (double)cpus);
+		progress_show(progress, "measuring", (double)threads / (double)cpus);
 		if (err || threads >= cpus || p->n == PEAKS_MAX)
 			break;
 		threads = 2 * threads < cpus ? 2 * threads : (int)cpus;

@@ -428,6 +428,7 @@ int timeline_write(sqlite3 *db, const struct timeline_opts *o, FILE *out, struct
 	if (!err)
 		err = feed_all(&f);
 	close_err = f.ops->close(f.sink, &totals);
+	progress_show(o->progress, "timeline", 1);
 	if (close_err && !err)
 		err = diag_fail(d, close_err, "cannot write the timeline: %s",
 				strerror(-close_err));

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "util/diag.h"
+#include "util/progress.h"
 
 enum timeline_level {
 	TIMELINE_TOKEN = 1,
@@ -30,9 +31,7 @@ struct timeline_opts {
 	/* ns after the first event of the run; to_ns 0: no end. What overlaps the range is kept
 	 * whole. */
 	uint64_t from_ns, to_ns;
-	/* Called now and then, may be NULL. */
-	void (*progress)(void *ctx, uint64_t done, uint64_t total);
-	void *progress_ctx;
+	const struct progress *progress; /* NULL: none */
 };
 
 /*

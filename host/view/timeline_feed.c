@@ -51,8 +51,9 @@ bool feed_step(struct feed *f, sqlite3_stmt **stmt, int *err)
 	int rc = *stmt ? sqlite3_step(*stmt) : SQLITE_ERROR;
 
 	if (rc == SQLITE_ROW) {
-		if (f->o->progress && ++f->done % PROGRESS_ROWS == 0)
-			f->o->progress(f->o->progress_ctx, f->done, f->total);
+		if (++f->done % PROGRESS_ROWS == 0 && f->done < f->total)
+			progress_show(f->o->progress, "timeline",
+				      (double)f->done / (double)f->total);
 		return true;
 	}
 	if (rc != SQLITE_DONE) {

@@ -31,8 +31,7 @@ static int time_of(const char *text, const char *option, uint64_t *ns, struct di
 static int print(const struct view_run *runs, size_t n, const struct view_opts *o, FILE *out,
 		 struct diag *d)
 {
-	struct timeline_opts t = {.progress = o->progress ? export_progress : NULL,
-				  .progress_ctx = (void *)"timeline"};
+	struct timeline_opts t = {.progress = o->progress};
 	struct export_file f;
 	int err;
 

@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include "util/diag.h"
+#include "util/progress.h"
 
 /* An opened run. `name` is what the user called it. */
 struct view_run {
@@ -24,16 +25,16 @@ struct view_run {
 /* Zero-initialised means: text, no filter, everything, no colour, 80 columns. Strings borrowed. */
 struct view_opts {
 	bool json, csv;
-	bool colour;	       /* the edge decides: terminal, NO_COLOR, --colour */
-	bool progress;	       /* bars on stderr */
-	bool force;	       /* overwrite the output file */
-	bool ascii;	       /* no characters beyond ASCII */
-	int64_t width;	       /* columns of the terminal, 0: 80 */
-	int64_t limit;	       /* rows per table, 0: the view's own default, -1: all */
-	const char *sort;      /* column name, "-" in front for ascending order */
-	const char *filter;    /* glob list "MUL_MAT*,attn*" over op and tensor names */
-	const char *phase;     /* "prefill", "decode", "encode"; NULL: all */
-	const char *layers;    /* "3", "0-7"; NULL: all */
+	bool colour;			 /* the edge decides: terminal, NO_COLOR, --colour */
+	const struct progress *progress; /* NULL: none */
+	bool force;			 /* overwrite the output file */
+	bool ascii;			 /* no characters beyond ASCII */
+	int64_t width;			 /* columns of the terminal, 0: 80 */
+	int64_t limit;			 /* rows per table, 0: the view's own default, -1: all */
+	const char *sort;		 /* column name, "-" in front for ascending order */
+	const char *filter;		 /* glob list "MUL_MAT*,attn*" over op and tensor names */
+	const char *phase;		 /* "prefill", "decode", "encode"; NULL: all */
+	const char *layers;		 /* "3", "0-7"; NULL: all */
 	const char *by;	       /* grouping: op, tensor, layer, class, thread, type, token */
 	const char *table;     /* stat: which table */
 	const char *format;    /* dot, svg, html, json, perfetto ... as the view says */
