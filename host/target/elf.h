@@ -136,4 +136,12 @@ size_t elf_find_code_refs(const struct elf *e, uint64_t target, struct elf_func 
 size_t elf_find_string_users(const struct elf *e, const char *text, struct elf_func *out,
 			     size_t max);
 
+/*
+ * The vaddrs of what looks like a direct call of or jump to the function at `vaddr` (0: none), or
+ * to a linkage stub for `name` (NULL: none). Bytes are compared, not instructions: the caller
+ * decodes. Returns the number stored, at most `max`.
+ */
+size_t elf_find_calls(const struct elf *e, uint64_t vaddr, const char *name, uint64_t *out,
+		      size_t max);
+
 #endif

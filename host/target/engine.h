@@ -48,11 +48,14 @@ struct engine_function {
 	char *library;	/* glob over file names; NULL: any file of the engine */
 	char **unless;	/* left out when the copy's files define one of these; NULL-ended */
 	char **instead; /* left out when one of these symbols is probed already; NULL-ended */
-	bool optional;	/* the alternative is usable without it */
-	bool nothrow;	/* no exception can cross it, whatever the disassembly suggests */
-	bool all;	/* every function that `symbol` matches, not only one */
-	char *kind;	/* decode, encode, process, ...; NULL: none */
-	char *backend;	/* overrides the engine's */
+	/* Probe its calls in the function that also calls this one where they can be found, not its
+	 * entry; NULL: the entry. */
+	char *calls_beside;
+	bool optional; /* the alternative is usable without it */
+	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
+	bool all;      /* every function that `symbol` matches, not only one */
+	char *kind;    /* decode, encode, process, ...; NULL: none */
+	char *backend; /* overrides the engine's */
 	struct engine_probe entry, exit;
 	int line;
 };

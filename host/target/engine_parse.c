@@ -381,6 +381,7 @@ static const struct key function_keys[] = {
 	{"string", read_string, offsetof(struct engine_function, string)},
 	{"library", read_string, offsetof(struct engine_function, library)},
 	{"unless", read_strings, offsetof(struct engine_function, unless)},
+	{"calls_beside", read_string, offsetof(struct engine_function, calls_beside)},
 	{"unless_probed", read_strings, offsetof(struct engine_function, instead)},
 	{"optional", read_bool, offsetof(struct engine_function, optional)},
 	{"nothrow", read_bool, offsetof(struct engine_function, nothrow)},
@@ -414,6 +415,10 @@ static void read_functions(struct reader *r, yaml_node_t *n, void *member)
 			mistake(r, e, "a function needs a symbol or a string");
 		if (!f->entry.event && !f->exit.event)
 			mistake(r, e, "a function needs an event at its entry or exit");
+		if (f->calls_beside && (!f->symbol || f->exit.event || f->entry.n_args))
+			mistake(r, e,
+				"calls_beside is for a symbol with an entry event without "
+				"arguments");
 		check_probe(r, e, &f->entry, false);
 		check_probe(r, e, &f->exit, true);
 	}
@@ -569,6 +574,7 @@ static void free_alternative(struct engine_alternative *a)
 		free(f->symbol);
 		free(f->string);
 		free(f->library);
+		free(f->calls_beside);
 		free_strings(f->unless);
 		free_strings(f->instead);
 		free(f->kind);

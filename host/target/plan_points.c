@@ -328,6 +328,20 @@ static void add_exits(const struct context *c, const struct site_exits *exits, b
 	}
 }
 
+/* Its calls in one caller; false when the entry has to serve. */
+static bool add_calls(const struct context *c)
+{
+	struct site_exits calls;
+	const struct plan_point *pt;
+
+	if (!c->fn->calls_beside || site_calls(c->elf, c->fn->symbol, c->fn->calls_beside, &calls))
+		return false;
+	pt = add_point(c, &c->fn->entry, (struct expr_place){0, -1});
+	for (size_t i = 0; i < calls.count; i++)
+		add_site(c, pt, &calls.at[i], false);
+	return true;
+}
+
 static bool add_both(const struct context *c, char *why, size_t n)
 {
 	struct site entry;
@@ -335,6 +349,8 @@ static bool add_both(const struct context *c, char *why, size_t n)
 	const struct engine_function *fn = c->fn;
 	bool is_return = false;
 
+	if (add_calls(c))
+		return true;
 	if (fn->entry.event &&
 	    (!check_args(c, &fn->entry, why, n) || !find_entry(c, &entry, why, n)))
 		return false;

@@ -65,6 +65,13 @@ enum site_value {
 int site_exits(const struct elf *e, const struct elf_func *f, enum site_value value,
 	       struct site_exits *out);
 
+/*
+ * The calls of `callee` in the function that calls `within`, itself or through one more function,
+ * for probes that not every call of `callee` shall pay for. Returns 0 or -errno (-ENOENT: no such
+ * function, or more than one; -EOPNOTSUPP: a call is dear to probe).
+ */
+int site_calls(const struct elf *e, const char *callee, const char *within, struct site_exits *out);
+
 enum site_throw { SITE_THROW_NO, SITE_THROW_MAYBE, SITE_THROW_YES };
 /*
  * Estimates whether a C++ exception can pass out of the function, which would end the target if a
