@@ -5,6 +5,7 @@
  *   TRANSPORT_RING + TRANSPORT_WAKE_BYTES, or TRANSPORT_PERF  the buffer
  *   HAVE_TASK_STORAGE                                    thread slots without a hash look-up
  *   FILTER_TGID                                          probes are not limited to the targets
+ *   HAVE_BPF_LOOP                                        loops without an end the verifier counts
  *
  * Helpers have names of their own: libbcc would scan /proc/kallsyms once per call of
  * bpf_probe_read_user and friends.
@@ -35,6 +36,11 @@ static u64 (*ring_query)(void *ring, u64 flags) = (void *)134;
 static void *(*task_storage)(void *map, void *task, void *value, u64 flags) = (void *)156;
 static void *(*current_task_btf)(void) = (void *)158;
 static long (*read_counter)(void *map, u64 index, void *value, u32 len) = (void *)55;
+static long (*loop_rounds)(u32 n, void *fn, void *arg, u64 flags) = (void *)181;
+
+/* The address of the function cc_<n>, n a hexadecimal digit, which the host puts in place
+ * (bpf/callback.h). */
+#define CALLBACK(f, n) asm volatile("%0 = 0x4c5800000000000" #n " ll" : "=r"(f))
 
 /* The words of an engine file's argument expressions. */
 #define ARG1 ((u64)PT_REGS_PARM1(ctx))

@@ -5,16 +5,20 @@
  * operators, and only when the engine's graph id says that the graph is new; an engine without such
  * an id is walked each time, and what did not change is not sent again.
  *
- * A program that tail-calls itself: a loop over thousands of nodes would be too much for the
- * verifier, and bpf_loop needs a kind of call that libbcc does not write.
+ * The verifier sees the body of bpf_loop once, which is most of the time that the operator level
+ * takes to load. Older kernels have a program that tail-calls itself, some nodes at a time.
  *
  * Defines: LAYOUT_TENSOR_SIZE, _OP, _SRC, _NE, LAYOUT_CGRAPH_N_NODES, _NODES, _NODES_INLINE, _UID,
  * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID and LAYOUT_TENSOR_DATA, _NB for the experts; FILTER and what
  * level/filter.h names, when not all operators are wanted.
  */
 enum {
+#ifdef HAVE_BPF_LOOP
+	WALK_MAX = 65535, /* nodes; what index of a record can hold */
+#else
 	WALK_CHUNK = 64, /* tensors per tail call, of which 33 are allowed */
-	WALK_CALLS = 32,
+	WALK_MAX = 32 * WALK_CHUNK,
+#endif
 	NO_NODE = 0xffff,
 	WALK_SRC = 6, /* sources looked at per node; those beyond are nodes themselves as a rule */
 	TENSOR_RECORD = sizeof(struct rec_tensor) + (LAYOUT_TENSOR_SIZE + 7) / 8 * 8,
@@ -221,34 +225,69 @@ INLINE int walk_end(struct thread_state *t)
 	return 0;
 }
 
+/* One tensor; returns 0 when there is none left. */
+INLINE int walk_step(void *ctx, struct thread_state *t)
+{
+	u32 i = t->walk.i, n = t->walk.n_sources;
+	u32 index = NO_NODE;
+	u64 address;
+
+	if (n) {
+		t->walk.n_sources = n - 1;
+		address = t->walk.source[(n - 1) & (WALK_SOURCES - 1)];
+	} else {
+		if (i >= t->walk.n)
+			return 0;
+		t->walk.i = i + 1;
+		index = i;
+		address = RD_U64(t->walk.nodes + (u64)i * 8);
+	}
+	walk_node(ctx, t, address, index);
+	return 1;
+}
+
+#ifdef HAVE_BPF_LOOP
+struct walk_loop {
+	void *ctx;
+	struct thread_state *t;
+};
+
+int cc_0(void *round)
+{
+	struct walk_loop *l;
+
+	asm volatile("%0 = r2" : "=r"(l));
+	return !walk_step(l->ctx, l->t);
+}
+
+int graph_walk(struct pt_regs *ctx)
+{
+	struct walk_loop l = {ctx, thread_state()};
+	void *step;
+
+	if (!l.t)
+		return 0;
+	CALLBACK(step, 0);
+	if (loop_rounds(WALK_MAX, step, &l, 0) == WALK_MAX)
+		l.t->walk.failed++;
+	return walk_end(l.t);
+}
+#else
 int graph_walk(struct pt_regs *ctx)
 {
 	struct thread_state *t = thread_state();
 
 	if (!t)
 		return 0;
-	for (int k = 0; k < WALK_CHUNK; k++) {
-		u32 i = t->walk.i, n = t->walk.n_sources;
-		u32 index = NO_NODE;
-		u64 address;
-
-		if (n) {
-			t->walk.n_sources = n - 1;
-			address = t->walk.source[(n - 1) & (WALK_SOURCES - 1)];
-		} else {
-			if (i >= t->walk.n)
-				return walk_end(t);
-			t->walk.i = i + 1;
-			index = i;
-			address = RD_U64(t->walk.nodes + (u64)i * 8);
-		}
-		walk_node(ctx, t, address, index);
-	}
+	for (int k = 0; k < WALK_CHUNK; k++)
+		if (!walk_step(ctx, t))
+			return walk_end(t);
 	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_WALK);
 	/* No more calls are allowed: the next computation of the graph sends the rest. */
 	t->walk.failed++;
 	return walk_end(t);
 }
+#endif
 
 /* True when the graph was walked before and is still the same. */
 INLINE int graph_known(struct thread_state *t, u64 graph, u64 uid, s32 n_nodes)
@@ -277,9 +316,9 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	if (!t || n_nodes <= 0 || !control_get(CONTROL_OPERATORS) ||
 	    graph_known(t, graph, graph_uid(graph), n_nodes))
 		return 0;
-	if (n_nodes > WALK_CHUNK * WALK_CALLS) {
-		count_loss(LEVEL_OPERATOR, n_nodes - WALK_CHUNK * WALK_CALLS);
-		n_nodes = WALK_CHUNK * WALK_CALLS;
+	if (n_nodes > WALK_MAX) {
+		count_loss(LEVEL_OPERATOR, n_nodes - WALK_MAX);
+		n_nodes = WALK_MAX;
 	}
 	t->walk.graph = graph;
 	t->walk.point = point;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bpf/callback.h"
 #include "bpf/kbtf.h"
 #include "bpf/kmap.h"
 #include "bpf/sys.h"
@@ -248,45 +249,76 @@ static int load_error(struct prog_spec *s, const char *name, int err, struct dia
 	return err;
 }
 
-static int load_program(struct bpf_module *m, const struct bpf_code *code,
-			const struct code_program *p, const struct bpf_load_opts *o,
-			uint32_t uprobe_attach, struct diag *d)
+/* The kind of a program with what it is to be attached to. */
+static enum bpf_kind kind_of(const struct bpf_load_opts *o, const char *name, const char **target)
 {
-	const char *target = NULL;
-	enum bpf_kind kind = bpf_kind_of_name(p->name, &target);
-	struct prog_spec s = {.licence = code->licence, .name = p->name};
-	struct kernel_kind k;
-	struct bpf_insn *insns;
 	size_t i;
-	int fd, err;
 
 	for (i = 0; i < o->n_kinds; i++) {
-		if (!strcmp(o->kinds[i].name, p->name)) {
-			kind = o->kinds[i].kind;
-			target = o->kinds[i].target;
+		if (!strcmp(o->kinds[i].name, name)) {
+			*target = o->kinds[i].target;
+			return o->kinds[i].kind;
 		}
 	}
-	err = resolve_kind(kind, p->name, target, uprobe_attach, &k, d);
+	return bpf_kind_of_name(name, target);
+}
+
+struct loading {
+	struct bpf_module *m;
+	const struct bpf_code *code;
+	const struct bpf_load_opts *o;
+	uint32_t uprobe_attach;
+};
+
+/* Loads what `s` says about `p`, whose instructions and kind are still missing there. */
+static int load_spec(const struct loading *l, const struct code_program *p, struct prog_spec *s,
+		     struct diag *d)
+{
+	const char *target = NULL;
+	enum bpf_kind kind = kind_of(l->o, p->name, &target);
+	struct kernel_kind k;
+	struct bpf_insn *insns;
+	int fd, err = resolve_kind(kind, p->name, target, l->uprobe_attach, &k, d);
+
 	if (err)
 		return err;
-	insns = patched_insns(m, p, o, d);
+	insns = patched_insns(l->m, p, l->o, d);
 	if (!insns)
 		return -EINVAL;
-	s.type = k.type;
-	s.attach_type = k.attach_type;
-	s.attach_btf_id = k.btf_id;
-	s.flags = k.flags;
-	s.insns = insns;
-	s.n_insns = p->n_insns;
-	s.kern_version = code->kern_version;
-	fd = sys_prog_load(&s);
+	s->type = k.type;
+	s->attach_type = k.attach_type;
+	s->attach_btf_id = k.btf_id;
+	s->flags = k.flags;
+	s->insns = insns;
+	s->n_insns = p->n_insns;
+	fd = sys_prog_load(s);
 	if (fd < 0)
-		load_error(&s, p->name, fd, d);
+		load_error(s, p->name, fd, d);
 	else
-		*VEC_PUSH(m->programs, m->n_programs, m->cap_programs) =
+		*VEC_PUSH(l->m->programs, l->m->n_programs, l->m->cap_programs) =
 			(struct loaded){xstrdup(p->name), fd};
 	free(insns);
 	return fd < 0 ? fd : 0;
+}
+
+static int load_program(const struct loading *l, const struct code_program *p, struct diag *d)
+{
+	struct prog_spec s = {.licence = l->code->licence,
+			      .name = p->name,
+			      .kern_version = l->code->kern_version};
+	struct callback_joined j;
+	int err;
+
+	if (!callback_used_by(p))
+		return load_spec(l, p, &s, d);
+	err = callback_join(l->code, p, &j, d);
+	s.btf_fd = j.btf_fd;
+	s.funcs = j.funcs;
+	s.n_funcs = j.n_funcs;
+	if (!err)
+		err = load_spec(l, &j.program, &s, d);
+	callback_joined_free(&j);
+	return err;
 }
 
 static bool wanted(const struct bpf_load_opts *o, const char *name)
@@ -297,7 +329,7 @@ static bool wanted(const struct bpf_load_opts *o, const char *name)
 		if (!strcmp(o->only[i], name))
 			return true;
 	}
-	return !o->only;
+	return !o->only && !callback_is_name(name);
 }
 
 /* Programs loaded for multi links can be attached in every other way too, so it is always asked
@@ -317,15 +349,15 @@ struct bpf_module *bpf_module_load(const struct bpf_code *code, const struct bpf
 {
 	static const struct bpf_load_opts none;
 	struct bpf_module *m = xcalloc(1, sizeof(*m));
-	uint32_t i, attach = uprobe_attach_type();
+	struct loading l = {m, code, o ? o : &none, uprobe_attach_type()};
+	uint32_t i;
 	int err;
 
-	if (!o)
-		o = &none;
+	o = l.o;
 	err = make_maps(m, code, o, d);
 	for (i = 0; !err && i < code->n_programs; i++) {
 		if (wanted(o, code->programs[i].name))
-			err = load_program(m, code, &code->programs[i], o, attach, d);
+			err = load_program(&l, &code->programs[i], d);
 	}
 	for (i = 0; !err && i < o->n_only; i++) {
 		if (!bpf_code_program(code, o->only[i]))

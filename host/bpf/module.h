@@ -46,7 +46,8 @@ struct bpf_load_opts {
 	size_t n_externs;
 	const struct bpf_program_kind *kinds;
 	size_t n_kinds;
-	/* Only these programs are loaded; NULL: all. Maps are made for all. */
+	/* Only these programs are loaded; NULL: all but callbacks (bpf/callback.h), which come with
+	 * those that use them. Maps are made for all. */
 	const char *const *only;
 	size_t n_only;
 	/* When not NULL: max_entries of the map `name` instead of what the text says, 0 = as is. */

@@ -79,6 +79,8 @@ static void common_defines(struct buf *out, const struct level_input *in)
 		buf_puts(out, "#define HAVE_TASK_STORAGE 1\n");
 	if (in->filter_tgid)
 		buf_puts(out, "#define FILTER_TGID 1\n");
+	if (in->bpf_loop)
+		buf_puts(out, "#define HAVE_BPF_LOOP 1\n");
 	if (in->summary)
 		buf_puts(out, "#define SUMMARY 1\n");
 }

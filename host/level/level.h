@@ -54,6 +54,7 @@ struct level_input {
 	bool task_storage;		 /* thread slots by task storage */
 	bool filter_tgid;		 /* probes fire for other processes too */
 	bool typed_sched;		 /* tp_btf programs load */
+	bool bpf_loop;			 /* programs can have callbacks */
 	bool summary;			 /* operators.mode: summary */
 	const struct filter *filter;	 /* which operators; NULL: all */
 };

@@ -93,7 +93,6 @@ struct script_program {
 	const struct attach *attach;
 	const struct probe_match *first; /* of n_matches in the attach point's list */
 	size_t n_matches;
-	int own_fd; /* of a program with callbacks, 0: it is in the module */
 	struct script_program *next;
 };
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "script/builtin.h"
-#include "script/callback.h"
+#include "bpf/callback.h"
 
 /* What the kernel allows a loop. */
 enum { LOOP_ROUNDS = 1 << 23 };

@@ -12,7 +12,7 @@
 #include "bpf/cache.h"
 #include "bpf/compile.h"
 #include "bpf/kmap.h"
-#include "script/callback.h"
+#include "bpf/callback.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -125,42 +125,26 @@ static size_t list_externs(const struct script *s, struct bpf_extern *ext)
 	return n;
 }
 
-/* Programs that loop over maps are joined with their callbacks, the others go together. */
 static int load_module(struct script *s, struct diag *d)
 {
 	struct bpf_extern *ext = xcalloc(
 		(size_t)s->sema.n_maps + s->code.n_stacks + 8 + ENGINE_MAX_EXTERNS, sizeof(*ext));
 	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
-	const char **only = xcalloc(s->code.n_programs + 1, sizeof(*only));
-	struct bpf_load_opts o = {.externs = ext, .kinds = kinds, .only = only};
-	int err = 0;
+	struct bpf_load_opts o = {.externs = ext, .kinds = kinds};
 
 	o.n_externs = list_externs(s, ext);
-	for (struct script_program *p = s->code.programs; p && !err; p = p->next) {
-		const struct code_program *c = bpf_code_program(s->bpf, p->name);
-		enum bpf_kind kind = program_kind(p->attach);
-
-		kinds[o.n_kinds++] = (struct bpf_program_kind){p->name, kind, NULL};
-		if (c && callback_used_by(c)) {
-			p->own_fd = callback_load(s->bpf, p->name, kind, ext, o.n_externs, d);
-			err = p->own_fd < 0 ? p->own_fd : 0;
-		} else {
-			only[o.n_only++] = p->name;
-		}
-	}
-	if (!err && o.n_only) {
-		s->module = bpf_module_load(s->bpf, &o, d);
-		err = s->module ? 0 : -EINVAL;
-	}
+	for (struct script_program *p = s->code.programs; p; p = p->next)
+		kinds[o.n_kinds++] =
+			(struct bpf_program_kind){p->name, program_kind(p->attach), NULL};
+	s->module = bpf_module_load(s->bpf, &o, d);
 	free(ext);
 	free(kinds);
-	free(only);
-	return err;
+	return s->module ? 0 : -EINVAL;
 }
 
 static int program_fd(const struct script *s, const struct script_program *p)
 {
-	return p->own_fd > 0 ? p->own_fd : bpf_module_prog_fd(s->module, p->name);
+	return bpf_module_prog_fd(s->module, p->name);
 }
 
 static void set_globals(struct script *s)
@@ -247,8 +231,6 @@ void script_unload(struct script *s)
 	links_free(s->links);
 	if (s->n_usdt && s->o.reaper)
 		reaper_close(s->o.reaper, s->usdt_fds, s->n_usdt, NULL, -1);
-	for (const struct script_program *p = s->code.programs; p; p = p->next)
-		close_map(p->own_fd > 0 ? p->own_fd : -1);
 	bpf_module_free(s->module);
 	bpf_code_free(s->bpf);
 	transport_free(s->transport);
@@ -442,10 +424,7 @@ void script_run_special(struct script *s, enum probe_kind kind)
 
 		if (p->attach->kind != kind)
 			continue;
-		if (p->own_fd > 0)
-			callback_run(p->own_fd, ctx, sizeof(ctx));
-		else
-			bpf_module_run(s->module, p->name, ctx, sizeof(ctx));
+		bpf_module_run(s->module, p->name, ctx, sizeof(ctx));
 	}
 }
 

@@ -27,6 +27,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.task_storage = feature_ok(s->features, FEATURE_TASK_STORAGE),
 		.filter_tgid = !session_pid_filter(s),
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),
+		.bpf_loop = feature_ok(s->features, FEATURE_BPF_LOOP),
 		.summary = s->opts.summary,
 		.filter = s->filter,
 	};
