@@ -8,7 +8,7 @@
 #include <uthash.h>
 
 #include "script/builtin.h"
-#include "script/callback.h"
+#include "bpf/callback.h"
 
 enum { STACK_BUDGET = 224, MAX_SCRATCH = 1 << 18 };
 
