@@ -183,12 +183,20 @@ static void put_rules(struct infer *in)
 			  "room before view_src");
 }
 
+/* llama.cpp took the graph with room for any number of nodes weeks after the tensor of that era. */
+static bool graph_has_room(const struct infer *in, enum era era)
+{
+	if (era >= ERA_8 || infer_has_symbol(in, "ggml_new_graph_custom"))
+		return true;
+	return era == ERA_7 && !infer_has_symbol(in, "ggml_new_graph");
+}
+
 static void put_graph(struct infer *in, enum era era)
 {
 	bool plan = era >= ERA_4 || infer_has_symbol(in, "ggml_graph_plan");
-	bool pointer = era >= ERA_7 || infer_has_symbol(in, "ggml_new_graph_custom");
-	const char *why = pointer ? "since 2023-10"
-			  : plan  ? "2023-07 to 2023-10"
+	bool pointer = graph_has_room(in, era);
+	const char *why = pointer ? "since 2023-11"
+			  : plan  ? "2023-07 to 2023-11"
 				  : "before 2023-07";
 	int n = pointer ? 4 : 0;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A library to preload into any engine on ggml since 2024-09: writes down what each computation
+ * A library to preload into any engine on ggml: writes down what each computation
  * holds, as told by ggml's own public functions, so that a recording can be held against it.
  *
  *   NODES_LOG=FILE LD_PRELOAD=libnodes.so llama-bench ...
@@ -12,6 +12,10 @@
  *
  *   G graph nodes splits pid            after the lines of its nodes
  *   N graph node op type ne0 rows flags backend name
+ *
+ * Before 2024-09 ggml did not tell what a graph holds: NODES_INSIDE="OP NUMBER NODES" gives the
+ * offsets of a tensor's op, of a graph's number of nodes and of the array of nodes that lies in the
+ * graph.
  *
  * With NODES_EXPERTS=1 the engine computes node by node, which shows values but is not what it
  * does otherwise; then the rows of experts chosen are there, too:
@@ -32,6 +36,7 @@ enum { OP_AT = 80, FLAGS_AT = 148, MAX_USED = 64 };
 typedef int (*compute_fn)(void *sched, void *graph);
 typedef bool (*eval_fn)(void *tensor, bool ask, void *user);
 
+int ggml_graph_compute(void *graph, void *plan);
 int ggml_backend_sched_graph_compute(void *sched, void *graph);
 int ggml_backend_sched_graph_compute_async(void *sched, void *graph);
 
@@ -58,7 +63,8 @@ static int look_into(struct dl_phdr_info *info, size_t size, void *arg)
 	p = dlsym(lib, l->name);
 	dlclose(lib);
 	/* Found through a library's own dependencies, our own function may come up. */
-	if (!p || p == (void *)ggml_backend_sched_graph_compute ||
+	if (!p || p == (void *)ggml_graph_compute ||
+	    p == (void *)ggml_backend_sched_graph_compute ||
 	    p == (void *)ggml_backend_sched_graph_compute_async)
 		return 0;
 	l->found = p;
@@ -94,26 +100,31 @@ static bool log_open(void)
 	return out != NULL;
 }
 
-static void write_node(void *sched, void *tensor, int i)
+static const char *backend_of(void *sched, void *tensor)
+{
+	ENGINE(void *, ggml_backend_sched_get_tensor_backend, void *, void *);
+	ENGINE(const char *, ggml_backend_name, void *);
+	void *backend = ggml_backend_sched_get_tensor_backend(sched, tensor);
+
+	return backend ? ggml_backend_name(backend) : "-";
+}
+
+static void write_node(void *tensor, int op_at, const char *backend, int i)
 {
 	ENGINE(const char *, ggml_op_name, int);
 	ENGINE(const char *, ggml_type_name, int);
 	ENGINE(const char *, ggml_get_name, const void *);
 	ENGINE(int64_t, ggml_nelements, const void *);
 	ENGINE(int64_t, ggml_nrows, const void *);
-	ENGINE(void *, ggml_backend_sched_get_tensor_backend, void *, void *);
-	ENGINE(const char *, ggml_backend_name, void *);
 	int32_t type, op, flags;
 	int64_t rows = ggml_nrows(tensor);
-	void *backend = ggml_backend_sched_get_tensor_backend(sched, tensor);
 
 	memcpy(&type, tensor, sizeof(type));
-	memcpy(&op, (char *)tensor + OP_AT, sizeof(op));
+	memcpy(&op, (char *)tensor + op_at, sizeof(op));
 	memcpy(&flags, (char *)tensor + FLAGS_AT, sizeof(flags));
 	fprintf(out, "N\t%lu\t%d\t%s\t%s\t%lld\t%lld\t%d\t%s\t%s\n", graphs, i, ggml_op_name(op),
 		ggml_type_name(type), (long long)(rows ? ggml_nelements(tensor) / rows : 0),
-		(long long)rows, (int)flags, backend ? ggml_backend_name(backend) : "-",
-		ggml_get_name(tensor));
+		(long long)rows, (int)flags, backend, ggml_get_name(tensor));
 }
 
 static void write_graph(void *sched, void *graph)
@@ -123,8 +134,11 @@ static void write_graph(void *sched, void *graph)
 	ENGINE(int, ggml_backend_sched_get_n_splits, void *);
 	int i, n = ggml_graph_n_nodes(graph);
 
-	for (i = 0; i < n; i++)
-		write_node(sched, ggml_graph_node(graph, i), i);
+	for (i = 0; i < n; i++) {
+		void *node = ggml_graph_node(graph, i);
+
+		write_node(node, OP_AT, backend_of(sched, node), i);
+	}
 	fprintf(out, "G\t%lu\t%d\t%d\t%d\n", graphs, n, ggml_backend_sched_get_n_splits(sched),
 		(int)getpid());
 }
@@ -179,6 +193,38 @@ static int compute(const char *name, void *sched, void *graph)
 		graphs++;
 	}
 	return rc;
+}
+
+static void write_inside(const char *inside, const void *graph)
+{
+	int op_at, n_at, nodes_at, i;
+	int32_t n;
+
+	if (sscanf(inside, "%d %d %d", &op_at, &n_at, &nodes_at) != 3) {
+		fprintf(stderr, "libnodes: NODES_INSIDE takes three offsets\n");
+		exit(1);
+	}
+	memcpy(&n, (const char *)graph + n_at, sizeof(n));
+	for (i = 0; i < n; i++) {
+		void *node;
+
+		memcpy(&node, (const char *)graph + nodes_at + (size_t)i * sizeof(node),
+		       sizeof(node));
+		write_node(node, op_at, "CPU", i);
+	}
+	fprintf(out, "G\t%lu\t%d\t1\t%d\n", graphs++, (int)n, (int)getpid());
+	fflush(out);
+}
+
+int ggml_graph_compute(void *graph, void *plan)
+{
+	int (*real)(void *, void *) =
+		(int (*)(void *, void *))engine_function("ggml_graph_compute");
+	const char *inside = getenv("NODES_INSIDE");
+
+	if (inside && log_open())
+		write_inside(inside, graph);
+	return real(graph, plan);
 }
 
 int ggml_backend_sched_graph_compute(void *sched, void *graph)
