@@ -12,19 +12,6 @@ keys=("${keys[@]/#/tensor.}" cgraph.n_nodes cgraph.nodes cgraph.nodes_inline cgr
 	params.nth params.type graph_compute.graph_arg backend.get_name backend.graph_compute
 	backend.synchronize backend.device batch.size ops op.MUL_MAT op.MUL_MAT_ID op.ROPE op.UNARY types)
 
-# package NAME VERSION: sets ROOT to an unpacked package of the npm registry.
-package() {
-	local name=${1#@}
-	ROOT=$CACHE/engines/npm-${name//\//-}-$2
-	[ -d "$ROOT" ] && return
-	mkdir -p "$TMP/pack"
-	(cd "$TMP/pack" && npm pack --silent "$1@$2" >/dev/null 2>&1 && mkdir x && tar -xzf ./*.tgz -C x) ||
-		skip_unless_ci "$1 $2 cannot be had"
-	mkdir -p "$CACHE/engines"
-	mv "$TMP/pack/x" "$ROOT"
-	rm -rf "$TMP/pack"
-}
-
 # engine_files PACKAGE VERSION: one line per engine in it, each the files that belong together.
 engine_files() {
 	case $1 in
@@ -39,16 +26,16 @@ engine_files() {
 		echo "$lib/libggml-base.so.0 $lib/ggml/backends0/libggml-cpu-haswell.so $lib/libllama.so.0"
 		;;
 	@node-llama-cpp/*)
-		package "$1" "$2"
+		npm_package "$1" "$2"
 		find "$ROOT" -name 'libggml-base.so' -o -name 'libggml-cpu-armv8.2_1.so' -o -name 'libllama.v*.so' |
 			tr '\n' ' '
 		;;
 	@llama-node/*)
-		package "$1" "$2"
+		npm_package "$1" "$2"
 		find "$ROOT" -name '*.linux-x64-gnu.node'
 		;;
 	*)
-		package "$1" "$2"
+		npm_package "$1" "$2"
 		find "$ROOT" -name '*.node' -path '*linux-x64*' | sort | tail -n 1 | with_libraries
 		find "$ROOT" -name '*.node' -path '*linux-arm64*' | sort | tail -n 1 | with_libraries
 		;;

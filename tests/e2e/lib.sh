@@ -155,6 +155,19 @@ npm_engine() {
 	[ -n "$LIBLLAMA" ] || fail "no libllama in $ROOT/lib"
 }
 
+# npm_package NAME VERSION: sets ROOT to an unpacked package of the npm registry.
+npm_package() {
+	local name=${1#@}
+	ROOT=$CACHE/engines/npm-${name//\//-}-$2
+	[ -d "$ROOT" ] && return
+	mkdir -p "$TMP/pack"
+	(cd "$TMP/pack" && npm pack --silent "$1@$2" >/dev/null 2>&1 && mkdir x && tar -xzf ./*.tgz -C x) ||
+		skip_unless_ci "$1 $2 cannot be had"
+	mkdir -p "$CACHE/engines"
+	mv "$TMP/pack/x" "$ROOT"
+	rm -rf "$TMP/pack"
+}
+
 # model NAME [OPTIONS...]: sets MODEL (outside) and MODEL_IN (inside the Debian root).
 model() {
 	local file=${*// /}

@@ -222,7 +222,7 @@ int ggml_graph_compute(void *graph, void *plan)
 		(int (*)(void *, void *))engine_function("ggml_graph_compute");
 	const char *inside = getenv("NODES_INSIDE");
 
-	if (inside && log_open())
+	if (inside && *inside && log_open())
 		write_inside(inside, graph);
 	return real(graph, plan);
 }
