@@ -65,6 +65,24 @@ const char *op_text(int op)
 	return "?";
 }
 
+void node_become(struct node *n, const struct node *value)
+{
+	struct node *next = n->next;
+	struct loc loc = n->loc;
+	const struct source *src = n->src;
+
+	*n = *value;
+	n->next = next;
+	n->loc = loc;
+	n->src = src;
+}
+
+bool op_is_comparison(int op)
+{
+	return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE ||
+	       op == TOK_GE;
+}
+
 struct dump {
 	struct buf *out;
 	bool types;
@@ -96,6 +114,7 @@ static const char *kind_name(enum node_kind kind)
 		[N_TUPLE] = "tuple",
 		[N_RECORD] = "record",
 		[N_RECORD_FIELD] = "member",
+		[N_COMPTIME] = "comptime",
 		[N_BLOCK_EXPR] = "block value",
 		[N_TYPE] = "type",
 		[N_EXPR] = "expression",

@@ -33,6 +33,7 @@ enum node_kind {
 	N_TUPLE,	/* list */
 	N_RECORD,	/* list of N_RECORD_FIELD */
 	N_RECORD_FIELD, /* name, a */
+	N_COMPTIME,	/* a: must be a constant */
 	N_BLOCK_EXPR,	/* list of statements, the last an expression: a */
 	N_TYPE,		/* name, value: pointer depth, list: array dims as N_INT, a: typeof(...) */
 	/* statements */
@@ -150,6 +151,9 @@ struct node *node_clone(struct arena *arena, const struct node *n, const struct 
 void node_walk(struct node *n, void (*fn)(void *ctx, struct node *n), void *ctx);
 /* The tree as indented text; with types once they are known and `types` is set. */
 void program_dump(const struct program *p, bool types, struct buf *out);
+bool op_is_comparison(int op);
+/* n takes over everything of `value` but its place in the text. */
+void node_become(struct node *n, const struct node *value);
 const char *op_text(int op);
 
 #endif

@@ -7,7 +7,7 @@
 
 static const struct builtin *const groups[] = {
 	builtins_proc, builtins_args,	builtins_stack, builtins_string, builtins_map,
-	builtins_agg,  builtins_output, builtins_net,	builtins_misc,
+	builtins_agg,  builtins_output, builtins_net,	builtins_misc,	 builtins_meta,
 };
 
 const struct builtin *builtin_at(size_t i)

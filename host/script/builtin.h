@@ -45,6 +45,7 @@ const struct builtin *builtin_at(size_t i);
 const char *builtin_nearest(const char *name, bool call);
 
 extern const struct builtin builtins_proc[], builtins_args[], builtins_stack[], builtins_string[],
-	builtins_map[], builtins_agg[], builtins_output[], builtins_net[], builtins_misc[];
+	builtins_map[], builtins_agg[], builtins_output[], builtins_net[], builtins_misc[],
+	builtins_meta[];
 
 #endif

@@ -60,19 +60,35 @@ static bool is_defined(struct prep *p, const char *name)
 	return type_macro(p->t, name) || (p->o->have_btf && strcmp(name, "BPFTRACE_HAVE_BTF") == 0);
 }
 
+/* Where a comment starts outside of strings, or the end. */
+static size_t comment_at(const char *s)
+{
+	bool quoted = false;
+	size_t i;
+
+	for (i = 0; s[i]; i++) {
+		if (s[i] == '\\' && s[i + 1])
+			i++;
+		else if (s[i] == '"')
+			quoted = !quoted;
+		else if (!quoted && s[i] == '/' && (s[i + 1] == '/' || s[i + 1] == '*'))
+			break;
+	}
+	return i;
+}
+
 static void prep_define(struct prep *p, const char *rest)
 {
-	char *name = take_word(&rest), *value;
-	const char *comment;
+	char *name = take_word(&rest), *value, *key;
 
-	if (*name && *rest != '(') {
-		rest = skip_ws(rest);
-		comment = strstr(rest, "//");
-		if (!comment)
-			comment = strstr(rest, "/*");
-		value = comment ? xstrndup(rest, (size_t)(comment - rest)) : xstrdup(rest);
-		type_define_macro(p->t, name, value);
+	if (*name) {
+		/* a function-like one is kept with its parenthesis */
+		key = xasprintf("%s%s", name, *rest == '(' ? "(" : "");
+		rest = *rest == '(' ? rest + 1 : skip_ws(rest);
+		value = xstrndup(rest, comment_at(rest));
+		type_define_macro(p->t, key, value);
 		free(value);
+		free(key);
 	}
 	free(name);
 }

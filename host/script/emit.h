@@ -187,6 +187,7 @@ void em_string_literal(struct emit *e, const char *dst, uint32_t size, const cha
 uint32_t pad8(uint32_t size);
 
 void em_stmt(struct emit *e, struct node *n);
+void em_assign_var(struct emit *e, struct node *target, struct node *value);
 void em_block(struct emit *e, struct node *list);
 /* Leaves the program. */
 void em_return(struct emit *e);

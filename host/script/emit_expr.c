@@ -134,8 +134,8 @@ static struct operand em_binary(struct emit *e, struct node *n)
 		return em_division(e, n, a, b);
 	if (n->op == TOK_SHL || n->op == TOK_SHR)
 		return opd_value(em_tmp(e, n->type->is_signed, "(%s)(%s) %s ((u64)(%s) & 63)",
-					n->type->is_signed && n->op == TOK_SHR ? "s64" : "u64", a,
-					op_text(n->op), b));
+					n->a->type->is_signed && n->op == TOK_SHR ? "s64" : "u64",
+					a, op_text(n->op), b));
 	return opd_value(
 		em_tmp(e, n->type->is_signed, "(u64)(%s) %s (u64)(%s)", a, op_text(n->op), b));
 }

@@ -12,7 +12,7 @@ static void em_line(struct emit *e, const struct node *n)
 	buf_printf(e->out, "#line %d \"%s\"\n", at.line, n->src->name);
 }
 
-static void em_assign_var(struct emit *e, struct node *target, struct node *value)
+void em_assign_var(struct emit *e, struct node *target, struct node *value)
 {
 	const struct symbol *v = target->sym;
 

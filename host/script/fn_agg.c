@@ -15,8 +15,8 @@ static const struct type *agg_type(struct sema *s, struct node *n, enum type_kin
 	if (t->kind == TY_NONE)
 		return t;
 	if (!type_is_int(t) && !(type_is_aggregate(t->kind) && type_in_register(t)))
-		return sema_error(s, n, "%s() only supports int arguments (%s provided)", n->name,
-				  type_text(t, (char[128]){0}));
+		return sema_error(s, n, "%s() only supports integer arguments (%s provided)",
+				  n->name, type_text(t, (char[128]){0}));
 	out = type_alloc(s->types, kind);
 	out->size = 8;
 	out->is_signed = t->is_signed;
@@ -81,17 +81,25 @@ static const struct type *check_lhist(struct sema *s, struct node *n)
 		if (!sema_literal(s, call_arg(n, i + 1), "lhist() min, max and step",
 				  &out->args[i]))
 			return &type_none;
-	if (out->args[2] <= 0)
-		return sema_error(s, n, "lhist() step must be >= 1 (%lld provided)",
-				  (long long)out->args[2]);
 	if (out->args[0] < 0)
-		return sema_error(s, n, "lhist() min must be non-negative (provided min %lld)",
-				  (long long)out->args[0]);
-	if (out->args[0] >= out->args[1])
+		return sema_error(s, n, "lhist: invalid min value (must be non-negative literal)");
+	if (out->args[1] < 0)
+		return sema_error(s, n, "lhist: invalid max value (must be non-negative literal)");
+	if (out->args[2] < 0)
+		return sema_error(s, n, "lhist: invalid step value");
+	if (out->args[2] == 0)
+		return sema_error(s, n, "lhist() step must be >= 1 (0 provided)");
+	if (out->args[0] > out->args[1])
 		return sema_error(s, n,
 				  "lhist() min must be less than max (provided min %lld and max "
 				  "%lld)",
 				  (long long)out->args[0], (long long)out->args[1]);
+	if (out->args[1] - out->args[0] < out->args[2])
+		return sema_error(s, n,
+				  "lhist() step is too large for the given range (provided step "
+				  "%lld for range %lld)",
+				  (long long)out->args[2],
+				  (long long)(out->args[1] - out->args[0]));
 	if ((out->args[1] - out->args[0]) / out->args[2] > MAX_LHIST_BUCKETS)
 		return sema_error(s, n, "lhist() too many buckets, must be <= %d (would need %lld)",
 				  MAX_LHIST_BUCKETS,
@@ -115,8 +123,11 @@ static const struct type *check_tseries(struct sema *s, struct node *n)
 	if (out->args[0] <= 0)
 		return sema_error(s, n, "tseries() interval_ns must be >= 1 (%lld provided)",
 				  (long long)out->args[0]);
-	if (out->args[1] <= 0 || out->args[1] > MAX_TSERIES)
-		return sema_error(s, n, "tseries() num_intervals must be 1..%d (%lld provided)",
+	if (out->args[1] <= 0)
+		return sema_error(s, n, "tseries() num_intervals must be >= 1 (%lld provided)",
+				  (long long)out->args[1]);
+	if (out->args[1] > MAX_TSERIES)
+		return sema_error(s, n, "tseries() num_intervals must be < %d (%lld provided)",
 				  MAX_TSERIES, (long long)out->args[1]);
 	if (how) {
 		sema_expr(s, how);
@@ -124,9 +135,10 @@ static const struct type *check_tseries(struct sema *s, struct node *n)
 			if (how->kind == N_STR && strcmp(how->name, kinds[i]) == 0)
 				out->args[2] = i;
 		if (!out->args[2])
-			return sema_error(s, how,
+			return sema_error(s, n,
 					  "tseries() expects one of the following aggregation "
-					  "functions: avg, max, min, sum");
+					  "functions: avg, max, min, sum (\"%s\" provided)",
+					  how->kind == N_STR ? how->name : "");
 	}
 	return out;
 }

@@ -48,7 +48,7 @@ static const struct type *check_arg(struct sema *s, struct node *n)
 
 	switch (kind) {
 	case PROBE_UPROBE:
-		return &type_i64;
+		return &type_u64;
 	case PROBE_RAWTRACEPOINT:
 		if (s->match && s->match->args && i >= (int)s->match->args->fields->n)
 			return sema_error(s, n, "%s has %zu arguments", s->match->name,
@@ -60,7 +60,7 @@ static const struct type *check_arg(struct sema *s, struct node *n)
 		if (s->match && s->match->b && !usdt_arg(s->match->b, i, &a))
 			return sema_error(s, n, "%s has no argument %d: '%s'", s->match->name, i,
 					  s->match->b);
-		return &type_i64;
+		return &type_u64;
 	}
 	default:
 		return sema_error(s, n,
@@ -138,7 +138,7 @@ static struct operand emit_sarg(struct emit *e, struct node *n)
 static const struct type *check_retval(struct sema *s, struct node *n)
 {
 	if (kind_of(s) == PROBE_URETPROBE)
-		return &type_i64;
+		return &type_u64;
 	return sema_error(s, n,
 			  "The retval builtin can only be used with 'kretprobe' and 'uretprobe' "
 			  "probes");
@@ -161,6 +161,12 @@ static struct operand emit_ctx(struct emit *e, struct node *n)
 	(void)n;
 	return opd_value(emf(e, "(u64)ctx"));
 }
+
+#if defined(__x86_64__)
+static const char machine[] = "x86_64";
+#else
+static const char machine[] = "aarch64";
+#endif
 
 static bool has_registers(enum probe_kind kind)
 {
@@ -185,10 +191,11 @@ static const struct type *check_reg(struct sema *s, struct node *n)
 
 	sema_expr(s, name);
 	if (name->kind != N_STR)
-		return sema_error(s, n, "reg() takes the name of a register as a string literal");
+		return sema_error(s, n, "reg() expects a string literal (%s provided)",
+				  type_word(name->type));
 	if (regs_offset(name->name) < 0)
-		return sema_error(s, n, "'%s' is not a valid register on this architecture",
-				  name->name);
+		return sema_error(s, n, "'%s' is not a valid register on this architecture (%s)",
+				  name->name, machine);
 	if (!has_registers(kind_of(s)))
 		return sema_error(s, n, "reg can not be used with \"%s\" probes",
 				  s->attach->provider->name);

@@ -12,12 +12,16 @@ static bool fold_key(struct sema *s, struct node *n)
 	struct node *m = n->list;
 
 	if (m->kind != N_MAP) {
-		sema_error(s, n, "%s() expects a map to be provided", n->name);
+		sema_error(s, m, "%s() expects a map argument", n->name);
 		return false;
 	}
 	if (m->next) {
 		if (m->a) {
-			sema_error(s, n, "%s() expects a map without key and a key", n->name);
+			struct node at = *n;
+
+			at.loc.end = m->loc.end;
+			sema_error(s, &at, "%s() expects a map with no keys for the first argument",
+				   n->name);
 			return false;
 		}
 		m->a = m->next;
@@ -25,8 +29,11 @@ static bool fold_key(struct sema *s, struct node *n)
 		m->loc.end = m->a->loc.end;
 	}
 	m->sym = sema_map(s, m->name, m->name_loc);
-	if (!m->a && m->sym->key_known && m->sym->key)
-		return true;
+	if (m->sym->key_known && !m->sym->key != !m->a) {
+		sema_error(s, m, "call to %s() expects a map with explicit keys (non-scalar map)",
+			   n->name);
+		return false;
+	}
 	sema_key(s, m->sym, m);
 	m->type = m->sym->type;
 	return true;
@@ -36,12 +43,6 @@ static const struct type *check_delete(struct sema *s, struct node *n)
 {
 	if (!fold_key(s, n))
 		return &type_none;
-	if (!n->list->a && n->list->sym->key)
-		return sema_error(
-			s, n,
-			"call to delete() expects a map with keys: use delete(%s, key) or "
-			"clear(%s)",
-			n->list->name, n->list->name);
 	return &type_bool;
 }
 
@@ -57,11 +58,10 @@ static const struct type *check_has_key(struct sema *s, struct node *n)
 {
 	if (!fold_key(s, n))
 		return &type_none;
-	if (!n->list->sym->key && n->list->sym->key_known)
-		return sema_error(s, n,
-				  "has_key() only accepts maps that have explicit keys (%s is a "
-				  "scalar map)",
-				  n->list->name);
+	if (!n->list->a)
+		return sema_error(s, n->list,
+				  "call to has_key() expects a map with explicit keys (non-scalar "
+				  "map)");
 	return &type_bool;
 }
 
@@ -79,9 +79,9 @@ static const struct type *check_len(struct sema *s, struct node *n)
 		a->sym = sema_map(s, a->name, a->name_loc);
 		a->type = a->sym->type;
 		if (a->sym->key_known && !a->sym->key)
-			return sema_error(s, n,
-					  "len() expects a map with keys (%s is a scalar map)",
-					  a->name);
+			return sema_error(s, a,
+					  "call to len() expects a map with explicit keys "
+					  "(non-scalar map)");
 		return &type_i64;
 	}
 	t = sema_expr(s, a);
@@ -89,8 +89,7 @@ static const struct type *check_len(struct sema *s, struct node *n)
 		return &type_i64;
 	if (t->kind == TY_ARRAY || t->kind == TY_TUPLE)
 		return &type_i64;
-	return sema_error(s, n, "len() expects a map or stack to be provided (%s provided)",
-			  type_text(t, (char[128]){0}));
+	return sema_error(s, n, "len() expects a map or stack to be provided");
 }
 
 static struct operand emit_len(struct emit *e, struct node *n)
@@ -104,6 +103,45 @@ static struct operand emit_len(struct emit *e, struct node *n)
 	if (a->type->kind == TY_TUPLE)
 		return opd_value(emf(e, "%zull", a->type->fields->n));
 	return opd_value(em_map_len(e, a->sym));
+}
+
+/* find(@m, key, $v): has_key, and the value with it. */
+static const struct type *check_find(struct sema *s, struct node *n)
+{
+	struct node *m = n->list, *key = m->next, *v = n->c;
+
+	if (!v) {
+		v = n->c = key ? key->next : NULL;
+		if (!v || v->kind != N_VAR)
+			return sema_error(s, n, "find() expects a variable for its third argument");
+		key->next = NULL;
+	}
+	if (!fold_key(s, n))
+		return &type_none;
+	if (!m->sym->key && m->sym->key_known)
+		return sema_error(s, n,
+				  "call to find() expects a map with explicit keys "
+				  "(non-scalar map)");
+	v->sym = sema_var(s, v->name);
+	if (!v->sym)
+		return sema_error(s, v, "Undefined or undeclared variable: $%s", v->name);
+	if (m->sym->type->kind != TY_NONE && !sema_assign_type(s, v->sym, m->sym->type, false))
+		return sema_error(s, n,
+				  "Type mismatch for $%s: trying to assign value of type '%s' "
+				  "when variable already has a type '%s'",
+				  v->name, type_text(m->sym->type, (char[128]){0}),
+				  type_text(v->sym->type, (char[128]){0}));
+	return &type_bool;
+}
+
+static struct operand emit_find(struct emit *e, struct node *n)
+{
+	const char *found = em_map_has(e, n->list);
+
+	em_open(e, "if (%s)", found);
+	em_assign_var(e, n->c, n->list);
+	em_close(e);
+	return opd_value(found);
 }
 
 /* ---- print, clear, zero ---- */
@@ -134,8 +172,14 @@ static const struct type *check_print(struct sema *s, struct node *n)
 	if (a->next)
 		return sema_error(s, n, "Non-map print() only takes 1 argument, %d found",
 				  call_args(n));
-	if (t->kind == TY_VOID || map_has_buckets(t->kind) || t->kind == TY_STACK_MODE)
-		return sema_error(s, n, "%s type cannot be printed", type_text(t, (char[128]){0}));
+	if (map_has_buckets(t->kind))
+		return sema_error(s, n,
+				  "Map type %s cannot print the value of individual keys. You "
+				  "must print the whole map.",
+				  type_text(t, (char[128]){0}));
+	if (t->kind == TY_VOID || t->kind == TY_STACK_MODE)
+		return sema_error(s, n, "%s type passed to %s() is not printable",
+				  type_text(t, (char[128]){0}), n->name);
 	return &type_none;
 }
 
@@ -166,10 +210,9 @@ static struct operand emit_print(struct emit *e, struct node *n)
 static const struct type *check_map_call(struct sema *s, struct node *n)
 {
 	if (n->list->kind == N_MAP && n->list->a)
-		return sema_error(s, n, "The map passed to %s() should not be indexed by a key",
-				  n->name);
+		return sema_error(s, n->list, "%s() expects a map argument", n->name);
 	if (n->list->kind != N_MAP)
-		return sema_error(s, n, "%s() expects a map to be provided", n->name);
+		return sema_error(s, n->list, "%s() expects a map argument", n->name);
 	sema_map_arg(s, n->list);
 	if (n->list->sym->type->kind == TY_NONE)
 		return sema_error(s, n->list, "Undefined map: %s", n->list->name);
@@ -191,7 +234,10 @@ const struct builtin builtins_map[] = {
 	 .help = "removes a key"},
 	{.name = "has_key", BUILTIN_CALL, 1, 2, check_has_key, emit_has_key,
 	 .help = "whether a map has a key"},
+	{.name = "find", BUILTIN_CALL, 1, 3, check_find, emit_find,
+	 .help = "whether a map has a key, and its value"},
 	{.name = "len", BUILTIN_CALL, 1, 1, check_len, emit_len, .help = "elements or frames"},
+	{.name = "stack_len", BUILTIN_CALL, 1, 1, check_len, emit_len, .help = "frames"},
 	{.name = "print", BUILTIN_CALL | BUILTIN_VOID, 1, 3, check_print, emit_print,
 	 .run = run_print, .help = "prints a map or a value"},
 	{.name = "clear", BUILTIN_CALL | BUILTIN_VOID, 1, 1, check_map_call, emit_map_call,

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Signals, cgroups, assertions, options of the script. */
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "script/builtin.h"
 #include "script/const.h"
+#include "script/format.h"
 #include "script/runtime.h"
 #include "util/text.h"
 
@@ -79,7 +81,7 @@ static const struct type *check_cgroup_path(struct sema *s, struct node *n)
 		return t;
 	if (!type_is_int(t))
 		return sema_error(s, n, "cgroup_path() only supports int arguments (%s provided)",
-				  type_text(t, (char[128]){0}));
+				  type_word(t));
 	return type_plain(s->types, TY_CGROUP_PATH, 8);
 }
 
@@ -138,7 +140,7 @@ static const struct type *check_static_assert(struct sema *s, struct node *n)
 		return &type_none;
 	sema_expr(s, n->list->next);
 	if (!v)
-		return sema_error(s, n, "Static assert: %s",
+		return sema_error(s, n, "%s",
 				  n->list->next->kind == N_STR ? n->list->next->name : "false");
 	return &type_none;
 }
@@ -150,10 +152,47 @@ static struct operand emit_nothing(struct emit *e, struct node *n)
 	return opd_none();
 }
 
+/* The message is known now: its arguments are literals. */
+static char *fail_text(const struct node *n)
+{
+	const struct node *arg = n->list->next;
+	const char *pos = n->list->name, *from = pos;
+	struct conversion c;
+	struct buf out = {0};
+
+	for (; format_next(&pos, &c) > 0; from = pos) {
+		buf_add(&out, from, (size_t)(c.start - from));
+		if (c.conv[0] == '%' || !arg) {
+			buf_puts(&out, "%");
+			continue;
+		}
+		if (arg->kind == N_STR)
+			buf_puts(&out, arg->name);
+		else if (arg->kind == N_BOOL)
+			buf_puts(&out, arg->value ? "true" : "false");
+		else
+			buf_printf(&out, c.conv[0] == 'x' ? "%llx" : "%lld", (long long)arg->value);
+		arg = arg->next;
+	}
+	buf_puts(&out, from);
+	return buf_take(&out);
+}
+
 static const struct type *check_fail(struct sema *s, struct node *n)
 {
-	sema_expr(s, n->list);
-	return sema_error(s, n, "%s", n->list->kind == N_STR ? n->list->name : "fail");
+	char *text;
+
+	for (struct node *a = n->list; a; a = a->next) {
+		sema_expr(s, a);
+		if (a->kind != N_STR && a->kind != N_INT && a->kind != N_BOOL)
+			return sema_error(s, n, "fail() arguments need to be literals");
+	}
+	if (n->list->kind != N_STR)
+		return sema_error(s, n, "first argument to fail() must be a string literal");
+	text = fail_text(n);
+	sema_error(s, n, "%s", text);
+	free(text);
+	return &type_none;
 }
 
 static const struct type *check_assert(struct sema *s, struct node *n)
@@ -163,7 +202,7 @@ static const struct type *check_assert(struct sema *s, struct node *n)
 	sema_expr(s, n->list->next);
 	if (t->kind != TY_NONE && !type_in_register(t))
 		return sema_error(s, n, "assert() only supports int arguments (%s provided)",
-				  type_text(t, (char[128]){0}));
+				  type_word(t));
 	if (n->list->next->kind != N_STR)
 		return sema_error(s, n, "assert() expects a string literal as its second argument");
 	return &type_none;

@@ -20,8 +20,8 @@ static const struct type *check_ntop(struct sema *s, struct node *n)
 		return t;
 	if (!type_is_int(t) && t->kind != TY_ARRAY && t->kind != TY_STRING)
 		return sema_error(s, n, "ntop() expects an integer or array argument, got %s",
-				  type_text(t, (char[128]){0}));
-	if (t->kind == TY_ARRAY && t->size != 4 && t->size != 16)
+				  type_word(t));
+	if ((t->kind == TY_ARRAY || t->kind == TY_STRING) && t->size != 4 && t->size != 16)
 		return sema_error(s, n, "ntop() argument must be 4 or 16 bytes in size");
 	return type_plain(s->types, TY_INET, INET_SIZE);
 }
@@ -50,12 +50,18 @@ static const struct type *check_pton(struct sema *s, struct node *n)
 
 	sema_expr(s, n->list);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n, "pton() expects a string literal");
+		return sema_error(s, n, "pton() expects an string literal, got %s",
+				  type_word(n->list->type));
+	if (!strpbrk(n->list->name, ".:"))
+		return sema_error(s, n,
+				  "pton() expects an string argument of an IPv4/IPv6 address, got "
+				  "%s",
+				  n->list->name);
 	if (inet_pton(AF_INET, n->list->name, bytes) == 1)
 		return type_array(s->types, type_int(1, false), 4);
 	if (inet_pton(AF_INET6, n->list->name, bytes) == 1)
 		return type_array(s->types, type_int(1, false), 16);
-	return sema_error(s, n, "pton() expects a valid IP address, got %s", n->list->name);
+	return sema_error(s, n, "pton() expects a valid IPv4/IPv6 address, got %s", n->list->name);
 }
 
 static struct operand emit_pton(struct emit *e, struct node *n)
@@ -81,7 +87,11 @@ static const struct type *check_macaddr(struct sema *s, struct node *n)
 	if (t->kind != TY_ARRAY && t->kind != TY_STRING && t->kind != TY_PTR && !type_is_int(t))
 		return sema_error(
 			s, n, "macaddr() only supports array or pointer arguments (%s provided)",
-			type_text(t, (char[128]){0}));
+			type_word(t));
+	if (n->list->kind == N_STR)
+		return sema_error(s, n, "macaddr() does not support literal string arguments");
+	if ((t->kind == TY_ARRAY || t->kind == TY_STRING) && t->size < 6)
+		return sema_error(s, n, "macaddr() argument must be at least 6 bytes in size");
 	return type_plain(s->types, TY_MAC, 8);
 }
 
@@ -101,7 +111,7 @@ static const struct type *check_bswap(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE || t->kind == TY_INT)
 		return t->kind == TY_INT ? type_int(t->size, false) : t;
 	return sema_error(s, n, "bswap() only supports integer arguments (%s provided)",
-			  type_text(t, (char[128]){0}));
+			  type_word(t));
 }
 
 static struct operand emit_bswap(struct emit *e, struct node *n)

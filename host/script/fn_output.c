@@ -11,25 +11,8 @@ enum { JOIN_ARGS = 16 };
 
 static const struct type *bad_args(struct sema *s, struct node *n, int have, int want)
 {
-	return sema_error(s, n, "%s: %s arguments for format string (%d supplied, %d expected)",
-			  n->name, have < want ? "Not enough" : "Too many", have, want);
-}
-
-static const char *type_word(const struct type *t)
-{
-	static _Thread_local char text[128];
-
-	switch (t->kind) {
-	case TY_INT:
-	case TY_ENUM:
-		return "integer";
-	case TY_STRING:
-		return "string";
-	case TY_PTR:
-		return "pointer";
-	default:
-		return type_text(t, text);
-	}
+	return sema_error(s, n, "%s arguments for format string (%d supplied, %d expected)",
+			  have < want ? "not enough" : "too many", have, want);
 }
 
 static bool check_conversion(struct sema *s, struct node *n, const struct conversion *c,
@@ -37,8 +20,8 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 {
 	for (int i = 0; i < c->width_arg + c->precision_arg && *arg; i++) {
 		if ((*arg)->type->kind != TY_NONE && !type_is_int((*arg)->type)) {
-			sema_error(s, n, "%s: * expects a value of type integer (%s supplied)",
-				   n->name, type_word((*arg)->type));
+			sema_error(s, n, "unsupported format specifier for type '%s': *",
+				   type_text((*arg)->type, (char[128]){0}));
 			return false;
 		}
 		*arg = (*arg)->next;
@@ -46,8 +29,8 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 	if (!*arg || c->conv[0] == '%')
 		return true;
 	if ((*arg)->type->kind != TY_NONE && !conversion_takes(c, (*arg)->type)) {
-		sema_error(s, n, "%s: %%%s specifier expects a value of type %s (%s supplied)",
-			   n->name, c->conv, conversion_wants(c), type_word((*arg)->type));
+		sema_error(s, n, "unsupported format specifier for type '%s': %s",
+			   type_text((*arg)->type, (char[128]){0}), c->conv);
 		return false;
 	}
 	*arg = (*arg)->next;
@@ -63,16 +46,16 @@ static const struct type *check_printf(struct sema *s, struct node *n)
 
 	sema_expr(s, fmt);
 	if (fmt->kind != N_STR)
-		return sema_error(s, n, "%s() expects a string literal as its first argument",
-				  n->name);
+		return sema_error(s, n, "%s() expects a string literal (%s provided)", n->name,
+				  type_word(fmt->type));
 	for (struct node *a = arg; a; a = a->next)
 		sema_expr(s, a);
 	for (pos = fmt->name; (rc = format_next(&pos, &c)) > 0;)
 		want += c.conv[0] == '%' ? 0 : 1 + c.width_arg + c.precision_arg;
 	if (rc < 0)
 		return sema_error(s, n,
-				  "%s: unknown or unfinished conversion in the format string: '%s'",
-				  n->name, c.start);
+				  "unsupported format specifier: unknown or unfinished at '%s'",
+				  c.start);
 	if (have != want)
 		return bad_args(s, n, have, want);
 	for (pos = fmt->name; format_next(&pos, &c) > 0;)
@@ -108,7 +91,8 @@ static struct operand emit_printf(struct emit *e, struct node *n)
 static const struct type *check_time(struct sema *s, struct node *n)
 {
 	if (n->list && sema_expr(s, n->list) && n->list->kind != N_STR)
-		return sema_error(s, n, "time() expects a string literal");
+		return sema_error(s, n, "time() expects a string literal (%s provided)",
+				  type_word(n->list->type));
 	return &type_none;
 }
 
@@ -128,8 +112,8 @@ static const struct type *check_strftime(struct sema *s, struct node *n)
 	sema_expr(s, n->list);
 	t = sema_expr(s, n->list->next);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n,
-				  "strftime() expects a string literal as its first argument");
+		return sema_error(s, n, "strftime() expects a string literal (%s provided)",
+				  type_word(n->list->type));
 	if (t->kind != TY_NONE && !type_is_int(t))
 		return sema_error(s, n, "strftime() only supports int arguments (%s provided)",
 				  type_word(t));
@@ -167,7 +151,8 @@ static const struct type *check_join(struct sema *s, struct node *n)
 				  "join() only supports int or pointer arguments (%s provided)",
 				  type_word(t));
 	if (n->list->next && sema_expr(s, n->list->next) && n->list->next->kind != N_STR)
-		return sema_error(s, n, "join() expects a string literal as its separator");
+		return sema_error(s, n, "join() expects a string literal (%s provided)",
+				  type_word(n->list->next->type));
 	return &type_none;
 }
 

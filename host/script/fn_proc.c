@@ -42,8 +42,14 @@ static const struct type *check_word(struct sema *s, struct node *n, const char 
 	for (; *words; words++)
 		if (a->kind == N_IDENT && strcmp(a->name, *words) == 0)
 			return t;
-	return sema_error(s, a, "%s() does not know the mode '%s'", n->name,
-			  a->kind == N_IDENT ? a->name : "?");
+	if (t == &type_u64)
+		return sema_error(s, a, "Invalid timestamp mode: %s",
+				  a->kind == N_IDENT ? a->name : "?");
+	if (a->kind != N_IDENT)
+		return sema_error(s, n, "%s() only supports curr_ns and init as the argument",
+				  n->name);
+	return sema_error(s, a, "Invalid PID namespace mode: %s (expects: curr_ns or init)",
+			  a->name);
 }
 
 static const struct type *check_pid(struct sema *s, struct node *n)
@@ -143,6 +149,12 @@ static struct operand emit_numaid(struct emit *e, struct node *n)
 	return opd_value(em_tmp(e, false, "numa_node()"));
 }
 
+static struct operand emit_jiffies(struct emit *e, struct node *n)
+{
+	(void)n;
+	return opd_value(em_tmp(e, false, "jiffies_64()"));
+}
+
 static struct operand emit_ncpus(struct emit *e, struct node *n)
 {
 	(void)n;
@@ -221,14 +233,31 @@ static const struct type *check_task_field(struct sema *s, struct node *n, const
 			  n->name);
 }
 
+/* ppid(task) and pcomm(task) take another task than the current one. */
+static bool check_task_arg(struct sema *s, struct node *n)
+{
+	const struct type *t = n->kind == N_CALL && n->list ? sema_expr(s, n->list) : NULL;
+
+	if (!t || t->kind == TY_PTR || type_is_int(t))
+		return true;
+	if (t->kind != TY_NONE)
+		sema_error(s, n, "%s() expects a pointer to a struct task_struct (%s provided)",
+			   n->name, type_text(t, (char[128]){0}));
+	return false;
+}
+
 static const struct type *check_ppid(struct sema *s, struct node *n)
 {
+	if (!check_task_arg(s, n))
+		return &type_none;
 	return check_task_field(s, n, "real_parent", &type_u32);
 }
 
 static const struct type *check_pcomm(struct sema *s, struct node *n)
 {
-	return check_task_field(s, n, "real_parent", type_string(s->types, 16));
+	if (!check_task_arg(s, n))
+		return &type_none;
+	return check_task_field(s, n, "group_leader", type_string(s->types, 16));
 }
 
 static const struct type *check_leader_tid(struct sema *s, struct node *n)
@@ -252,11 +281,13 @@ static const char *task_word(struct emit *e, const char *base, const char *field
 		t);
 }
 
-static const char *related(struct emit *e, const struct node *n)
+static const char *related(struct emit *e, struct node *n)
 {
-	const char *task = em_tmp(e, false, "current_task()");
+	bool given = n->kind == N_CALL && n->list;
+	const char *task = em_tmp(e, false, "%s", given ? em_value(e, n->list) : "current_task()");
 
-	return task_word(e, task, n->name[0] == 'l' ? "group_leader" : "real_parent", &type_u64);
+	return task_word(e, task, strcmp(n->name, "ppid") ? "group_leader" : "real_parent",
+			 &type_u64);
 }
 
 static struct operand emit_related_id(struct emit *e, struct node *n)
@@ -294,6 +325,7 @@ const struct builtin builtins_proc[] = {
 	 .help = "the kernel's tick counter"},
 	{.name = "cpu", NAME_OR_CALL, 0, 0, check_u32, emit_cpu, .help = "CPU number"},
 	{.name = "ncpus", NAME_OR_CALL, 0, 0, check_u64, emit_ncpus, .help = "number of CPUs"},
+	{.name = "jiffies", NAME_OR_CALL, 0, 0, check_u64, emit_jiffies, .help = "kernel ticks"},
 	{.name = "numaid", NAME_OR_CALL, 0, 0, check_u32, emit_numaid, .help = "NUMA node"},
 	{.name = "rand", NAME_OR_CALL, 0, 0, check_u32, emit_rand, .help = "random number"},
 	{.name = "cgroup", NAME_OR_CALL, 0, 0, check_u64, emit_cgroup, .help = "cgroup id"},
@@ -303,9 +335,9 @@ const struct builtin builtins_proc[] = {
 	 .help = "whether -c was given"},
 	{.name = "curtask", NAME_OR_CALL, 0, 0, check_curtask, emit_curtask,
 	 .help = "struct task_struct *"},
-	{.name = "ppid", NAME_OR_CALL, 0, 0, check_ppid, emit_related_id, .help = "parent's pid"},
-	{.name = "pcomm", NAME_OR_CALL, 0, 0, check_pcomm, emit_related_comm,
-	 .help = "parent's name"},
+	{.name = "ppid", NAME_OR_CALL, 0, 1, check_ppid, emit_related_id, .help = "parent's pid"},
+	{.name = "pcomm", NAME_OR_CALL, 0, 1, check_pcomm, emit_related_comm,
+	 .help = "name of the process"},
 	{.name = "leader_tid", NAME_OR_CALL, 0, 0, check_leader_tid, emit_related_id,
 	 .help = "tid of the thread group's leader"},
 	{.name = "leader_comm", NAME_OR_CALL, 0, 0, check_leader_comm, emit_related_comm,

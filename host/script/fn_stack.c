@@ -102,8 +102,7 @@ static const struct type *check_addr(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE)
 		return t;
 	if (!type_in_register(t) && t->kind != TY_USYM)
-		return sema_error(s, n, "%s() only supports int or pointer arguments (%s provided)",
-				  n->name, type_text(t, (char[128]){0}));
+		return sema_error(s, n, "%s() expects an integer or pointer argument", n->name);
 	return &type_u64;
 }
 
@@ -144,8 +143,8 @@ static const struct type *check_symbol_name(struct sema *s, struct node *n)
 {
 	sema_expr(s, n->list);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n, "%s() takes the name of a symbol as a string literal",
-				  n->name);
+		return sema_error(s, n, "%s() expects a string literal (%s provided)", n->name,
+				  type_word(n->list->type));
 	return &type_u64;
 }
 

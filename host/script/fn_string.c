@@ -32,8 +32,8 @@ static const struct type *check_str(struct sema *s, struct node *n)
 		return t;
 	if (!is_address(t))
 		return sema_error(s, n,
-				  "str() expects an integer or a pointer type as first argument "
-				  "(%s provided)",
+				  "str() expects a string, integer or a pointer type as first "
+				  "argument (%s provided)",
 				  type_text(t, (char[128]){0}));
 	if (t->kind == TY_STRING && !len)
 		return t;
@@ -41,12 +41,17 @@ static const struct type *check_str(struct sema *s, struct node *n)
 		t = sema_expr(s, len);
 		if (t->kind != TY_NONE && !type_is_int(t))
 			return sema_error(s, n, "str() only supports int arguments (%s provided)",
-					  type_text(t, (char[128]){0}));
+					  type_word(t));
 		if (const_eval(s->types, len, &v)) {
 			if (v < 0)
-				return sema_error(s, len, "str cannot use negative length (%lld)",
+				return sema_error(s, n, "strcannot use negative length (%lld)",
 						  (long long)v);
-			if ((uint64_t)v + 1 < size)
+			if ((uint64_t)v + 1 > size)
+				sema_warn(s, n,
+					  "length param (%lld) is too long and will be shortened "
+					  "to %u bytes (see BPFTRACE_MAX_STRLEN)",
+					  (long long)v, size);
+			else
 				size = (uint32_t)v + 1;
 		}
 	}
@@ -111,21 +116,23 @@ static const struct type *check_buf(struct sema *s, struct node *n)
 	if (!is_address(t))
 		return sema_error(s, n,
 				  "buf() expects an integer, string, or array argument but saw %s",
-				  type_text(t, (char[128]){0}));
+				  type_word(t));
 	if (len) {
 		const struct type *lt = sema_expr(s, len);
 
 		if (lt->kind != TY_NONE && !type_is_int(lt))
-			return sema_error(s, len, "Length argument must be an integer");
+			return sema_error(s, n, "buf() only supports int arguments (%s provided)",
+					  type_word(lt));
 		if (!const_eval(s->types, len, &size) || size > (int64_t)s->settings->max_strlen)
 			size = (int64_t)s->settings->max_strlen;
 		if (size < 0)
-			return sema_error(s, len, "buf cannot use negative length (%lld)",
+			return sema_error(s, n, "bufcannot use negative length (%lld)",
 					  (long long)size);
 	} else if (t->kind == TY_ARRAY || t->kind == TY_STRING) {
 		size = t->size;
 	} else {
-		return sema_error(s, n, "buf() expects a length argument for pointers");
+		return sema_error(s, n, "buf() expects a length argument for non-array type %s",
+				  t->kind == TY_PTR ? "pointer" : "int");
 	}
 	return type_buffer(s->types, (uint32_t)size);
 }
@@ -163,7 +170,7 @@ static bool two_strings(struct sema *s, struct node *n)
 			return false;
 		if (t->kind != TY_STRING) {
 			sema_error(s, n, "%s() only supports string arguments (%s provided)",
-				   n->name, type_text(t, (char[128]){0}));
+				   n->name, type_word(t));
 			return false;
 		}
 	}
@@ -176,9 +183,8 @@ static const struct type *check_strncmp(struct sema *s, struct node *n)
 
 	if (!two_strings(s, n))
 		return &type_none;
-	if (!sema_literal(s, call_arg(n, 2), "strncmp() length", &v))
-		return &type_none;
-	if (v < 0)
+	sema_expr(s, call_arg(n, 2));
+	if (!const_eval(s->types, call_arg(n, 2), &v) || v < 0)
 		return sema_error(s, n, "Builtin strncmp requires a non-negative literal");
 	n->value = (uint64_t)v;
 	return &type_u64;
@@ -193,6 +199,7 @@ static struct operand emit_strncmp(struct emit *e, struct node *n)
 	int t = e->tmp++;
 
 	em(e, "u64 q%d = 0;", t);
+	/* behind the room of the shorter one only the end of the text can be equal */
 	em_open(e, "for (u32 i = 0; i < %llu; i++)", (unsigned long long)len);
 	em(e, "char x = ((char *)%s)[i], y = ((char *)%s)[i];", x, y);
 	em_open(e, "if (x != y)");
@@ -247,7 +254,7 @@ static const struct type *check_strlen(struct sema *s, struct node *n)
 	if (t->kind == TY_NONE || t->kind == TY_STRING)
 		return &type_u64;
 	return sema_error(s, n, "%s() only supports string arguments (%s provided)", n->name,
-			  type_text(t, (char[128]){0}));
+			  type_word(t));
 }
 
 static struct operand emit_strlen(struct emit *e, struct node *n)
@@ -304,7 +311,7 @@ static const struct type *named_number(struct sema *s, struct node *n, enum type
 		return t;
 	if (!type_is_int(t))
 		return sema_error(s, n, "%s() only supports int arguments (%s provided)", n->name,
-				  type_text(t, (char[128]){0}));
+				  type_word(t));
 	return type_plain(s->types, kind, 8);
 }
 

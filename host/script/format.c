@@ -25,7 +25,7 @@ int format_next(const char **pos, struct conversion *c)
 	const char *p = strchr(*pos, '%');
 	size_t n = 0;
 
-	*c = (struct conversion){.width = -1, .precision = -1};
+	*c = (struct conversion){.width = -1, .precision = -1, .size = 8};
 	if (!p)
 		return 0;
 	c->start = p++;
@@ -38,8 +38,8 @@ int format_next(const char **pos, struct conversion *c)
 		p = number(p, &c->width, &c->width_arg);
 	if (*p == '.')
 		p = number(p + 1, &c->precision, &c->precision_arg);
-	while (*p && strchr("hljzt", *p))
-		p++;
+	for (; *p && strchr("hljzt", *p); p++)
+		c->size = *p == 'h' ? (c->size == 2 ? 1 : 2) : 8;
 	if (!*p || !strchr("diouxXcpsr%g", *p))
 		return -1;
 	c->conv[0] = *p++;
@@ -54,35 +54,15 @@ int format_next(const char **pos, struct conversion *c)
 	return 1;
 }
 
-const char *conversion_wants(const struct conversion *c)
-{
-	switch (c->conv[0]) {
-	case '%':
-		return "";
-	case 's':
-		return "string";
-	case 'r':
-		return "buffer";
-	case 'p':
-		return "pointer";
-	default:
-		return "integer";
-	}
-}
-
 bool conversion_takes(const struct conversion *c, const struct type *t)
 {
 	switch (c->conv[0]) {
 	case 's':
-		return !(t->kind == TY_INT || t->kind == TY_PTR || t->kind == TY_BUFFER ||
-			 t->kind == TY_STRUCT || t->kind == TY_ARRAY || t->kind == TY_VOID ||
-			 type_is_aggregate(t->kind));
+		return t->kind != TY_VOID && !(type_is_aggregate(t->kind) && !type_in_register(t));
 	case 'r':
 		return t->kind == TY_BUFFER;
-	case 'c':
-		return type_is_int(t);
 	default:
-		return type_in_register(t) && t->kind != TY_PROBE && t->kind != TY_FUNC &&
-		       t->kind != TY_MAC;
+		return type_is_int(t) || t->kind == TY_PTR ||
+		       (type_is_aggregate(t->kind) && type_in_register(t));
 	}
 }

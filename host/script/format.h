@@ -10,7 +10,8 @@ struct conversion {
 	char flags[8];
 	int width, precision; /* -1: none */
 	bool width_arg, precision_arg;
-	char conv[3]; /* "d", "s", "r", "rx", "rh", "gr" */
+	unsigned size; /* bytes that h and hh leave; 8 */
+	char conv[3];  /* "d", "s", "r", "rx", "rh", "gr" */
 };
 
 /*
@@ -19,8 +20,6 @@ struct conversion {
  */
 int format_next(const char **pos, struct conversion *c);
 
-/* The kind of value a conversion takes: "integer", "string", "buffer", or "" for %%. */
-const char *conversion_wants(const struct conversion *c);
 bool conversion_takes(const struct conversion *c, const struct type *t);
 
 #endif

@@ -1,26 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Macros: calls are replaced by copies of the body, whose own variables get fresh names. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "script/sema.h"
 
-enum { MAX_DEPTH = 32, MAX_USES = 10000 };
+enum { MAX_PARAMS = 32, MAX_USES = 10000 };
 
 struct expansion {
 	struct sema *s;
 	const struct macro *m;
 	struct node *call;
-	struct node *args[32];
+	struct node *args[MAX_PARAMS];
 	int use;
 };
 
-static struct macro *find_macro(struct sema *s, const char *name)
+/* How far a call is from a definition: 0 fits, a wrong number of arguments weighs most. */
+static int distance(const struct macro *m, const struct node *call)
 {
-	for (struct macro *m = s->prog->macros; m; m = m->next)
-		if (strcmp(m->name, name) == 0)
-			return m;
-	return NULL;
+	int have = call->kind == N_CALL ? call_args(call) : 0;
+	int d = 1024 * abs(m->n_params - have);
+	const struct node *a = call->kind == N_CALL ? call->list : NULL;
+
+	for (const struct node *p = m->params; p && a; p = p->next, a = a->next)
+		d += (p->kind == N_MAP && (a->kind != N_MAP || a->a)) ||
+		     (p->kind == N_VAR && a->kind != N_VAR);
+	return d;
+}
+
+/* The nearest definition of that name, NULL when there is none. */
+static const struct macro *find_macro(const struct sema *s, const struct node *call, int *d)
+{
+	const struct macro *best = NULL;
+
+	for (const struct macro *m = s->prog->macros; m; m = m->next) {
+		int here;
+
+		if (strcmp(m->name, call->name) != 0)
+			continue;
+		here = distance(m, call);
+		if (!best || here < *d) {
+			best = m;
+			*d = here;
+		}
+	}
+	return best;
+}
+
+const char *macro_own_name(const char *name)
+{
+	const char *p = name;
+
+	if (strncmp(p, "__m", 3) != 0)
+		return name;
+	p += 3 + strspn(p + 3, "0123456789");
+	return *p == '_' ? p + 1 : name;
 }
 
 static int param_index(const struct macro *m, const struct node *n)
@@ -48,8 +83,13 @@ static void substitute(struct expansion *x, struct node *n)
 	if (n->kind != N_VAR && n->kind != N_MAP && n->kind != N_IDENT)
 		return;
 	i = param_index(x->m, n);
-	if (i >= 0 && n->kind == N_MAP && x->args[i]->kind == N_MAP) {
+	if (i >= 0 && n->kind == N_MAP) {
 		n->name = x->args[i]->name;
+	} else if (n->kind == N_MAP) {
+		sema_error(x->s, n,
+			   "Unhygienic access to map: %s. Maps must be passed into the macro as "
+			   "arguments.",
+			   n->name);
 	} else if (i >= 0 && (n->kind == N_IDENT || x->args[i]->kind == N_VAR)) {
 		replace(n, node_clone(x->s->arena, x->args[i], NULL));
 	} else if (n->kind == N_VAR && strncmp(n->name, "__m", 3) != 0) {
@@ -64,6 +104,8 @@ static void substitute_tree(struct expansion *x, struct node *n)
 	if (!n)
 		return;
 	leaf = n->kind == N_VAR || (n->kind == N_IDENT);
+	if (n->kind == N_LET && n->a && param_index(x->m, n->a) >= 0)
+		sema_error(x->s, n, "Variable declaration shadows macro arg $%s", n->a->name);
 	substitute(x, n);
 	if (leaf)
 		return; /* what came from the caller is not looked at again */
@@ -75,56 +117,54 @@ static void substitute_tree(struct expansion *x, struct node *n)
 		substitute_tree(x, c);
 }
 
-/* $x given an expression: a variable of the body that starts with its value. */
-static void bind_values(struct expansion *x, struct node *body)
+static const char *sigil(const struct node *p)
 {
-	int i = 0;
+	return p->kind == N_VAR ? "$" : "";
+}
 
-	for (const struct node *p = x->m->params; p; p = p->next, i++) {
-		struct node *let;
+/* Tells which arguments keep the call from the nearest definition. */
+static void mismatched(struct sema *s, struct node *n, const struct macro *m)
+{
+	int have = n->kind == N_CALL ? call_args(n) : 0;
+	struct node *a = n->kind == N_CALL ? n->list : NULL;
 
-		if (p->kind != N_VAR || x->args[i]->kind == N_VAR)
+	sema_error(s, n, "Call to %s() has arguments that do not match any definition.", m->name);
+	if (have != m->n_params) {
+		sema_hint(s,
+			  "The closest definition of %s() has a different number of arguments. "
+			  "Expected: %d but got %d",
+			  m->name, m->n_params, have);
+		return;
+	}
+	for (const struct node *p = m->params; p && a; p = p->next, a = a->next) {
+		bool map = p->kind == N_MAP;
+
+		if (p->kind == N_IDENT || (map ? a->kind == N_MAP && !a->a : a->kind == N_VAR))
 			continue;
-		let = arena_alloc(x->s->arena, sizeof(*let));
-		let->kind = N_ASSIGN;
-		let->loc = x->call->loc;
-		let->src = x->call->src;
-		let->a = node_clone(x->s->arena, p, x->call);
-		let->a->next = NULL;
-		let->a->name = arena_printf(x->s->arena, "__m%d_%s", x->use, p->name);
-		let->b = node_clone(x->s->arena, x->args[i], NULL);
-		let->next = body->list;
-		body->list = let;
+		sema_error(s, a, "Mismatched arg. %s() expects a %s for arg %s%s but got %s.",
+			   m->name, map ? "map" : "variable", sigil(p), p->name,
+			   map && a->kind == N_VAR	       ? "a variable"
+			   : !map && a->kind == N_MAP && !a->a ? "a map"
+							       : "an expression");
 	}
 }
 
 static void expand_call(struct sema *s, struct node *n, const struct macro *m)
 {
 	struct expansion x = {.s = s, .m = m, .call = n};
-	int have = n->kind == N_CALL ? call_args(n) : 0, i = 0;
 	struct node *body, *call;
+	int i = 0;
 
-	if (have != m->n_params || have > 32) {
-		sema_error(s, n,
-			   "Call to macro has wrong number arguments. Expected: %d but got %d",
-			   m->n_params, have);
+	if (++s->macro_uses > MAX_USES || m->n_params > MAX_PARAMS) {
+		sema_error(s, n, "macros expand to more than %d calls", MAX_USES);
 		return;
 	}
-	if (s->macro_depth > MAX_DEPTH || ++s->macro_uses > MAX_USES) {
-		sema_error(s, n, "Recursive macro call detected. Call chain: %s", m->name);
-		return;
-	}
-	for (const struct node *p = m->params, *a = n->list; p; p = p->next, a = a->next, i++) {
+	for (const struct node *a = n->list; i < m->n_params; a = a->next, i++) {
 		struct node *copy = arena_alloc(s->arena, sizeof(*copy));
 
 		*copy = *a;
 		copy->next = NULL;
 		x.args[i] = copy;
-		if (p->kind == N_MAP && (a->kind != N_MAP || a->a)) {
-			sema_error(s, n, "Mismatched arg. %s expects a map for arg %s", m->name,
-				   p->name);
-			return;
-		}
 	}
 	x.use = s->macro_uses;
 	call = arena_alloc(s->arena, sizeof(*call));
@@ -132,31 +172,88 @@ static void expand_call(struct sema *s, struct node *n, const struct macro *m)
 	x.call = call;
 	body = node_clone(s->arena, m->body, call);
 	substitute_tree(&x, body);
-	bind_values(&x, body);
 	replace(n, body);
 }
 
-static void expand_tree(struct sema *s, struct node *n)
+struct stack {
+	const struct macro *m;
+	const struct stack *up;
+};
+
+static bool is_recursive(struct sema *s, struct node *n, const struct macro *m,
+			 const struct stack *stack)
 {
-	struct macro *m;
-	int guard = 0;
+	const char *chain = m->name;
+
+	for (const struct stack *up = stack; up; up = up->up) {
+		chain = arena_printf(s->arena, "%s > %s", up->m->name, chain);
+		if (up->m == m) {
+			sema_error(s, n, "Recursive macro call detected. Call chain: %s", chain);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void expand_tree(struct sema *s, struct node *n, const struct stack *stack)
+{
+	struct stack here = {.up = stack};
+	int d = 0;
 
 	if (!n || s->errors)
 		return;
-	while ((n->kind == N_CALL || n->kind == N_IDENT) && (m = find_macro(s, n->name))) {
-		s->macro_depth++;
-		guard++;
-		expand_call(s, n, m);
-		if (s->errors)
-			return;
+	if (n->kind == N_CALL || n->kind == N_IDENT)
+		here.m = find_macro(s, n, &d);
+	/* a name without parentheses is only one of a macro without parameters */
+	if (here.m && n->kind == N_IDENT && here.m->n_params)
+		here.m = NULL;
+	for (struct node *c = n->list; c && here.m; c = c->next)
+		expand_tree(s, c, stack);
+	if (here.m && d) {
+		mismatched(s, n, here.m);
+		return;
 	}
-	expand_tree(s, n->a);
-	expand_tree(s, n->b);
-	expand_tree(s, n->c);
-	expand_tree(s, n->d);
+	if (here.m) {
+		if (!is_recursive(s, n, here.m, stack))
+			expand_call(s, n, here.m);
+		if (!s->errors)
+			expand_tree(s, n, &here);
+		return;
+	}
+	expand_tree(s, n->a, stack);
+	expand_tree(s, n->b, stack);
+	expand_tree(s, n->c, stack);
+	expand_tree(s, n->d, stack);
 	for (struct node *c = n->list; c; c = c->next)
-		expand_tree(s, c);
-	s->macro_depth -= guard;
+		expand_tree(s, c, stack);
+}
+
+/* Two definitions may share a name when no call fits both. */
+static bool same_signature(const struct macro *a, const struct macro *b)
+{
+	const struct node *q = b->params;
+
+	if (a->n_params != b->n_params || strcmp(a->name, b->name) != 0)
+		return false;
+	for (const struct node *p = a->params; p; p = p->next, q = q->next)
+		if (p->kind != q->kind)
+			return false;
+	return true;
+}
+
+static void check_definition(struct sema *s, const struct macro *m)
+{
+	struct node at = {.src = s->prog->src, .loc = m->loc};
+
+	for (const struct macro *old = m->next; old; old = old->next)
+		if (same_signature(m, old))
+			sema_error(s, &at, "Redefinition of macro: %s", m->name);
+	for (const struct node *p = m->params; p; p = p->next)
+		for (const struct node *q = m->params; q != p; q = q->next)
+			if (p->kind == q->kind && strcmp(p->name, q->name) == 0)
+				sema_error(
+					s, p, "%s for macro argument has already been used: %s%s",
+					p->kind == N_MAP ? "Map" : "Variable", sigil(p), p->name);
 }
 
 int macro_expand(struct sema *s)
@@ -164,9 +261,11 @@ int macro_expand(struct sema *s)
 	s->final = true;
 	s->errors = 0;
 	s->macro_depth = 0;
+	for (const struct macro *m = s->prog->macros; m; m = m->next)
+		check_definition(s, m);
 	for (struct probe *p = s->prog->probes; p && s->prog->macros; p = p->next) {
-		expand_tree(s, p->pred);
-		expand_tree(s, p->body);
+		expand_tree(s, p->pred, NULL);
+		expand_tree(s, p->body, NULL);
 	}
 	s->final = false;
 	s->macro_depth = 0;

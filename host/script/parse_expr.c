@@ -99,9 +99,11 @@ static void parse_args(struct parser *p, struct node *call)
 {
 	struct node **tail = &call->list;
 
+	bool type = strcmp(call->name, "typeinfo") == 0;
+
 	parser_expect(p, '(');
 	while (p->tok.kind != ')') {
-		node_append(&tail, parse_expr(p));
+		node_append(&tail, type && parse_at_type(p) ? parse_type(p) : parse_expr(p));
 		if (!parser_accept(p, ','))
 			break;
 	}
@@ -256,6 +258,24 @@ static struct node *parse_leaf(struct parser *p, enum node_kind kind)
 	return parser_done(p, n);
 }
 
+/* if c { a } else { b } as a value is c ? a : b. */
+static struct node *parse_if_expr(struct parser *p)
+{
+	struct node *n = parser_node(p, N_TERNARY);
+
+	parser_enter(p);
+	parser_advance(p);
+	n->a = parse_expr(p);
+	if (p->tok.kind != '{')
+		parser_unexpected(p, "{");
+	n->b = parse_block_expr(p);
+	if (!parser_accept_word(p, "else"))
+		parser_unexpected(p, "else");
+	n->c = parser_at_word(p, "if") ? parse_if_expr(p) : parse_block_expr(p);
+	parser_leave(p);
+	return parser_done(p, n);
+}
+
 static struct node *parse_primary(struct parser *p)
 {
 	struct node *n;
@@ -272,7 +292,7 @@ static struct node *parse_primary(struct parser *p)
 	case TOK_PARAM_COUNT:
 		return parse_leaf(p, N_PARAM_COUNT);
 	case TOK_IDENT:
-		return parse_ident(p);
+		return parser_at_word(p, "if") ? parse_if_expr(p) : parse_ident(p);
 	case TOK_MAP:
 		return parse_map(p);
 	case '{':
@@ -353,6 +373,12 @@ static struct node *parse_unary(struct parser *p)
 	struct node *n;
 	int op = (int)p->tok.kind;
 
+	if (parser_at_word(p, "comptime")) {
+		n = parser_node(p, N_COMPTIME);
+		parser_advance(p);
+		n->a = parse_unary(p);
+		return parser_done(p, n);
+	}
 	if (!op || (op < 256 && !strchr("!~-+*&", op)) ||
 	    (op >= 256 && op != TOK_INC && op != TOK_DEC))
 		return parse_postfix(p);

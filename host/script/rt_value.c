@@ -521,7 +521,11 @@ static void put_number(struct buf *out, const struct conversion *c, int width, i
 	if (t->kind == TY_INT && !t->is_signed && t->size == 8 && (conv == 'd' || conv == 'i') &&
 	    v >> 63)
 		v = (uint64_t)(int64_t)v;
-	if (strchr("uxXo", conv) && type_is_int(t) && t->size < 8 && t->size)
+	if (c->size < 8)
+		v = strchr("di", conv)
+			    ? (uint64_t)((int64_t)(v << (64 - 8 * c->size)) >> (64 - 8 * c->size))
+			    : v & ((1ull << 8 * c->size) - 1);
+	else if (strchr("uxXo", conv) && type_is_int(t) && t->size < 8 && t->size)
 		v &= (1ull << (8 * t->size)) - 1;
 	if (c->conv[0] == 'p')
 		buf_puts(out, width > 0 ? "" : "0x");

@@ -78,15 +78,6 @@ bool sema_literal(struct sema *s, struct node *n, const char *what, int64_t *out
 	return false;
 }
 
-bool node_is_literal_int(const struct node *n)
-{
-	if (n->kind == N_UNARY && (n->op == '-' || n->op == '~'))
-		return node_is_literal_int(n->a);
-	if (n->kind == N_BINARY)
-		return node_is_literal_int(n->a) && node_is_literal_int(n->b);
-	return n->kind == N_INT || n->kind == N_PARAM_COUNT;
-}
-
 /* ---- symbols ---- */
 
 struct symbol *sema_map(struct sema *s, const char *name, struct loc loc)
@@ -138,6 +129,15 @@ struct symbol *sema_var(struct sema *s, const char *name)
 	return closed;
 }
 
+struct symbol *sema_open_var(struct sema *s, const char *name)
+{
+	for (struct symbol *v = s->vars; v; v = v->next)
+		if (v->probe == s->probe && v->pass == s->pass && strcmp(v->name, name) == 0 &&
+		    scope_open(s, v->scope))
+			return v;
+	return NULL;
+}
+
 struct symbol *sema_declare_var(struct sema *s, const char *name, struct loc loc)
 {
 	struct symbol *v = arena_alloc(s->arena, sizeof(*v));
@@ -158,16 +158,18 @@ struct symbol *sema_declare_var(struct sema *s, const char *name, struct loc loc
 
 static const struct type *join_ints(const struct type *a, const struct type *b)
 {
-	if (a->kind != b->kind || a->kind == TY_ENUM)
-		return a->size == 8 ? (a->kind == TY_INT ? a : &type_i64) : &type_i64;
-	if (a->kind == TY_BOOL)
+	if (a->kind == TY_BOOL && b->kind == TY_BOOL)
 		return a;
+	if (a->kind == TY_ENUM || b->kind == TY_ENUM)
+		return a->kind == TY_INT && a->size == 8 ? a : &type_i64;
 	if (a->is_signed == b->is_signed)
-		return a->size >= b->size ? a : b;
+		return type_int(a->size >= b->size ? a->size : b->size, a->is_signed);
 	if (a->size == 8 && b->size == 8)
 		return a; /* the first assignment decides */
-	return a->is_signed ? (a->size > b->size ? a : &type_i64)
-			    : (b->size > a->size ? b : &type_i64);
+	/* a signed one that holds both */
+	if (a->is_signed)
+		return type_int(a->size > b->size ? a->size : b->size * 2, true);
+	return type_int(b->size > a->size ? b->size : a->size * 2, true);
 }
 
 static const struct type *join_fields(struct sema *s, const struct type *a, const struct type *b)
@@ -221,13 +223,28 @@ const struct type *sema_join(struct sema *s, const struct type *a, const struct 
 	case TY_TUPLE:
 	case TY_RECORD:
 		return join_fields(s, a, b);
+	case TY_SUM:
+	case TY_MIN:
+	case TY_MAX:
+	case TY_AVG:
+	case TY_STATS:
+		return a->is_signed || !b->is_signed ? a : b;
 	default:
 		return type_same(a, b) ? a : NULL;
 	}
 }
 
-/* What a variable or map keeps of a value's type: register integers are 64 bits wide unless a cast
- * or declaration said otherwise. */
+static bool both_wide(const struct type *a, const struct type *b)
+{
+	return a->kind == TY_INT && b->kind == TY_INT && a->size == 8 && b->size == 8 &&
+	       a->is_signed != b->is_signed;
+}
+
+/*
+ * What a variable or map keeps of a value's type: the smallest one that holds all values. Where 64
+ * bits with and without sign meet, a type that was asked for (a cast, a built-in) wins over one
+ * that arithmetic gave (`weak`), and the sign over its absence.
+ */
 bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *type, bool weak)
 {
 	const struct type *joined;
@@ -236,26 +253,26 @@ bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *typ
 		return true;
 	sym->assigned = true;
 	if (sym->fixed) {
-		if (type_is_int(sym->type) && (type_is_int(type)))
+		if (type_is_int(sym->type) && type_is_int(type) && weak)
 			return true;
 		joined = sema_join(s, sym->type, type);
 		return joined && (joined == sym->type || type_same(joined, sym->type));
 	}
-	if (sym->type->kind != TY_NONE && type_is_int(sym->type) && weak &&
-	    sym->type->kind != TY_BOOL && type_is_int(type))
-		return true;
-	if (sym->type->kind != TY_NONE && sym->weak && !weak && type_is_int(type) &&
-	    type_is_int(sym->type)) {
-		sym->weak = false;
-		sym->type = type;
-		s->changed = true;
-		return true;
-	}
 	joined = sema_join(s, sym->type, type);
 	if (!joined)
 		return false;
+	if (both_wide(sym->type, type) && !sym->weak && !weak)
+		return false;
+	if (both_wide(sym->type, type) && sym->weak)
+		joined = !weak || type->is_signed ? type : sym->type;
 	if (sym->type->kind == TY_NONE)
 		sym->weak = weak;
+	sym->weak &= weak;
+	if (type_is_aggregate(joined->kind) && joined != sym->type &&
+	    joined->is_signed != sym->type->is_signed) {
+		sym->type = joined;
+		s->changed = true;
+	}
 	if (!type_same(joined, sym->type)) {
 		sym->type = joined;
 		s->changed = true;
@@ -263,29 +280,29 @@ bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *typ
 	return true;
 }
 
-static const char *key_text(const struct type *t, char out[128])
-{
-	char inner[128];
-	size_t n;
-
-	type_text(t, inner);
-	n = strlen(inner);
-	if (t->kind == TY_TUPLE && n > 2) {
-		inner[n - 1] = 0;
-		snprintf(out, 128, "[%.120s]", inner + 1);
-	} else {
-		snprintf(out, 128, "[%.120s]", inner);
-	}
-	return out;
-}
-
 void sema_key(struct sema *s, struct symbol *map, struct node *access)
 {
 	const struct type *key = access->a ? sema_expr(s, access->a) : NULL, *joined;
 	char have[128], want[128];
 
-	if (key && key->kind == TY_NONE)
+	if (key && key->kind == TY_NONE) {
+		if (access->a->kind == N_CALL && access->a->builtin &&
+		    (access->a->builtin->flags & BUILTIN_VOID))
+			sema_error(s, access, "Value 'void' cannot be used as a map key.");
 		return;
+	}
+	if (key && type_is_aggregate(key->kind) && access->a->kind == N_CALL) {
+		sema_error(s, access->a, "%s() must be assigned directly to a map",
+			   access->a->name);
+		return;
+	}
+	if (key && type_is_aggregate(key->kind) && !type_in_register(key)) {
+		sema_error(s, access, "Value '%s' cannot be used as a map key.",
+			   type_text(key, have));
+		return;
+	}
+	if (key && type_is_aggregate(key->kind))
+		key = key->kind == TY_COUNT || !key->is_signed ? &type_u64 : &type_i64;
 	if (!map->key_known) {
 		map->key_known = true;
 		map->key = key;
@@ -296,16 +313,16 @@ void sema_key(struct sema *s, struct symbol *map, struct node *access)
 		return;
 	if (!key) {
 		sema_error(s, access,
-			   "Argument mismatch for %s: trying to access with no arguments "
-			   "when map expects arguments: '%s'",
-			   map->name, key_text(map->key, want));
+			   "%s used as a map without an explicit key (scalar map), previously "
+			   "used with an explicit key (non-scalar map)",
+			   map->name);
 		return;
 	}
 	if (!map->key) {
 		sema_error(s, access,
-			   "Argument mismatch for %s: trying to access with arguments: "
-			   "'%s' when map expects no arguments",
-			   map->name, key_text(key, have));
+			   "%s used as a map with an explicit key (non-scalar map), previously "
+			   "used without an explicit key (scalar map)",
+			   map->name);
 		return;
 	}
 	joined = sema_join(s, map->key, key);
@@ -313,7 +330,7 @@ void sema_key(struct sema *s, struct symbol *map, struct node *access)
 		sema_error(s, access,
 			   "Argument mismatch for %s: trying to access with arguments: "
 			   "'%s' when map expects arguments: '%s'",
-			   map->name, key_text(key, have), key_text(map->key, want));
+			   map->name, type_text(key, have), type_text(map->key, want));
 		return;
 	}
 	if (!type_same(joined, map->key)) {
@@ -443,6 +460,7 @@ static void check_probe(struct sema *s, const struct probe *p, const struct atta
 static void check_all(struct sema *s, struct probe_plan *plans, size_t n)
 {
 	s->errors = 0;
+	s->pass++;
 	for (size_t i = 0; i < n; i++) {
 		struct attach *a = plans[i].attaches;
 
@@ -454,6 +472,42 @@ static void check_all(struct sema *s, struct probe_plan *plans, size_t n)
 	}
 }
 
+/* The declared kind must do what the values need. */
+static void check_declared(struct sema *s, const struct symbol *m, struct node *at)
+{
+	bool percpu = m->decl && strncmp(m->decl->kind, "percpu", 6) == 0;
+	bool needs = type_is_aggregate(m->type->kind);
+
+	if (!m->decl || m->type->kind == TY_NONE || percpu == needs)
+		return;
+	sema_error(s, at,
+		   "Incompatible map types. Type from declaration: %s. Type from value/key type: "
+		   "%s",
+		   m->decl->kind, needs ? "percpuhash" : "hash");
+}
+
+static void check_decls(struct sema *s)
+{
+	static const char *const kinds[] = {"hash", "lruhash", "percpuhash", "percpulruhash"};
+
+	for (const struct map_decl *d = s->prog->map_decls; d; d = d->next) {
+		struct node at = {.src = s->prog->src, .loc = d->loc};
+		const struct symbol *m;
+		bool known = false;
+
+		for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+			known |= strcmp(d->kind, kinds[i]) == 0;
+		for (m = s->maps; m && strcmp(m->name, d->name) != 0; m = m->next)
+			;
+		if (!known) {
+			sema_error(s, &at, "Invalid bpf map type: %s", d->kind);
+			sema_hint(s, "Valid map types: hash, lruhash, percpuhash, percpulruhash");
+		} else if (!m) {
+			sema_warn(s, &at, "Unused map: %s", d->name);
+		}
+	}
+}
+
 static void check_maps(struct sema *s)
 {
 	for (struct symbol *m = s->maps; m; m = m->next) {
@@ -461,6 +515,7 @@ static void check_maps(struct sema *s)
 
 		if (m->type->kind == TY_NONE && !m->assigned && s->errors == 0)
 			sema_error(s, &at, "Undefined map: %s", m->name);
+		check_declared(s, m, &at);
 	}
 }
 
@@ -478,7 +533,9 @@ int sema_run(struct sema *s, struct probe_plan *plans, size_t n)
 	}
 	s->final = true;
 	check_all(s, plans, n);
-	check_maps(s);
+	check_decls(s);
+	if (!s->errors)
+		check_maps(s);
 	return s->errors ? -EINVAL : 0;
 }
 
@@ -487,6 +544,7 @@ int sema_retype(struct sema *s, const struct probe *p, const struct attach *a,
 {
 	s->errors = 0;
 	s->n_scopes = 0;
+	s->pass++;
 	s->again = true;
 	check_probe(s, p, a, m);
 	return s->errors ? -EINVAL : 0;

@@ -18,7 +18,7 @@ struct symbol {
 	const struct type *type; /* of the value; TY_NONE until known */
 	const struct type *key;	 /* maps: NULL scalar, TY_NONE not known yet */
 	bool key_known;
-	bool weak;  /* the type comes from a literal only and yields to any other integer */
+	bool weak;  /* the type comes from literals and arithmetic only */
 	bool fixed; /* declared with a type */
 	bool assigned;
 	int id; /* running number among its kind */
@@ -27,6 +27,7 @@ struct symbol {
 	const struct probe *probe; /* variables: where they live */
 	int scope;		   /* variables: number of the block */
 	uint32_t slot;		   /* variables in memory: offset in the scratch area */
+	int pass;		   /* variables: the pass that last came to their declaration */
 	bool iterated;		   /* maps: a for loop goes over it */
 	struct symbol *next;
 };
@@ -55,7 +56,7 @@ struct sema {
 	bool changed, final;
 	bool again; /* typed before: warnings were given */
 	int errors;
-	int depth;
+	int depth, pass;
 	int macro_depth, macro_uses;
 };
 
@@ -75,6 +76,8 @@ int sema_retype(struct sema *s, const struct probe *p, const struct attach *a,
 		const struct probe_match *m);
 /* macro.c: replaces macro calls everywhere. Returns 0 or -EINVAL. */
 int macro_expand(struct sema *s);
+/* A variable's name as the macro that it is from wrote it. */
+const char *macro_own_name(const char *name);
 
 /* For the built-ins' check functions. All errors go through these; they return &type_none. */
 const struct type *sema_error(struct sema *s, const struct node *n, const char *fmt, ...)
@@ -97,13 +100,23 @@ struct symbol *sema_var(struct sema *s, const char *name);
 struct symbol *sema_declare_var(struct sema *s, const char *name, struct loc loc);
 /* Fits the key of a map access to the map's key type. */
 void sema_key(struct sema *s, struct symbol *map, struct node *access);
+/* The variable of that name that an open block has declared or assigned in this pass. */
+struct symbol *sema_open_var(struct sema *s, const char *name);
 /* Joins `type` into the symbol's; false when they do not fit. */
 bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *type, bool weak);
 /* The smallest type that holds both; NULL when there is none. */
 const struct type *sema_join(struct sema *s, const struct type *a, const struct type *b);
 const struct type *sema_resolve_type(struct sema *s, struct node *n);
+/* sema_fold.c: literals become their result; 1 or true when that happened, -1 when it does not fit
+ * 64 bits. */
+bool sema_fold_unary(struct node *n);
+int sema_fold_binary(struct sema *s, struct node *n);
+/* sema_define.c: a name or a call becomes the text behind its #define. */
+const struct type *sema_define(struct sema *s, struct node *n, const char *text);
+const struct type *sema_define_call(struct sema *s, struct node *n, const char *text);
+/* The text of a function-like macro, or NULL. */
+const char *sema_macro_text(struct sema *s, const char *name);
 /* A struct whose fields are known: forward references are looked up by name. */
 const struct type *sema_complete(struct sema *s, const struct type *st);
-bool node_is_literal_int(const struct node *n);
 
 #endif

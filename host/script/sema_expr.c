@@ -10,6 +10,7 @@
 enum { MAX_EXPR_DEPTH = 2000 };
 
 static const struct type *type_expr(struct sema *s, struct node *n);
+static const struct type *literal_type(const struct node *n);
 
 static const char *tt(const struct type *t)
 {
@@ -31,19 +32,6 @@ const struct type *sema_expr(struct sema *s, struct node *n)
 	return n->type;
 }
 
-/* Literal, positional parameter and #define become what they stand for. */
-static void become(struct node *n, const struct node *value)
-{
-	struct node *next = n->next;
-	struct loc loc = n->loc;
-	const struct source *src = n->src;
-
-	*n = *value;
-	n->next = next;
-	n->loc = loc;
-	n->src = src;
-}
-
 static const struct type *param_type(struct sema *s, struct node *n)
 {
 	const char *text = n->value <= (uint64_t)s->args->argc ? s->args->argv[n->value - 1] : NULL;
@@ -52,6 +40,7 @@ static const struct type *param_type(struct sema *s, struct node *n)
 
 	if (text && text_to_i64(text, &i) == 0) {
 		value.value = (uint64_t)i;
+		value.op = i < 0 ? '-' : 0;
 	} else if (text && text_to_u64(text, &value.value) == 0) {
 		;
 	} else if (text) {
@@ -59,28 +48,8 @@ static const struct type *param_type(struct sema *s, struct node *n)
 		value.name = text;
 		value.len = (uint32_t)strlen(text);
 	}
-	become(n, &value);
+	node_become(n, &value);
 	return sema_expr(s, n);
-}
-
-static const struct type *define_type(struct sema *s, struct node *n, const char *text)
-{
-	struct source *src = arena_alloc(s->arena, sizeof(*src));
-	struct diag *d = diag_new();
-	struct node *value;
-	char *name = arena_strdup(s->arena, n->name);
-
-	*src = (struct source){name, arena_strdup(s->arena, text), strlen(text)};
-	value = script_parse_expr(src, s->arena, d);
-	diag_free(d);
-	if (!value || ++s->macro_depth > 64) {
-		s->macro_depth--;
-		return sema_error(s, n, "#define %s is no expression: '%s'", name, text);
-	}
-	become(n, node_clone(s->arena, value, n));
-	sema_expr(s, n);
-	s->macro_depth--;
-	return n->type;
 }
 
 static const struct type *unknown_ident(struct sema *s, struct node *n)
@@ -105,29 +74,46 @@ static const struct type *ident_type(struct sema *s, struct node *n)
 		return b->check(s, n);
 	}
 	if (define)
-		return define_type(s, n, define);
+		return sema_define(s, n, define);
 	e = type_enum_value(s->types, n->name);
 	if (!e)
 		return unknown_ident(s, n);
 	value.value = (uint64_t)e->value;
 	value.type = e->type;
-	become(n, &value);
+	node_become(n, &value);
 	n->flag = e->type != NULL;
 	n->a = NULL;
+	n->op = e->value < 0 ? '-' : 0;
 	return n->type = e->type ? e->type : &type_i64;
+}
+
+static const struct type *wrong_count(struct sema *s, struct node *n, const struct builtin *b,
+				      int have)
+{
+	bool few = have < b->min_args;
+	int want = few ? b->min_args : b->max_args;
+	const char *rule = b->min_args == b->max_args ? "requires"
+			   : few		      ? "requires at least"
+						      : "takes up to";
+
+	if (want == 0)
+		return sema_error(s, n, "%s() requires no arguments (%d provided)", n->name, have);
+	if (want == 1)
+		return sema_error(s, n, "%s() %s one argument (%d provided)", n->name, rule, have);
+	return sema_error(s, n, "%s() %s %d arguments (%d provided)", n->name, rule, want, have);
 }
 
 static const struct type *call_type(struct sema *s, struct node *n)
 {
 	const struct builtin *b = builtin_find(n->name, true);
-	struct node at = *n;
-	const char *near;
+	const char *near, *define;
 	int args = call_args(n);
 
-	at.loc = n->name_loc;
+	if (!b && (define = sema_macro_text(s, n->name)))
+		return sema_define_call(s, n, define);
 	if (!b) {
 		near = builtin_nearest(n->name, true);
-		sema_error(s, &at, "Unknown function: %s", n->name);
+		sema_error(s, n, "Unknown function: '%s'", n->name);
 		if (near)
 			sema_hint(s, "did you mean '%s'?", near);
 		return &type_none;
@@ -136,19 +122,8 @@ static const struct type *call_type(struct sema *s, struct node *n)
 	if ((b->flags & BUILTIN_UNSAFE) && !s->unsafe)
 		return sema_error(s, n, "%s() is an unsafe function being used in safe mode",
 				  n->name);
-	if (args < b->min_args && b->min_args == b->max_args)
-		return sema_error(s, n, "%s() requires %d argument%s (%d provided)", n->name,
-				  b->min_args, b->min_args == 1 ? "" : "s", args);
-	if (args < b->min_args)
-		return sema_error(s, n, "%s() requires at least %d argument%s (%d provided)",
-				  n->name, b->min_args, b->min_args == 1 ? "" : "s", args);
-	if (b->max_args >= 0 && args > b->max_args)
-		return b->min_args == b->max_args
-			       ? sema_error(s, n, "%s() requires %d argument%s (%d provided)",
-					    n->name, b->max_args, b->max_args == 1 ? "" : "s", args)
-			       : sema_error(s, n, "%s() takes up to %d argument%s (%d provided)",
-					    n->name, b->max_args, b->max_args == 1 ? "" : "s",
-					    args);
+	if (args < b->min_args || (b->max_args >= 0 && args > b->max_args))
+		return wrong_count(s, n, b, args);
 	return b->check(s, n);
 }
 
@@ -157,7 +132,8 @@ static const struct type *var_type(struct sema *s, struct node *n)
 	n->sym = sema_var(s, n->name);
 	/* one that got no type because its value was wrong has been reported */
 	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final && !s->errors))
-		return sema_error(s, n, "Undefined or undeclared variable: $%s", n->name);
+		return sema_error(s, n, "Undefined or undeclared variable: $%s",
+				  macro_own_name(n->name));
 	return n->sym->type;
 }
 
@@ -192,6 +168,8 @@ static const struct type *unary_type(struct sema *s, struct node *n)
 
 	if (t->kind == TY_NONE)
 		return t;
+	if (sema_fold_unary(n))
+		return sema_expr(s, n);
 	switch (n->op) {
 	case '!':
 		if (!type_in_register(t))
@@ -203,7 +181,7 @@ static const struct type *unary_type(struct sema *s, struct node *n)
 		break;
 	case '~':
 		if (type_is_int(t))
-			return t->size == 8 && t->kind == TY_INT ? t : &type_i64;
+			return &type_i64;
 		break;
 	case '*':
 		if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
@@ -229,52 +207,36 @@ static const struct type *step_type(struct sema *s, struct node *n)
 				  op_text(n->op));
 	if (n->a->kind == N_MAP) {
 		n->a->sym = sema_map(s, n->a->name, n->a->name_loc);
-		if (n->a->sym->type->kind == TY_NONE)
-			sema_assign_type(s, n->a->sym, &type_i64, false);
 		n->a->sym->assigned = true;
+		if (n->a->sym->type->kind == TY_NONE)
+			sema_assign_type(s, n->a->sym, &type_i64, true);
 	}
 	t = sema_expr(s, n->a);
+	if (t->kind == TY_INT && n->a->sym && !n->a->sym->fixed) {
+		/* it may grow without end */
+		sema_assign_type(s, n->a->sym, &type_i64, true);
+		t = n->a->sym->type;
+	}
 	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
 		return sema_error(s, n,
 				  "The %s operator can not be used on expressions of type '%s'",
 				  op_text(n->op), tt(t));
-	return t;
+	return n->a->type = t;
 }
 
-static bool is_comparison(int op)
-{
-	return op == TOK_EQ || op == TOK_NE || op == '<' || op == '>' || op == TOK_LE ||
-	       op == TOK_GE;
-}
-
-/* C's rule, but a literal that fits takes the sign of the other side. */
+/* 64 bits, signed as soon as one side is or a difference is taken. */
 static const struct type *arith_type(const struct node *n, const struct type *a,
 				     const struct type *b)
 {
-	bool la = node_is_literal_int(n->a) && n->a->kind == N_INT;
-	bool lb = node_is_literal_int(n->b) && n->b->kind == N_INT;
-	bool sa = a->is_signed || a->kind == TY_BOOL, sb = b->is_signed || b->kind == TY_BOOL;
-
-	if (la && !lb)
-		return sb ? &type_i64 : &type_u64;
-	if (lb && !la)
-		return sa ? &type_i64 : &type_u64;
-	if ((n->op == TOK_SHL || n->op == TOK_SHR))
-		return sa ? &type_i64 : &type_u64;
-	/* narrow unsigned values are exact in 64 signed bits */
-	if (!sa && a->size < 8)
-		sa = true;
-	if (!sb && b->size < 8)
-		sb = true;
-	if (!a->is_signed && !b->is_signed && a->kind == TY_INT && b->kind == TY_INT)
-		return &type_u64;
-	return sa && sb ? &type_i64 : &type_u64;
+	if (n->op == TOK_SHL || n->op == TOK_SHR)
+		return a->is_signed ? &type_i64 : &type_u64;
+	return n->op == '-' || a->is_signed || b->is_signed ? &type_i64 : &type_u64;
 }
 
 static const struct type *pointer_arith(struct sema *s, struct node *n, const struct type *a,
 					const struct type *b)
 {
-	if (is_comparison(n->op))
+	if (op_is_comparison(n->op))
 		return &type_bool;
 	if (n->op == '-' && a->kind == TY_PTR && b->kind == TY_PTR)
 		return &type_i64;
@@ -284,8 +246,7 @@ static const struct type *pointer_arith(struct sema *s, struct node *n, const st
 		return a;
 	if (a->kind == TY_PTR && type_is_int(b) && strchr("&|%", n->op))
 		return &type_u64;
-	return sema_error(s, n,
-			  "The %s operator can not be used on expressions of types '%s', '%s'",
+	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
 			  op_text(n->op), tt(a), tt(b));
 }
 
@@ -299,19 +260,34 @@ static bool comparable(const struct type *a, const struct type *b)
 	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
 }
 
+/* @x = @x + 1 makes @x an integer; whether anything sets it is seen in the end. */
+static bool unset_map(const struct node *n, const struct type *t)
+{
+	return n->kind == N_MAP && t->kind == TY_NONE;
+}
+
 static const struct type *binary_type(struct sema *s, struct node *n)
 {
 	const struct type *a = as_value(sema_expr(s, n->a)), *b = as_value(sema_expr(s, n->b));
-	int64_t v;
 
+	if (unset_map(n->a, a) && type_is_int(b))
+		return arith_type(n, b, b);
+	if (unset_map(n->b, b) && type_is_int(a))
+		return arith_type(n, a, a);
 	if (a->kind == TY_NONE || b->kind == TY_NONE)
-		return n->op == TOK_AND || n->op == TOK_OR || is_comparison(n->op) ? &type_bool
-										   : &type_none;
+		return n->op == TOK_AND || n->op == TOK_OR || op_is_comparison(n->op) ? &type_bool
+										      : &type_none;
+	switch (sema_fold_binary(s, n)) {
+	case 1:
+		return sema_expr(s, n);
+	case -1:
+		return sema_error(s, n, "unable to fold literals due to overflow or underflow");
+	}
 	if (n->op == TOK_AND || n->op == TOK_OR) {
 		if (!type_in_register(a) || !type_in_register(b))
 			return sema_error(s, n,
 					  "The %s operator can not be used on expressions of "
-					  "types '%s', '%s'",
+					  "types %s, %s",
 					  op_text(n->op), tt(a), tt(b));
 		return &type_bool;
 	}
@@ -319,17 +295,14 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 		if (type_in_register(a) && type_in_register(b))
 			return pointer_arith(s, n, a, b);
 	} else if (type_in_register(a) && type_in_register(b)) {
-		if ((n->op == '/' || n->op == '%') && const_eval(s->types, n->b, &v) && v == 0)
-			sema_warn(s, n, "division by zero: the result is 1");
-		return is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
+		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
 	}
 	if ((n->op == TOK_EQ || n->op == TOK_NE) && comparable(a, b))
 		return &type_bool;
-	if (a->kind != b->kind && is_comparison(n->op))
-		return sema_error(s, n, "Type mismatch for '%s': comparing '%s' with '%s'",
+	if (a->kind != b->kind && op_is_comparison(n->op))
+		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",
 				  op_text(n->op), tt(a), tt(b));
-	return sema_error(s, n,
-			  "The %s operator can not be used on expressions of types '%s', '%s'",
+	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
 			  op_text(n->op), tt(a), tt(b));
 }
 
@@ -347,7 +320,8 @@ static const struct type *ternary_type(struct sema *s, struct node *n)
 	t = sema_join(s, a, b);
 	if (!t)
 		return sema_error(s, n,
-				  "Ternary operator must return the same type: have '%s' and '%s'",
+				  "Branches must return the same type or compatible types: have "
+				  "'%s' and '%s'",
 				  tt(a), tt(b));
 	return t;
 }
@@ -405,6 +379,11 @@ static const struct type *field_type(struct sema *s, struct node *n)
 	f = type_field(t, n->name, &offset);
 	if (!f)
 		return no_field(s, n, t);
+	for (struct node *m = n->a->kind == N_RECORD ? n->a->list : NULL; m; m = m->next)
+		if (strcmp(m->name, n->name) == 0 && (m->a->kind == N_INT || m->a->kind == N_STR)) {
+			node_become(n, m->a);
+			return sema_expr(s, n);
+		}
 	return f->is_data_loc ? type_int(4, false) : field_value_type(s, f->type);
 }
 
@@ -438,11 +417,15 @@ static const struct type *index_type(struct sema *s, struct node *n)
 	if (!type_is_int(i))
 		return sema_error(s, n,
 				  "The array index operator [] only accepts positive (unsigned) "
-				  "integer indices. Got '%s'.",
+				  "integer indices. Got: %s",
 				  tt(i));
 	if (t->kind == TY_STRING)
-		return type_int(1, false);
-	if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
+		return type_int(1, true);
+	if (t->kind == TY_PTR && t->elem->kind == TY_VOID)
+		return sema_error(s, n,
+				  "The array index operator [] cannot be used on a pointer to an "
+				  "unsized type (void *).");
+	if (t->kind == TY_PTR)
 		return sema_complete(s, t->elem);
 	if (t->kind != TY_ARRAY)
 		return sema_error(s, n,
@@ -481,10 +464,17 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 	if (to->kind == TY_ARRAY && !to->count && to->elem->size)
 		to = type_array(s->types, to->elem, (from->size ? from->size : 8) / to->elem->size);
 	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
-		return sema_error(s, n, "Cannot cast from '%s' to '%s'; did you mean '%s *'?",
+		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"; did you mean \"%s *\"?",
 				  tt(from), tt(to), to->name ? to->name : "struct");
+	if (from->kind == TY_STRUCT && to->kind != TY_PTR && !type_same(to, from))
+		return sema_error(s, n, "Cannot cast from struct type \"%s\"", tt(from));
 	if (!castable(to, from))
-		return sema_error(s, n, "Cannot cast from '%s' to '%s'", tt(from), tt(to));
+		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"", tt(from), tt(to));
+	if (to->kind == TY_ENUM && n->b->kind == N_INT && to->fields &&
+	    !type_enum_name(to, (int64_t)n->b->value))
+		return sema_error(s, n, "Enum: %s doesn't contain a variant value of %lld",
+				  to->name ? to->name + strlen("enum ") : "",
+				  (long long)n->b->value);
 	return to;
 }
 
@@ -496,9 +486,10 @@ static const struct type *sizeof_type(struct sema *s, struct node *n)
 
 	if (t->kind == TY_NONE)
 		return t;
-	t = sema_complete(s, t);
-	value.value = t->kind == TY_BUFFER ? t->size - 4 : t->size;
-	become(n, &value);
+	t = sema_complete(s, as_value(t));
+	value.value = type_c_size(t);
+	value.len = 8;
+	node_become(n, &value);
 	return &type_u64;
 }
 
@@ -518,12 +509,15 @@ static const struct type *offsetof_type(struct sema *s, struct node *n)
 		f = t->kind == TY_STRUCT || t->kind == TY_RECORD
 			    ? type_field(t, part->name, &offset)
 			    : NULL;
+		if (!f && t->kind != TY_STRUCT && t->kind != TY_RECORD)
+			return sema_error(s, n, "'%s' is not a c_struct type.", tt(t));
 		if (!f)
-			return no_field(s, part, t);
+			return sema_error(s, n, "'%s' has no field named '%s'", tt(t), part->name);
 		value.value += offset;
 		t = f->type;
 	}
-	become(n, &value);
+	value.len = 8;
+	node_become(n, &value);
 	return &type_u64;
 }
 
@@ -541,11 +535,29 @@ static const struct type *tuple_type(struct sema *s, struct node *n)
 		if (types[i]->kind == TY_NONE)
 			return &type_none;
 		if (type_is_aggregate(types[i]->kind))
-			return sema_error(s, v, "%s can not be part of a tuple", tt(types[i]));
+			return sema_error(s, v, "Map type %s cannot exist inside a %s.",
+					  tt(types[i]), names ? "record" : "tuple");
 		if (names)
 			names[i] = e->name;
 	}
 	return type_tuple(s->types, types, names, count);
+}
+
+/* The smallest type that holds it; `len` asks for one of that size. */
+static const struct type *literal_type(const struct node *n)
+{
+	int64_t i = (int64_t)n->value;
+	uint64_t v = n->value;
+
+	if (n->len == 8)
+		return &type_u64;
+	if (n->op)
+		return type_int(i >= INT8_MIN	 ? 1
+				: i >= INT16_MIN ? 2
+				: i >= INT32_MIN ? 4
+						 : 8,
+				true);
+	return type_int(v <= UINT8_MAX ? 1 : v <= UINT16_MAX ? 2 : v <= UINT32_MAX ? 4 : 8, false);
 }
 
 static const struct type *block_type(struct sema *s, struct node *n)
@@ -562,13 +574,25 @@ static const struct type *block_type(struct sema *s, struct node *n)
 	return t;
 }
 
+static const struct type *comptime_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (n->a->kind != N_INT && n->a->kind != N_BOOL && n->a->kind != N_STR)
+		return sema_error(s, n, "Unable to resolve comptime expression.");
+	node_become(n, n->a);
+	return sema_expr(s, n);
+}
+
 static const struct type *type_expr(struct sema *s, struct node *n)
 {
 	switch (n->kind) {
 	case N_INT:
 		if (n->flag && n->type && n->type->kind == TY_ENUM)
 			return n->type;
-		return n->value > INT64_MAX && !n->op ? &type_u64 : &type_i64;
+		return literal_type(n);
 	case N_BOOL:
 		return &type_bool;
 	case N_STR:
@@ -584,7 +608,7 @@ static const struct type *type_expr(struct sema *s, struct node *n)
 	case N_PARAM_COUNT:
 		n->value = (uint64_t)s->args->argc;
 		n->kind = N_INT;
-		return &type_i64;
+		return literal_type(n);
 	case N_UNARY:
 		return unary_type(s, n);
 	case N_STEP:
@@ -612,6 +636,8 @@ static const struct type *type_expr(struct sema *s, struct node *n)
 		return tuple_type(s, n);
 	case N_BLOCK_EXPR:
 		return block_type(s, n);
+	case N_COMPTIME:
+		return comptime_type(s, n);
 	default:
 		return sema_error(s, n, "not an expression");
 	}

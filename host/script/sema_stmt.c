@@ -21,7 +21,7 @@ static void mismatch(struct sema *s, struct node *n, const struct symbol *sym,
 {
 	sema_error(s, n,
 		   "Type mismatch for %s%s: trying to assign value of type '%s' when %s already "
-		   "contains a value of type '%s'",
+		   "has a type '%s'",
 		   sym->is_map ? "" : "$", sym->name, tt(type), sym->is_map ? "map" : "variable",
 		   tt(sym->type));
 }
@@ -34,27 +34,53 @@ static bool has_value(struct sema *s, struct node *n, struct node *value)
 	if (value->type->kind != TY_NONE)
 		return true;
 	if (is_call && (value->builtin->flags & BUILTIN_VOID))
-		sema_error(s, n, "%s() should not be used in an assignment: it has no value",
-			   value->name);
+		sema_error(s, n, "Value 'void' cannot be assigned to a %s.",
+			   n->a->kind == N_MAP ? "map" : "scratch variable");
 	return false;
+}
+
+static bool is_weak(const struct node *value)
+{
+	if ((value->kind == N_VAR || value->kind == N_MAP) && value->sym)
+		return value->sym->weak;
+	return value->kind == N_INT || value->kind == N_BINARY || value->kind == N_UNARY ||
+	       value->kind == N_STEP;
+}
+
+static bool fits_declared(const struct symbol *v, const struct type *t, const struct node *value)
+{
+	int64_t i = (int64_t)value->value;
+	unsigned bits = v->type->size * 8;
+
+	if (!v->fixed || v->type->kind != TY_INT || value->kind != N_INT || !type_is_int(t) ||
+	    bits >= 64)
+		return true;
+	if (v->type->is_signed)
+		return i >= -(1ll << (bits - 1)) && i < 1ll << (bits - 1);
+	return i >= 0 && i < 1ll << bits;
 }
 
 static void assign_var(struct sema *s, struct node *n, struct node *target, struct node *value)
 {
 	const struct type *t = sema_expr(s, value);
 	struct symbol *v = sema_var(s, target->name);
-	bool weak = node_is_literal_int(value) || value->kind == N_PARAM;
+	bool weak = is_weak(value);
 
 	if (!has_value(s, n, value))
 		return;
 	if (type_is_aggregate(t->kind) && value->kind == N_MAP && type_in_register(t))
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	if (type_is_aggregate(t->kind)) {
-		sema_error(s, n, "%s can not be assigned to a variable", tt(t));
+		if (value->kind == N_CALL)
+			sema_error(s, value, "%s() must be assigned directly to a map",
+				   value->name);
+		else
+			sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.",
+				   tt(t));
 		return;
 	}
 	if (!v || (v->type->kind != TY_NONE && !v->fixed && !sema_join(s, v->type, t) &&
-		   v->scope != s->scope->id && !(v->weak && type_is_int(t)))) {
+		   v->scope != s->scope->id)) {
 		bool open = false;
 
 		for (const struct scope *sc = s->scope; v && sc; sc = sc->up)
@@ -63,9 +89,37 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 			v = sema_declare_var(s, target->name, target->loc);
 	}
 	target->sym = v;
-	if (!sema_assign_type(s, v, t, weak))
+	v->pass = s->pass;
+	if (!sema_assign_type(s, v, t, weak) || !fits_declared(v, t, value))
 		mismatch(s, n, v, t);
 	target->type = v->type;
+}
+
+/* An aggregation is no value of another map, unless that holds integers. */
+static void from_map(struct sema *s, struct node *n, const struct symbol *m, const struct type *t,
+		     const struct node *value)
+{
+	static const char *const calls[] = {
+		[TY_COUNT] = "count()",
+		[TY_SUM] = "sum(retval)",
+		[TY_MIN] = "min(retval)",
+		[TY_MAX] = "max(retval)",
+		[TY_AVG] = "avg(retval)",
+		[TY_STATS] = "stats(arg2)",
+		[TY_HIST] = "hist(retval)",
+		[TY_LHIST] = "lhist(rand %10, 0, 10, 1)",
+		[TY_TSERIES] = "tseries(rand %10, 10s, 1)",
+	};
+
+	sema_error(s, n,
+		   "Map value '%s' cannot be assigned from one map to another. The function that "
+		   "returns this type must be called directly e.g. `%s = %s;`.",
+		   tt(t), m->name, calls[t->kind]);
+	if (type_in_register(t) && value->kind == N_MAP)
+		sema_hint(s,
+			  "Add a cast to integer if you want the value of the aggregate, e.g. `%s "
+			  "= (int64)%s;`.",
+			  m->name, value->name);
 }
 
 static void assign_map(struct sema *s, struct node *n, struct node *target, struct node *value)
@@ -79,10 +133,8 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 	if (!has_value(s, n, value))
 		return;
 	if (type_is_aggregate(t->kind) && value->kind != N_CALL) {
-		if (!type_in_register(t)) {
-			sema_error(s, n,
-				   "Map value '%s' cannot be assigned from one map to another",
-				   tt(t));
+		if (!type_in_register(t) || !type_is_int(m->type)) {
+			from_map(s, n, m, t, value);
 			return;
 		}
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
@@ -91,7 +143,7 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 		sema_error(s, n, "Map value '%s' cannot be assigned", tt(t));
 		return;
 	}
-	if (!sema_assign_type(s, m, t, node_is_literal_int(value)))
+	if (!sema_assign_type(s, m, t, is_weak(value)))
 		mismatch(s, n, m, t);
 	target->type = m->type;
 }
@@ -116,9 +168,11 @@ static void check_assign(struct sema *s, struct node *n)
 {
 	if (n->op && n->a->kind == N_MAP) {
 		struct symbol *m = sema_map(s, n->a->name, n->a->name_loc);
+		const struct type *t = sema_expr(s, n->b);
 
-		if (m->type->kind == TY_NONE)
-			sema_assign_type(s, m, &type_i64, false);
+		if (m->type->kind == TY_NONE && t->kind != TY_NONE)
+			sema_assign_type(s, m, n->op == '-' || t->is_signed ? &type_i64 : &type_u64,
+					 true);
 	}
 	if (n->op)
 		lower_compound(s, n);
@@ -130,8 +184,14 @@ static void check_assign(struct sema *s, struct node *n)
 
 static void check_let(struct sema *s, struct node *n)
 {
-	struct symbol *v = NULL;
+	struct symbol *v = sema_open_var(s, n->a->name);
 
+	if (v) {
+		sema_error(s, n,
+			   "Variable $%s was already declared. Variable shadowing is not allowed.",
+			   n->a->name);
+		return;
+	}
 	for (struct symbol *x = s->vars; x; x = x->next)
 		if (x->probe == s->probe && x->scope == s->scope->id &&
 		    strcmp(x->name, n->a->name) == 0)
@@ -144,6 +204,7 @@ static void check_let(struct sema *s, struct node *n)
 		v = sema_declare_var(s, n->a->name, n->a->loc);
 	}
 	n->a->sym = v;
+	v->pass = s->pass;
 	if (n->b) {
 		const struct type *t = sema_resolve_type(s, n->b);
 
@@ -227,7 +288,8 @@ static void check_for_range(struct sema *s, struct node *n)
 	v = sema_var(s, n->a->name);
 	if (!v || v->scope != sc.id)
 		v = sema_declare_var(s, n->a->name, n->a->loc);
-	sema_assign_type(s, v, &type_i64, false);
+	if (type_is_int(n->b->type) && type_is_int(n->d->type))
+		sema_assign_type(s, v, sema_join(s, n->b->type, n->d->type), true);
 	n->a->sym = v;
 	n->a->type = v->type;
 	check_body(s, n->c);
@@ -238,18 +300,42 @@ static void check_unroll(struct sema *s, struct node *n)
 {
 	int64_t count;
 
-	if (!sema_literal(s, n->a, "unroll count", &count))
+	sema_expr(s, n->a);
+	if (!const_eval(s->types, n->a, &count)) {
+		sema_error(s, n, "invalid unroll value");
 		return;
+	}
 	if (count < 1)
-		sema_error(s, n->a, "unroll minimum value is 1");
+		sema_error(s, n, "unroll minimum value is 1");
 	else if (count > MAX_UNROLL)
-		sema_error(s, n->a, "unroll maximum value is %d", MAX_UNROLL);
+		sema_error(s, n, "unroll maximum value is %d", MAX_UNROLL);
 	n->value = (uint64_t)count;
 	check_body(s, n->b);
 }
 
+/* Only the branch that is taken is looked at: the other one may not even have types. */
+static void check_comptime_if(struct sema *s, struct node *n)
+{
+	struct node *taken;
+
+	if (sema_expr(s, n->a)->kind == TY_NONE)
+		return;
+	if (n->a->kind == N_COMPTIME)
+		return;
+	taken = (n->a->kind == N_STR ? n->a->len : n->a->value) ? n->b : n->c;
+	n->kind = N_BLOCK;
+	n->list = !taken ? NULL : taken->kind == N_IF ? taken : taken->list;
+	n->a = n->b = n->c = NULL;
+	sema_stmt(s, n);
+	s->changed = true;
+}
+
 static void check_if(struct sema *s, struct node *n)
 {
+	if (n->a->kind == N_COMPTIME) {
+		check_comptime_if(s, n);
+		return;
+	}
 	check_condition(s, n->a, "if");
 	sema_block(s, n->b->list);
 	if (n->c && n->c->kind == N_IF)
@@ -279,7 +365,21 @@ static void check_expr_stmt(struct sema *s, struct node *n)
 	if (n->a->kind == N_CALL && type_is_aggregate(t->kind))
 		sema_error(s, n, "%s() must be assigned directly to a map", n->a->name);
 	else if (t->kind != TY_NONE && !useful_statement(n->a))
-		sema_warn(s, n, "Return value discarded");
+		sema_warn(s, n, "Return value discarded.");
+}
+
+static void check_return(struct sema *s, struct node *n)
+{
+	const struct type *t = n->a ? sema_expr(s, n->a) : &type_none;
+
+	if (t->kind != TY_NONE && !type_is_int(t))
+		sema_error(s, n, "Probe return values can only be integers. Found %s", tt(t));
+}
+
+static void shadow_error(struct sema *s, struct node *n)
+{
+	if (sema_open_var(s, n->a->name))
+		sema_error(s, n->a, "Loop declaration shadows existing variable: $%s", n->a->name);
 }
 
 void sema_stmt(struct sema *s, struct node *n)
@@ -295,9 +395,10 @@ void sema_stmt(struct sema *s, struct node *n)
 		check_let(s, n);
 		break;
 	case N_DISCARD:
+		sema_expr(s, n->a);
+		break;
 	case N_RETURN:
-		if (n->a)
-			sema_expr(s, n->a);
+		check_return(s, n);
 		break;
 	case N_IF:
 		check_if(s, n);
@@ -307,9 +408,11 @@ void sema_stmt(struct sema *s, struct node *n)
 		check_body(s, n->b);
 		break;
 	case N_FOR_MAP:
+		shadow_error(s, n);
 		check_for_map(s, n);
 		break;
 	case N_FOR_RANGE:
+		shadow_error(s, n);
 		check_for_range(s, n);
 		break;
 	case N_UNROLL:
@@ -318,7 +421,7 @@ void sema_stmt(struct sema *s, struct node *n)
 	case N_BREAK:
 	case N_CONTINUE:
 		if (!s->loop_depth)
-			sema_error(s, n, "%s statement not within a loop",
+			sema_error(s, n, "'%s' statement is not allowed in a probe",
 				   n->kind == N_BREAK ? "break" : "continue");
 		break;
 	case N_BLOCK:

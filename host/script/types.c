@@ -126,6 +126,39 @@ const struct type *type_int(unsigned size, bool is_signed)
 	return &ints[is_signed][size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3];
 }
 
+static uint32_t c_align(const struct type *t)
+{
+	uint32_t align = 1;
+
+	if (t->kind != TY_TUPLE && t->kind != TY_RECORD)
+		return type_in_register(t) ? t->size : t->align ? t->align : 1;
+	for (size_t i = 0; i < t->fields->n; i++) {
+		uint32_t a = c_align(t->fields->v[i].type);
+
+		align = a > align ? a : align;
+	}
+	return align;
+}
+
+uint32_t type_c_size(const struct type *t)
+{
+	uint32_t size = 0, align = c_align(t);
+
+	if (t->kind == TY_BUFFER)
+		return t->size - 4;
+	if (t->kind != TY_TUPLE && t->kind != TY_RECORD)
+		return t->size;
+	for (size_t i = 0; i < t->fields->n; i++) {
+		const struct type *f = t->fields->v[i].type;
+		uint32_t a = c_align(f);
+
+		if (a)
+			size = (size + a - 1) / a * a;
+		size += type_c_size(f);
+	}
+	return align ? (size + align - 1) / align * align : size;
+}
+
 const struct type *type_plain(struct type_table *t, enum type_kind kind, uint32_t size)
 {
 	struct type *ty = type_alloc(t, kind);
@@ -450,25 +483,50 @@ bool type_same(const struct type *a, const struct type *b)
 	}
 }
 
+static const char *const words[] = {
+	[TY_NONE] = "none",	      [TY_VOID] = "void",
+	[TY_BOOL] = "bool",	      [TY_KSTACK] = "kstack",
+	[TY_USTACK] = "ustack",	      [TY_KSYM] = "ksym_t",
+	[TY_USYM] = "usym_t",	      [TY_INET] = "inet",
+	[TY_MAC] = "mac_address",     [TY_USERNAME] = "username",
+	[TY_TIMESTAMP] = "timestamp", [TY_CGROUP_PATH] = "cgroup_path_t",
+	[TY_STRERROR] = "strerror",   [TY_SIGNAL] = "signal",
+	[TY_SYSCALL] = "syscall",     [TY_STACK_MODE] = "stack_mode",
+	[TY_PROBE] = "string",	      [TY_FUNC] = "string",
+	[TY_COUNT] = "count_t",	      [TY_SUM] = "sum_t",
+	[TY_MIN] = "min_t",	      [TY_MAX] = "max_t",
+	[TY_AVG] = "avg_t",	      [TY_STATS] = "stats_t",
+	[TY_HIST] = "hist_t",	      [TY_LHIST] = "lhist_t",
+	[TY_TSERIES] = "tseries_t",
+};
+
+const char *type_word(const struct type *t)
+{
+	switch (t->kind) {
+	case TY_INT:
+	case TY_ENUM:
+		return "int";
+	case TY_STRING:
+		return "string";
+	case TY_BUFFER:
+		return "buffer";
+	case TY_PTR:
+		return "pointer";
+	case TY_ARRAY:
+		return "array";
+	case TY_STRUCT:
+		return "c_struct";
+	case TY_TUPLE:
+		return "tuple";
+	case TY_RECORD:
+		return "record";
+	default:
+		return words[t->kind];
+	}
+}
+
 static void text_of(const struct type *t, struct buf *b)
 {
-	static const char *const words[] = {
-		[TY_NONE] = "none",	      [TY_VOID] = "void",
-		[TY_BOOL] = "bool",	      [TY_KSTACK] = "kstack",
-		[TY_USTACK] = "ustack",	      [TY_KSYM] = "ksym_t",
-		[TY_USYM] = "usym_t",	      [TY_INET] = "inet",
-		[TY_MAC] = "mac_address",     [TY_USERNAME] = "username",
-		[TY_TIMESTAMP] = "timestamp", [TY_CGROUP_PATH] = "cgroup_path_t",
-		[TY_STRERROR] = "strerror",   [TY_SIGNAL] = "signal",
-		[TY_SYSCALL] = "syscall",     [TY_STACK_MODE] = "stack_mode",
-		[TY_PROBE] = "string",	      [TY_FUNC] = "string",
-		[TY_COUNT] = "count_t",	      [TY_SUM] = "sum_t",
-		[TY_MIN] = "min_t",	      [TY_MAX] = "max_t",
-		[TY_AVG] = "avg_t",	      [TY_STATS] = "stats_t",
-		[TY_HIST] = "hist_t",	      [TY_LHIST] = "lhist_t",
-		[TY_TSERIES] = "tseries_t",
-	};
-
 	switch (t->kind) {
 	case TY_INT:
 		buf_printf(b, "%sint%u", t->is_signed ? "" : "u", t->size * 8);

@@ -112,6 +112,8 @@ extern const struct type type_none, type_void, type_bool, type_i64, type_u64, ty
 	type_char;
 
 const struct type *type_int(unsigned size, bool is_signed);
+/* What sizeof gives: tuples and records as C would lay them out, buffers without their length. */
+uint32_t type_c_size(const struct type *t);
 const struct type *type_string(struct type_table *t, uint32_t size);
 const struct type *type_buffer(struct type_table *t, uint32_t size);
 const struct type *type_ptr(struct type_table *t, const struct type *to);
@@ -156,6 +158,8 @@ bool type_is_aggregate(enum type_kind k); /* count() and its kin */
 /* A value of 8 bytes or less that travels in a register. */
 bool type_in_register(const struct type *t);
 bool type_same(const struct type *a, const struct type *b);
+/* "int", "string", "pointer" ...: the kind alone. */
+const char *type_word(const struct type *t);
 /* "int64", "string[16]", "struct foo *", "(int64,string[2])": what messages show. */
 const char *type_text(const struct type *t, char out[128]);
 

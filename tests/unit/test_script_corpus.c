@@ -7,9 +7,9 @@
  *   --- error | ast | types | output | json      (args and -p have no place here)
  *   expected text
  *
- * error needs no rights: what is printed to stderr before anything runs. output and json run the
- * program in the kernel and are skipped where that is not allowed. CORPUS_UPDATE=1 writes what came
- * out back to the files: read the difference before it is kept.
+ * error needs no rights: errors and warnings that are printed before anything runs. output and json
+ * run the program in the kernel and are skipped where that is not allowed. CORPUS_UPDATE=1 writes
+ * what came out back to the files: read the difference before it is kept.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -79,8 +79,10 @@ static char *run_program(struct script_opts *o, struct diag *d)
 	return text;
 }
 
-static char *dump_program(struct script_opts *o, const char *stage, struct diag *d)
+static char *dump_program(struct script_opts *o, const char *kind, struct diag *d)
 {
+	bool is_error = strcmp(kind, "error") == 0;
+	const char *stage = is_error ? "bpf" : kind;
 	struct buf out = {0};
 	struct script *s;
 
@@ -89,7 +91,11 @@ static char *dump_program(struct script_opts *o, const char *stage, struct diag 
 	if (s)
 		script_dump(s, stage, &out, d);
 	script_free(s);
-	return s ? (out.data ? buf_take(&out) : xstrdup("")) : printed(d);
+	if (!s || is_error) {
+		buf_free(&out);
+		return printed(d);
+	}
+	return out.data ? buf_take(&out) : xstrdup("");
 }
 
 static void check_case(struct corpus_case *c)
@@ -115,7 +121,7 @@ static void check_case(struct corpus_case *c)
 		o.format = c->kind[0] == 'j' ? SCRIPT_JSON : SCRIPT_TEXT;
 		have = run_program(&o, d);
 	} else {
-		have = dump_program(&o, strcmp(c->kind, "error") == 0 ? "bpf" : c->kind, d);
+		have = dump_program(&o, c->kind, d);
 	}
 	c->run++;
 	if (getenv("CORPUS_UPDATE")) {
