@@ -44,7 +44,6 @@ static const char prelude[] =
 	"static long (*loop_rounds)(u32 n, void *fn, void *ctx, u64 flags) = (void *)181;\n"
 	"static long (*for_each_elem)(void *map, void *fn, void *ctx, u64 flags) = (void *)164;\n"
 	"static u64 (*attach_cookie)(void *ctx) = (void *)174;\n"
-	"static u64 (*jiffies_64)(void) = (void *)118;\n"
 	"static void *(*map_lookup_cpu)(void *map, const void *key, u32 cpu) = (void *)195;\n"
 	"static u64 (*tai_ns)(void) = (void *)208;\n"
 	"\n"

@@ -149,12 +149,6 @@ static struct operand emit_numaid(struct emit *e, struct node *n)
 	return opd_value(em_tmp(e, false, "numa_node()"));
 }
 
-static struct operand emit_jiffies(struct emit *e, struct node *n)
-{
-	(void)n;
-	return opd_value(em_tmp(e, false, "jiffies_64()"));
-}
-
 static struct operand emit_ncpus(struct emit *e, struct node *n)
 {
 	(void)n;
@@ -325,7 +319,6 @@ const struct builtin builtins_proc[] = {
 	 .help = "the kernel's tick counter"},
 	{.name = "cpu", NAME_OR_CALL, 0, 0, check_u32, emit_cpu, .help = "CPU number"},
 	{.name = "ncpus", NAME_OR_CALL, 0, 0, check_u64, emit_ncpus, .help = "number of CPUs"},
-	{.name = "jiffies", NAME_OR_CALL, 0, 0, check_u64, emit_jiffies, .help = "kernel ticks"},
 	{.name = "numaid", NAME_OR_CALL, 0, 0, check_u32, emit_numaid, .help = "NUMA node"},
 	{.name = "rand", NAME_OR_CALL, 0, 0, check_u32, emit_rand, .help = "random number"},
 	{.name = "cgroup", NAME_OR_CALL, 0, 0, check_u64, emit_cgroup, .help = "cgroup id"},
