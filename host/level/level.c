@@ -85,18 +85,6 @@ static void common_defines(struct buf *out, const struct level_input *in)
 		buf_puts(out, "#define SUMMARY 1\n");
 }
 
-/* #line makes clang's messages name the file under probes/. */
-static int add_file(struct buf *out, const char *path, struct diag *d)
-{
-	char *text = data_file_read(path);
-
-	if (!text)
-		return diag_fail(d, -ENOENT, "%s is missing from the program's data", path);
-	buf_printf(out, "#line 1 \"%s\"\n%s", path, text);
-	free(text);
-	return 0;
-}
-
 static void add_instance(struct buf *out, const struct level_instance *i)
 {
 	buf_printf(out, "PROGRAM_%s(%s, %u", i->macro, i->name, i->point);
@@ -119,9 +107,9 @@ int level_text(const struct level *l, const struct level_input *in,
 	if (l->defines && !bare)
 		err = l->defines(out, in, d);
 	for (size_t i = 0; !err && i < ARRAY_LEN(common); i++)
-		err = add_file(out, common[i], d);
+		err = data_file_include(out, common[i], d);
 	for (const char *const *f = bare ? calls : l->files; !err && *f; f++)
-		err = add_file(out, *f, d);
+		err = data_file_include(out, *f, d);
 	if (err)
 		return err;
 	buf_puts(out, "#line 1 \"probe points\"\n");

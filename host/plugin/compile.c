@@ -20,24 +20,13 @@
 
 enum { EXTERN_TARGETS = 0 };
 
-static int add_data(struct buf *out, const char *path, struct diag *d)
-{
-	char *text = data_file_read(path);
-
-	if (!text)
-		return diag_fail(d, -ENOENT, "%s is missing from the program's data", path);
-	buf_printf(out, "#line 1 \"%s\"\n%s", path, text);
-	free(text);
-	return 0;
-}
-
 static int plugin_text(const struct plugin *p, bool with_types, const char *more, struct buf *out,
 		       struct diag *d)
 {
 	int err;
 
 	buf_puts(out, "#include <uapi/linux/ptrace.h>\n");
-	err = add_data(out, "probes/plugin.h", d);
+	err = data_file_include(out, "probes/plugin.h", d);
 	if (err)
 		return err;
 	buf_printf(out, "#line 1 \"%s\"\n%s\n#line 1 \"generated\"\n", p->path, p->text);
@@ -46,7 +35,7 @@ static int plugin_text(const struct plugin *p, bool with_types, const char *more
 			   p->scan.structs[i], i);
 	if (!more)
 		return 0;
-	err = add_data(out, "probes/plugin_args.h", d);
+	err = data_file_include(out, "probes/plugin_args.h", d);
 	buf_puts(out, more);
 	return err;
 }

@@ -248,14 +248,6 @@ static bool is_attached(const struct slot *s, pid_t pid, uint32_t site)
 	return false;
 }
 
-static bool maps_file(const struct mapping_list *maps, const struct plan_file *f)
-{
-	for (size_t i = 0; i < maps->count; i++)
-		if (maps->at[i].ino == f->ino && maps->at[i].dev == f->dev)
-			return true;
-	return false;
-}
-
 static int link_site(struct engine_targets *t, pid_t pid, const struct plan_site *site, int fd,
 		     struct diag *d)
 {
@@ -317,7 +309,8 @@ static int attach_program(struct engine_targets *t, int program, pid_t pid,
 		const struct plan_site *site = plan_site(t->plan, i);
 
 		if (front_takes(&s->want, plan_point(t->plan, site->point)) &&
-		    !is_attached(s, pid, i) && maps_file(maps, plan_file(t->plan, site->file)))
+		    !is_attached(s, pid, i) &&
+		    plan_file_is_mapped(plan_file(t->plan, site->file), maps))
 			err = attach_site(t, program, pid, i, d);
 	}
 	return err;

@@ -254,17 +254,6 @@ static void use_text(struct buf *out, const struct engine_want *w)
 			buf_printf(out, "#define %s 1\n", uses[i].name);
 }
 
-static int add_file(struct buf *out, const char *path, struct diag *d)
-{
-	char *text = data_file_read(path);
-
-	if (!text)
-		return diag_fail(d, -ENOENT, "%s is missing from the program's data", path);
-	buf_printf(out, "#line 1 \"%s\"\n%s", path, text);
-	free(text);
-	return 0;
-}
-
 static const char *arg_of(const struct plan_point *p, const char *name)
 {
 	for (size_t i = 0; i < p->n_args; i++)
@@ -307,7 +296,7 @@ static int front_text(struct buf *out, const struct front_opts *o, const struct 
 	if (!err && o->want->filter_name)
 		err = filter_name_text(out, o->want->filter_name, d);
 	for (size_t i = 0; i < ARRAY_LEN(files) && !err; i++)
-		err = add_file(out, files[i], d);
+		err = data_file_include(out, files[i], d);
 	if (!err)
 		program_text(out, p, o->want->source);
 	return err;

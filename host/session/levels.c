@@ -39,14 +39,6 @@ static bool attached(const struct session_level *sl, pid_t pid, uint32_t site)
 	return false;
 }
 
-static bool maps_file(const struct mapping_list *maps, const struct plan_file *f)
-{
-	for (size_t i = 0; i < maps->count; i++)
-		if (maps->at[i].ino == f->ino && maps->at[i].dev == f->dev)
-			return true;
-	return false;
-}
-
 static void collect(struct session *s, const struct level *l, pid_t pid,
 		    const struct mapping_list *maps, struct wanted_list *out, struct diag *d)
 {
@@ -58,7 +50,7 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 		const struct level_event *e = event_of(l, p);
 
 		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
-		    !maps_file(maps, plan_file(s->plan, site->file)) ||
+		    !plan_file_is_mapped(plan_file(s->plan, site->file), maps) ||
 		    !session_takes_event(s, e, p, d))
 			continue;
 		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){

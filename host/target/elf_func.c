@@ -278,22 +278,12 @@ static bool unwind_func(const struct elf *e, uint64_t vaddr, struct elf_func *ou
 /* Where the next function symbol starts, or a guess when there is none. */
 static uint64_t size_to_next_symbol(const struct elf *e, uint64_t vaddr)
 {
-	size_t lo = 0, hi;
+	size_t above = elf_first_above(e, vaddr);
 	uint64_t next;
 
-	elf_index_addresses(e);
-	hi = e->n_by_addr;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-
-		if (e->syms[e->by_addr[mid]].vaddr <= vaddr)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == e->n_by_addr)
+	if (above == e->n_by_addr)
 		return GUESSED_SIZE;
-	next = e->syms[e->by_addr[lo]].vaddr - vaddr;
+	next = e->syms[e->by_addr[above]].vaddr - vaddr;
 	return next < GUESSED_SIZE ? next : GUESSED_SIZE;
 }
 

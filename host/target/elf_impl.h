@@ -92,6 +92,8 @@ const uint8_t *elf_segment_bytes(const struct elf *e, const struct segment *s);
  */
 void elf_load_symbols(const struct elf *e);
 void elf_index_addresses(const struct elf *e);
+/* The first row of by_addr above `vaddr`, n_by_addr when there is none. */
+size_t elf_first_above(const struct elf *e, uint64_t vaddr);
 void elf_load_relocs(const struct elf *e);
 /* The number of entries of a dynamic symbol table that no section header describes. */
 uint64_t elf_count_hashed_symbols(const struct elf *e, uint64_t hash, uint64_t gnu_hash);

@@ -331,7 +331,7 @@ static bool first_cover(const struct elf *e, size_t last, uint64_t vaddr, struct
 	return false;
 }
 
-bool elf_symbol_at(const struct elf *e, uint64_t vaddr, struct elf_symbol *out)
+size_t elf_first_above(const struct elf *e, uint64_t vaddr)
 {
 	size_t lo = 0, hi;
 
@@ -345,9 +345,14 @@ bool elf_symbol_at(const struct elf *e, uint64_t vaddr, struct elf_symbol *out)
 		else
 			hi = mid;
 	}
-	if (!lo)
-		return false;
-	return first_cover(e, lo - 1, vaddr, out);
+	return lo;
+}
+
+bool elf_symbol_at(const struct elf *e, uint64_t vaddr, struct elf_symbol *out)
+{
+	size_t above = elf_first_above(e, vaddr);
+
+	return above && first_cover(e, above - 1, vaddr, out);
 }
 
 bool elf_imports(const struct elf *e, const char *name)

@@ -105,6 +105,14 @@ const struct plan_file *plan_file(const struct plan *p, size_t i)
 	return i < p->n_files ? &p->files[i]->pub : NULL;
 }
 
+bool plan_file_is_mapped(const struct plan_file *f, const struct mapping_list *maps)
+{
+	for (size_t i = 0; i < maps->count; i++)
+		if (maps->at[i].ino == f->ino && maps->at[i].dev == f->dev)
+			return true;
+	return false;
+}
+
 const struct plan_copy *plan_copy(const struct plan *p, size_t i)
 {
 	return i < p->n_copies ? p->copies[i] : NULL;

@@ -16,6 +16,7 @@
 #include "probes/record.h"
 #include "target/engine.h"
 #include "target/layout.h"
+#include "target/mapping.h"
 #include "target/process.h"
 #include "target/site.h"
 #include "util/diag.h"
@@ -124,6 +125,8 @@ struct plan_mark plan_mark(const struct plan *p);
 const struct plan_point *plan_point(const struct plan *p, size_t i);
 const struct plan_site *plan_site(const struct plan *p, size_t i);
 const struct plan_file *plan_file(const struct plan *p, size_t i);
+/* True when a process with these mappings has the very file that was planned for. */
+bool plan_file_is_mapped(const struct plan_file *f, const struct mapping_list *maps);
 const struct plan_copy *plan_copy(const struct plan *p, size_t i);
 const struct plan_layout *plan_layout(const struct plan *p, size_t i);
 bool plan_has_level(const struct plan *p, enum rec_level level);

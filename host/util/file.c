@@ -116,6 +116,17 @@ char *data_file_read(const char *path)
 	return NULL;
 }
 
+int data_file_include(struct buf *out, const char *path, struct diag *d)
+{
+	char *text = data_file_read(path);
+
+	if (!text)
+		return diag_fail(d, -ENOENT, "%s is missing from the program's data", path);
+	buf_printf(out, "#line 1 \"%s\"\n%s", path, text);
+	free(text);
+	return 0;
+}
+
 void data_file_each(const char *prefix, void (*fn)(void *ctx, const char *path), void *ctx)
 {
 	for (const struct embedded_file *f = embedded_files; f->path; f++)

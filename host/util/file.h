@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "util/buf.h"
+#include "util/diag.h"
 
 /* Appends the content of `path` to `out`, at most `limit` bytes (0: no limit; more gives -EFBIG).
  * Returns 0 or -errno. */
@@ -33,6 +34,9 @@ extern const struct embedded_file embedded_files[];
 void data_dir_set(const char *dir);
 /* The text of a data file as a new string (free it), or NULL when there is no such file. */
 char *data_file_read(const char *path);
+/* Appends it as C text; messages of a compiler name it. Returns 0 or -errno with an error in `d`.
+ */
+int data_file_include(struct buf *out, const char *path, struct diag *d);
 /* Calls `fn` for each embedded path that starts with `prefix`. */
 void data_file_each(const char *prefix, void (*fn)(void *ctx, const char *path), void *ctx);
 
