@@ -17,6 +17,7 @@
 #include "trace/store.h"
 #include "util/clock.h"
 #include "util/text.h"
+#include "view/peaks.h"
 
 struct recording {
 	const struct cmd_context *ctx;
@@ -134,6 +135,7 @@ static int finish(struct recording *r)
 		return EXIT_FAILED;
 	}
 	unlink(r->spool);
+	peaks_keep(r->run);
 	diag_add(r->ctx->diag, DIAG_NOTE, "recorded to %s; `llmprobe report %s` shows it", r->run,
 		 r->run);
 	if (*nothing)

@@ -371,6 +371,7 @@ static int op_view(void *ctx, int argc, char *const *argv, FILE *out, struct dia
 	struct repl_session *r = ctx;
 	const struct view *v = view_find(argv[0]);
 	struct view_run run = {.name = r->run ? r->run : ""};
+	bool so_far = r->run && session_recording(r->trace.session);
 	int err;
 
 	if (!v)
@@ -378,7 +379,7 @@ static int op_view(void *ctx, int argc, char *const *argv, FILE *out, struct dia
 	run.db = open_so_far(r, d);
 	if (!run.db)
 		return -EIO;
-	err = cmd_view_run(v, &run, argc - 1, argv + 1, out, d);
+	err = cmd_view_run(v, &run, so_far, argc - 1, argv + 1, out, d);
 	sqlite3_close(run.db);
 	return err > 0 ? -EINVAL : err;
 }

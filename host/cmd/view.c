@@ -170,7 +170,7 @@ static int print_runs(const struct view_args *a, struct diag *d)
 	int err = 0;
 
 	for (; n < a->n_runs && !err; n++) {
-		runs[n] = (struct view_run){a->runs[n], store_open(a->runs[n], d)};
+		runs[n] = (struct view_run){.name = a->runs[n], .db = store_open(a->runs[n], d)};
 		err = runs[n].db ? 0 : -EIO;
 	}
 	if (!err)
@@ -199,10 +199,10 @@ int cmd_view(const struct view *v, int argc, char *const *argv, struct diag *d)
 	return code;
 }
 
-int cmd_view_run(const struct view *v, const struct view_run *run, int argc, char *const *argv,
-		 FILE *out, struct diag *d)
+int cmd_view_run(const struct view *v, const struct view_run *run, bool so_far, int argc,
+		 char *const *argv, FILE *out, struct diag *d)
 {
-	struct view_args a = {.view = v};
+	struct view_args a = {.view = v, .opts.so_far = so_far};
 	int err = parse(&a, argc, argv, d);
 
 	if (!err && a.n_runs)
@@ -210,7 +210,9 @@ int cmd_view_run(const struct view *v, const struct view_run *run, int argc, cha
 				"here %s shows what is recorded so far and takes no run", v->name);
 	if (!err && a.help)
 		cmd_view_help(v, out);
-	else if (!err)
+	else if (!err && out == stdout)
+		terminal_defaults(&a.opts);
+	if (!err && !a.help)
 		err = v->print(run, 1, &a.opts, out, d);
 	free(a.runs);
 	return err;

@@ -15,9 +15,9 @@
  * status (diff --fail-if), 1 for failures.
  */
 int cmd_view(const struct view *v, int argc, char *const *argv, struct diag *d);
-/* The same for a run that is already open; for the REPL. */
-int cmd_view_run(const struct view *v, const struct view_run *run, int argc, char *const *argv,
-		 FILE *out, struct diag *d);
+/* The same for a run that is already open, for the REPL; `so_far`: it is still being recorded. */
+int cmd_view_run(const struct view *v, const struct view_run *run, bool so_far, int argc,
+		 char *const *argv, FILE *out, struct diag *d);
 /* Usage and options of one view. */
 void cmd_view_help(const struct view *v, FILE *out);
 

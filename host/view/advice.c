@@ -10,8 +10,10 @@
 static const double wait_high = 0.15, wait_bad = 0.3;
 static const double runnable_high = 0.02, runnable_bad = 0.1;
 static const double imbalance_high = 0.1, blocked_high = 0.01;
-static const double mbu_good = 0.6, mbu_low = 0.4, mfu_good = 0.6, mfu_low = 0.3;
+static const double mbu_good = 0.6, mbu_low = 0.4, mfu_good = 0.5, mfu_low = 0.2;
 static const double skew_high = 4, cost_high = 0.05, tail_high = 1.5;
+/* Workers that wait at a barrier for one without a CPU: from this part on, that is the cause. */
+static const double explains = 0.3;
 
 const char *severity_name(enum severity s)
 {
@@ -70,51 +72,98 @@ static void arithmetic(const struct summary_phase_figures *p, const char *name, 
 	    try);
 }
 
+/* Whether missing CPUs account for what is seen as wait or imbalance. */
+static bool starved(const struct summary_phase_figures *p, double share)
+{
+	double runnable = summary_runnable_share(p);
+
+	return runnable > runnable_high && runnable > share * explains;
+}
+
 static void waiting(const struct summary_phase_figures *p, const char *name, struct findings *f)
 {
-	double all = p->wait + p->compute, share = p->wait / all;
+	double share = summary_wait_share(p);
+	bool cpu = starved(p, share);
 
-	if (!(p->wait_known > 0) || all <= 0 || share < wait_high)
+	if (!(share >= wait_high))
 		return;
-	add(f, share > wait_bad ? SEVERITY_BAD : SEVERITY_WARN,
-	    xasprintf("%s: workers wait at barriers for %.1f %% of their time%s", name, share * 100,
-		      p->wait_known < 0.99 ? " (sampled)" : ""),
-	    xasprintf("%.0f %% barrier wait in %s: try fewer threads, or cores of one kind only "
-		      "(taskset); see the workers' balance below",
-		      share * 100, name));
+	add(f, share > wait_bad && !cpu ? SEVERITY_BAD : SEVERITY_WARN,
+	    xasprintf("%s: workers wait at barriers for %.1f %% of their time%s%s", name,
+		      share * 100, p->wait_known < 0.99 ? " (sampled)" : "",
+		      cpu ? ", much of it for workers that have no CPU" : ""),
+	    cpu ? NULL
+		: xasprintf("%.0f %% barrier wait in %s: try fewer threads (-t), or cores of one "
+			    "kind only (taskset); see the workers' balance below",
+			    share * 100, name));
 }
 
 static void imbalance(const struct summary_phase_figures *p, const char *name, struct findings *f)
 {
 	double over = p->thread_max / p->thread_mean - 1;
+	bool cpu = starved(p, over);
 
 	if (p->threads < 2 || !(over > imbalance_high))
 		return;
 	add(f, SEVERITY_WARN,
-	    xasprintf("%s: the busiest worker computes %.0f %% more than the average", name,
-		      over * 100),
-	    xasprintf(
-		    "%.0f %% imbalance in %s: something slows one worker (a busy or slower core); "
-		    "pin the threads or leave that core out",
-		    over * 100, name));
+	    xasprintf("%s: the busiest worker computes %.0f %% longer than the average%s", name,
+		      over * 100,
+		      cpu ? ", as time without a CPU within an operator counts as computing" : ""),
+	    cpu ? NULL
+		: xasprintf(
+			  "%.0f %% imbalance in %s: something slows one worker (a slower core, or "
+			  "a neighbour on its core); pin the threads or leave that core out",
+			  over * 100, name));
+}
+
+/* " busyloop had it for 45.2 ms of those 80.1 ms" */
+static char *culprit_text(const struct summary_phase_figures *p)
+{
+	char had[32], all[32];
+
+	if (!p->culprit[0])
+		return xstrdup("; who had it is not known");
+	return xasprintf("; %s%s%s had it for %s of those %s",
+			 p->culprit_own ? "the target's own " : "", p->culprit,
+			 p->culprit_own ? " threads" : "", text_ns(p->culprit_ns, had),
+			 text_ns(p->runnable, all));
+}
+
+static char *cpu_try(const struct summary_phase_figures *p, const char *name, double share)
+{
+	const char *by = p->culprit;
+
+	if (!*by)
+		return xasprintf(
+			"%.1f %% waiting for a CPU in %s: use fewer threads (-t) than free "
+			"cores",
+			share * 100, name);
+	if (p->culprit_ns < p->runnable * explains)
+		return xasprintf("%.1f %% waiting for a CPU in %s: many tasks share the CPUs, %s "
+				 "most of all; stop some, or use fewer threads (-t)",
+				 share * 100, name, by);
+	if (p->culprit_own)
+		return xasprintf("%.1f %% waiting for a CPU in %s, most of all because of other "
+				 "threads of the target: use fewer threads (-t) than free cores",
+				 share * 100, name);
+	return xasprintf("%.1f %% waiting for a CPU in %s: stop %s, move it to another core "
+			 "(taskset), or use one thread less (-t)",
+			 share * 100, name, by);
 }
 
 static void off_cpu(const struct summary_phase_figures *p, const char *name, struct findings *f)
 {
-	double run = p->sched_wall > 0 ? p->runnable / p->sched_wall : 0;
+	double run = summary_runnable_share(p);
 	double io = p->sched_wall > 0 ? p->blocked / p->sched_wall : 0;
-	char ns[32];
 
-	if (run > runnable_high)
+	if (run > runnable_high) {
+		char *who = culprit_text(p);
+
 		add(f, run > runnable_bad ? SEVERITY_BAD : SEVERITY_WARN,
-		    xasprintf(
-			    "%s: workers are ready but have no CPU for %.1f %% of the time%s%s%s%s",
-			    name, run * 100, p->culprit[0] ? ", mostly because of " : "",
-			    p->culprit, p->culprit[0] ? ", " : "",
-			    p->culprit[0] ? text_ns(p->culprit_ns, ns) : ""),
-		    xasprintf("%.1f %% waiting for a CPU in %s: %s%s", run * 100, name,
-			      p->culprit[0] ? "move or stop " : "use fewer threads than free cores",
-			      p->culprit));
+		    xasprintf("%s: workers are ready but have no CPU for %.1f %% of the time%s",
+			      name, run * 100, who),
+		    cpu_try(p, name, run));
+		free(who);
+	}
 	if (io > blocked_high)
 		add(f, SEVERITY_WARN,
 		    xasprintf("%s: workers wait for input or output for %.1f %% of the time", name,
@@ -125,16 +174,17 @@ static void off_cpu(const struct summary_phase_figures *p, const char *name, str
 			    io * 100, name));
 }
 
-static void tail(const struct summary_phase_figures *p, struct findings *f)
+static void tail(const struct summary *s, struct findings *f)
 {
-	if (p->n_samples < 20 || !(p->p95 / p->p50 > tail_high))
+	const struct summary_phase_figures *p = &s->phase[SUM_DECODE];
+	double ratio = p->p95 / p->p50;
+
+	if (p->n_samples < 20 || !(ratio > tail_high))
 		return;
 	add(f, SEVERITY_WARN,
-	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer",
-		      p->p95 / p->p50),
-	    xasprintf("P95/P50 of %.1f: record the scheduler level and look at the slow tokens in "
-		      "timeline",
-		      p->p95 / p->p50));
+	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer", ratio),
+	    xasprintf("P95/P50 of %.1f: %slook at the slow tokens in timeline", ratio,
+		      s->levels.sched ? "" : "record the scheduler level and "));
 }
 
 static void experts(const struct summary *s, struct findings *f)
@@ -154,7 +204,10 @@ static void experts(const struct summary *s, struct findings *f)
 
 static void recording(const struct summary *s, struct findings *f)
 {
-	if (!s->complete)
+	if (s->so_far)
+		add(f, SEVERITY_NOTE,
+		    xstrdup("still recording: what follows covers what was recorded so far"), NULL);
+	else if (!s->complete)
 		add(f, SEVERITY_WARN,
 		    xstrdup("the recording was interrupted: what follows covers its saved part"),
 		    NULL);
@@ -195,7 +248,7 @@ void findings_make(const struct summary *s, struct findings *f)
 		bandwidth(p, name, f);
 		arithmetic(p, name, f);
 	}
-	tail(&s->phase[SUM_DECODE], f);
+	tail(s, f);
 	experts(s, f);
 	if (f->n)
 		qsort(f->v, f->n, sizeof(*f->v), worse);

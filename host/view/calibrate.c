@@ -2,6 +2,7 @@
 /* calibrate: measures what this machine can do at most and keeps it for report's MBU and MFU. */
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static struct table *peaks_table(const struct peaks *p)
 	table_column(t, "gbs", "GB/s", TABLE_NUMBER);
 	table_column(t, "gflops", "GFLOP/s (f32)", TABLE_NUMBER);
 	table_column(t, "gops8", "Gop/s (8-bit)", TABLE_NUMBER);
-	table_column(t, "ridge", "ridge, flop/byte", TABLE_NUMBER);
+	table_column(t, "ridge", "ridge f32", TABLE_NUMBER);
+	table_column(t, "ridge8", "ridge 8-bit", TABLE_NUMBER);
 	for (int i = 0; i < p->n; i++) {
 		const struct peaks_entry *e = &p->entry[i];
 
@@ -50,6 +52,7 @@ static struct table *peaks_table(const struct peaks *p)
 		table_number(t, e->gflops);
 		table_number(t, e->gops8);
 		table_number(t, e->gflops / e->gbs);
+		table_number(t, e->gops8 > 0 ? e->gops8 / e->gbs : NAN);
 	}
 	return t;
 }
@@ -57,7 +60,7 @@ static struct table *peaks_table(const struct peaks *p)
 static int calibrate_print(const struct view_run *runs, size_t n, const struct view_opts *o,
 			   FILE *out, struct diag *d)
 {
-	char *path = o->output ? xstrdup(o->output) : peaks_path();
+	char *path = o->output ? xstrdup(o->output) : peaks_path(NULL);
 	struct peaks p;
 	int err = peaks_measure(&p, o->progress, d);
 
@@ -71,7 +74,10 @@ static int calibrate_print(const struct view_run *runs, size_t n, const struct v
 		table_print(t, o, 0, out);
 		table_free(t);
 		if (!o->json && !o->csv)
-			fprintf(out, "stored in %s\n", path);
+			fprintf(out,
+				"ridge: operations per byte from which on arithmetic binds, not "
+				"memory\nstored in %s\n",
+				path);
 	}
 	free(path);
 	return err;

@@ -9,6 +9,7 @@
 
 #include "util/alloc.h"
 #include "util/text.h"
+#include "view/place.h"
 #include "view/view.h"
 
 /* Rows of `tensor` by id, each pointing to its node: shapes that differ share one. */
@@ -70,7 +71,9 @@ static struct row *row_of(struct loader *l, int64_t id)
 
 static size_t node_for(struct loader *l, sqlite3_stmt *s)
 {
-	char *key = xasprintf("%s\x1f%s", view_text(s, 1), view_text(s, 3));
+	const char *name = view_text(s, 1);
+	char *key = xasprintf("%s\x1f%s\x1f%s", name, view_text(s, 3),
+			      place_unnamed(name) ? view_text(s, 2) : "");
 	struct by_key *k;
 	struct dag_node *n;
 
@@ -85,7 +88,7 @@ static size_t node_for(struct loader *l, sqlite3_stmt *s)
 	HASH_ADD_KEYPTR(hh, l->keys, k->key, strlen(k->key), k);
 	n = VEC_PUSH(l->g->nodes, l->g->n_nodes, l->g->cap_nodes);
 	*n = (struct dag_node){
-		.name = xstrdup(view_text(s, 1)),
+		.name = xstrdup(name),
 		.layer = sqlite3_column_type(s, 2) == SQLITE_NULL ? -1 : sqlite3_column_int(s, 2),
 		.op = xstrdup(view_text(s, 3)),
 		.type = xstrdup(view_text(s, 4)),
@@ -100,10 +103,12 @@ static size_t node_for(struct loader *l, sqlite3_stmt *s)
 
 static void load_tensors(struct loader *l)
 {
-	sqlite3_stmt *s = view_query(l->db, l->d,
-				     "SELECT id, name, layer, op, type, ne0, ne1, ne2, ne3, flops, "
-				     "bytes, kind FROM tensor_t ORDER BY id",
-				     NULL);
+	sqlite3_stmt *s =
+		view_query(l->db, l->d,
+			   "SELECT t.id, t.name, p.layer, t.op, t.type, t.ne0, t.ne1, t.ne2, "
+			   "t.ne3, t.flops, t.bytes, t.kind FROM tensor_t t JOIN "
+			   "temp.place p ON p.id = t.id ORDER BY t.id",
+			   NULL);
 
 	while (view_step(s)) {
 		struct row *r = xcalloc(1, sizeof(*r));
@@ -407,6 +412,7 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 	if (err)
 		return err;
 	g->phase = xstrdup(l.phase ? l.phase : "");
+	place_tensors(db);
 	load_tensors(&l);
 	load_sums(&l);
 	for (size_t i = 0; i < g->n_nodes; i++)
@@ -419,7 +425,6 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 		return diag_fail(d, -ENOENT,
 				 "the run holds no tensors: record with the graph or "
 				 "operator level on");
-	dag_place_unnamed(g);
 	dag_apply(g, o);
 	return 0;
 }

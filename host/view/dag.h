@@ -91,8 +91,6 @@ struct view_opts;
 /* The options of the command line as options of the graph. 0 or -EINVAL with an error in `d`. */
 int dag_opts_of(const struct view_opts *o, struct dag_opts *out, struct diag *d);
 
-/* For dag_layer.c: gives nodes whose name has no layer the one that they work for. */
-void dag_place_unnamed(struct dag *g);
 /* For dag_fold.c: applies o->fold and the layer range to a graph as it was read. */
 void dag_apply(struct dag *g, const struct dag_opts *o);
 void dag_node_free(struct dag_node *n);

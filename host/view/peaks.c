@@ -2,6 +2,7 @@
 #include "view/peaks.h"
 
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,12 +11,16 @@
 #include "util/file.h"
 #include "util/text.h"
 
-char *peaks_path(void)
+enum { PEAKS_FILE_MAX = 1 << 20 };
+
+char *peaks_path(const char *host)
 {
 	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-	char host[128] = "localhost";
+	char own[128] = "localhost";
 
-	gethostname(host, sizeof(host) - 1);
+	gethostname(own, sizeof(own) - 1);
+	if (!host || !*host || strchr(host, '/'))
+		host = own;
 	if (data && data[0] == '/')
 		return xasprintf("%s/llmprobe/machines/%s.yaml", data, host);
 	return xasprintf("%s/.local/share/llmprobe/machines/%s.yaml", home ? home : "/root", host);
@@ -116,35 +121,70 @@ static int parse(const struct source *src, struct peaks *p, struct diag *d)
 	return err;
 }
 
+int peaks_parse(const char *name, const char *text, struct peaks *p, struct diag *d)
+{
+	struct source src = {name, text, strlen(text)};
+
+	return parse(&src, p, d);
+}
+
 int peaks_load(const char *which, struct peaks *p, struct diag *d)
 {
-	char *own = which ? NULL : peaks_path(), *embedded = NULL;
-	const char *path = which ? which : own;
 	struct buf text = {0};
-	struct source src;
-	int err = file_read(path, &text, 1 << 20);
+	int err = file_read(which, &text, PEAKS_FILE_MAX);
+	char *name, *embedded;
 
-	if (err && which && !strchr(which, '/')) {
-		char *name = xasprintf("yaml/machines/%s.yaml", which);
-
-		embedded = data_file_read(name);
-		free(name);
+	if (!err) {
+		err = peaks_parse(which, buf_str(&text), p, d);
+		buf_free(&text);
+		return err;
 	}
-	if (embedded) {
-		buf_reset(&text);
-		buf_puts(&text, embedded);
-		err = 0;
-	}
-	src = (struct source){path, buf_str(&text), text.len};
-	if (!err)
-		err = parse(&src, p, d);
-	else if (which)
+	buf_free(&text);
+	name = xasprintf("yaml/machines/%s.yaml", which);
+	embedded = strchr(which, '/') ? NULL : data_file_read(name);
+	if (embedded)
+		err = peaks_parse(name, embedded, p, d);
+	else
 		diag_add(d, DIAG_ERROR, "no peaks in '%s': %s, and no machine of that name", which,
 			 strerror(-err));
-	buf_free(&text);
 	free(embedded);
-	free(own);
+	free(name);
 	return err;
+}
+
+int peaks_stored(const char *host, struct peaks *p, struct diag *d)
+{
+	char *path = peaks_path(host);
+	struct buf text = {0};
+	int err = file_read(path, &text, PEAKS_FILE_MAX);
+
+	if (!err)
+		err = peaks_parse(path, buf_str(&text), p, d);
+	else if (err != -ENOENT)
+		diag_fail(d, err, "cannot read %s: %s", path, strerror(-err));
+	buf_free(&text);
+	free(path);
+	return err;
+}
+
+void peaks_keep(const char *run_file)
+{
+	char *path = peaks_path(NULL);
+	struct buf text = {0};
+	sqlite3_stmt *q = NULL;
+	sqlite3 *db = NULL;
+
+	if (file_read(path, &text, PEAKS_FILE_MAX) == 0 &&
+	    sqlite3_open_v2(run_file, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(db, "INSERT OR REPLACE INTO run_t VALUES('peaks', ?1)", -1, &q,
+			       NULL) == SQLITE_OK) {
+		sqlite3_bind_text(q, 1, buf_str(&text), -1, SQLITE_STATIC);
+		sqlite3_step(q);
+	}
+	sqlite3_finalize(q);
+	sqlite3_close(db);
+	buf_free(&text);
+	free(path);
 }
 
 const struct peaks_entry *peaks_for(const struct peaks *p, int threads)

@@ -26,18 +26,25 @@ struct peaks {
 };
 
 /*
- * Reads the peaks of a machine: `which` is a file, the name of one in yaml/machines, or NULL for
- * what `calibrate` stored on this machine. Returns 0, -ENOENT when nothing is stored (no message),
- * or another -errno with an error in `d`.
+ * Reads the peaks of a machine: `which` is a file or the name of one in yaml/machines. Returns 0 or
+ * -errno with an error in `d`.
  */
 int peaks_load(const char *which, struct peaks *p, struct diag *d);
+/* What `calibrate` stored for `host` (NULL: this one) on this machine. Returns 0, -ENOENT when
+ * nothing is stored (no message), or another -errno with an error in `d`. */
+int peaks_stored(const char *host, struct peaks *p, struct diag *d);
+/* Reads the YAML form; `name` is what errors call it. 0 or -EINVAL with an error in `d`. */
+int peaks_parse(const char *name, const char *text, struct peaks *p, struct diag *d);
+/* Puts what `calibrate` stored for this machine into a run that was just made here, so that it
+ * keeps its meaning elsewhere. Without a calibration nothing happens. */
+void peaks_keep(const char *run_file);
 /* The entry for a number of threads: that one, else the nearest smaller, else the smallest. NULL
  * when there is none. */
 const struct peaks_entry *peaks_for(const struct peaks *p, int threads);
 /* Writes the YAML form. */
 void peaks_print(const struct peaks *p, FILE *out);
-/* Where `calibrate` stores: a new string. */
-char *peaks_path(void);
+/* Where `calibrate` stores what it measures on `host` (NULL: this one): a new string. */
+char *peaks_path(const char *host);
 /*
  * Measures memory bandwidth and multiply-add rate for 1, 2, 4.. up to all CPUs, some seconds in
  * all. `progress` may be NULL. Returns 0 or -errno with an error in `d`.

@@ -7,14 +7,15 @@
 
 #include "util/buf.h"
 #include "util/text.h"
+#include "view/place.h"
 #include "view/stat.h"
 
 static const struct {
 	const char *name, *sql;
 } groups[] = {
 	{"op", "coalesce(t.op, '?')"},
-	{"tensor", "coalesce(t.name || ' (' || t.op || ')', '?')"},
-	{"layer", "coalesce('layer ' || t.layer, 'no layer')"},
+	{"tensor", "coalesce(l.label || ' (' || t.op || ')', '?')"},
+	{"layer", "coalesce('layer ' || l.layer, 'no layer')"},
 	{"class", "opclass(t.op)"},
 	{"thread", "'worker ' || p.thread_index"},
 	{"type", "coalesce((SELECT w.type FROM edge_t e JOIN tensor_t w ON w.id = e.src_tensor"
@@ -37,10 +38,11 @@ static const char *group_sql(const char *by, struct diag *d)
 	return NULL;
 }
 
-/* Values: ?1 filter, ?2 phase, ?3 first and ?4 last layer. */
-#define WHERE_CHOSEN                                                                               \
-	" WHERE listed(?1, t.op, t.name) AND (?2 IS NULL OR p.phase = ?2)"                         \
-	" AND coalesce(t.layer, -1) BETWEEN ?3 AND ?4"
+/* Rows p with their tensors. Values: ?1 filter, ?2 phase, ?3 first and ?4 last layer. */
+#define CHOSEN                                                                                     \
+	" LEFT JOIN tensor_t t ON t.id = p.tensor_id LEFT JOIN temp.place l ON l.id ="             \
+	" p.tensor_id WHERE listed(?1, t.op, t.name, l.label) AND (?2 IS NULL OR p.phase = ?2)"    \
+	" AND coalesce(l.layer, -1) BETWEEN ?3 AND ?4"
 
 static sqlite3_stmt *chosen(sqlite3 *db, const char *sql, const struct view_opts *o, struct diag *d)
 {
@@ -48,6 +50,7 @@ static sqlite3_stmt *chosen(sqlite3 *db, const char *sql, const struct view_opts
 
 	if (view_layers(o->layers, &first, &last, d) < 0)
 		return NULL;
+	place_tensors(db);
 	return view_query(db, d, sql, "ssii", o->filter, o->phase, (int64_t)first, (int64_t)last);
 }
 
@@ -111,8 +114,7 @@ struct table *stat_ops(sqlite3 *db, const struct view_opts *o, struct buf *foot,
 			" sum(CASE p.thread_index WHEN 0 THEN p.count * t.flops END),"
 			" sum(CASE p.thread_index WHEN 0 THEN p.count * t.bytes END),"
 			" count(DISTINCT p.thread_index)"
-			" FROM op_phase_t p LEFT JOIN tensor_t t ON t.id = p.tensor_id" WHERE_CHOSEN
-			" GROUP BY 1, 2",
+			" FROM op_phase_t p" CHOSEN " GROUP BY 1, 2",
 			group);
 	q = chosen(db, sql, o, d);
 	free(sql);
@@ -135,8 +137,7 @@ struct table *stat_threads(sqlite3 *db, const struct view_opts *o, struct buf *f
 		"op,"
 		" phase) FROM (SELECT coalesce(t.op, '?') op, p.phase phase, p.thread_index"
 		" thread_index, sum(p.count) n, sum(p.compute_ns) c, sum(p.wait_ns) w,"
-		" sum(p.wait_known) k FROM op_phase_t p LEFT JOIN tensor_t t"
-		" ON t.id = p.tensor_id" WHERE_CHOSEN " GROUP BY 1, 2, 3)"
+		" sum(p.wait_known) k FROM op_phase_t p" CHOSEN " GROUP BY 1, 2, 3)"
 		" ORDER BY sum(c) OVER (PARTITION BY op, phase) DESC, op, phase, thread_index",
 		o, d);
 	struct table *t;
@@ -174,8 +175,7 @@ struct table *stat_counters(sqlite3 *db, const struct view_opts *o, struct buf *
 		" max(p.scaled), count(DISTINCT p.thread_index), sum(CASE p.thread_index WHEN 0 "
 		"THEN"
 		" p.count * t.bytes END) FROM counter_phase_t p JOIN counter_name_t n"
-		" ON n.id = p.name_id LEFT JOIN tensor_t t ON t.id = p.tensor_id" WHERE_CHOSEN
-		" GROUP BY 1, 2, 3 ORDER BY 2, 3, 5 DESC",
+		" ON n.id = p.name_id" CHOSEN " GROUP BY 1, 2, 3 ORDER BY 2, 3, 5 DESC",
 		o, d);
 	struct table *t;
 

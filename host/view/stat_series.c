@@ -6,6 +6,7 @@
 
 #include "util/buf.h"
 #include "util/text.h"
+#include "view/place.h"
 #include "view/stat.h"
 
 /*
@@ -213,14 +214,15 @@ struct table *stat_complexity(sqlite3 *db, const struct view_opts *o, struct buf
 
 	if (view_layers(o->layers, &first, &last, d) < 0)
 		return NULL;
+	place_tensors(db);
 	/* A worker's mean time: they share one product and work side by side. */
 	q = view_query(
 		db, d,
-		"SELECT t.name || ' ' || t.ne0 || 'x' || t.ne1, t.flops, sum(p.compute_ns) * 1.0"
+		"SELECT l.label || ' ' || t.ne0 || 'x' || t.ne1, t.flops, sum(p.compute_ns) * 1.0"
 		" / sum(p.count), sum(p.count) FROM op_phase_t p JOIN tensor_t t ON t.id ="
-		" p.tensor_id WHERE t.op IN ('MUL_MAT', 'MUL_MAT_ID') AND t.flops > 0 AND"
-		" listed(?1, t.op, t.name) AND (?2 IS NULL OR p.phase = ?2) AND"
-		" coalesce(t.layer, -1) BETWEEN ?3 AND ?4 GROUP BY t.id",
+		" p.tensor_id JOIN temp.place l ON l.id = t.id WHERE t.op IN ('MUL_MAT',"
+		" 'MUL_MAT_ID') AND t.flops > 0 AND listed(?1, t.op, t.name, l.label) AND (?2 IS"
+		" NULL OR p.phase = ?2) AND coalesce(l.layer, -1) BETWEEN ?3 AND ?4 GROUP BY t.id",
 		"ssii", o->filter, o->phase, (int64_t)first, (int64_t)last);
 	while (view_step(q))
 		*VEC_PUSH(v, n, cap) =

@@ -26,27 +26,50 @@ const char *summary_bound_name(enum bound b)
 
 /* Below this use of both peaks, and with operators this short, neither binds. */
 static const double busy_enough = 0.3, short_operator_ns = 20000;
+/* Above these shares of the workers' time, what keeps them from computing binds. */
+static const double off_cpu_binds = 0.2, wait_binds = 0.3;
 /* Without peaks: fewer operations per byte than any CPU can do, and more than any needs. */
 static const double surely_memory = 1.5, surely_compute = 50;
 
-static enum bound bound_of(const struct summary_phase_figures *f)
+enum bound summary_side(const struct summary_phase_figures *f)
 {
-	double all = f->compute + f->wait;
-
 	if (isnan(f->intensity))
 		return BOUND_UNKNOWN;
-	if (f->sched_wall > 0 && (f->runnable + f->blocked) / f->sched_wall > 0.2)
+	if (!isnan(f->ridge))
+		return f->intensity < f->ridge ? BOUND_MEMORY : BOUND_COMPUTE;
+	if (f->intensity < surely_memory)
+		return BOUND_MEMORY;
+	return f->intensity > surely_compute ? BOUND_COMPUTE : BOUND_UNKNOWN;
+}
+
+static double share(double part, double all)
+{
+	return all > 0 ? part / all : NAN;
+}
+
+double summary_wait_share(const struct summary_phase_figures *f)
+{
+	return f->wait_known > 0 ? share(f->wait, f->wait + f->compute) : NAN;
+}
+
+double summary_runnable_share(const struct summary_phase_figures *f)
+{
+	return share(f->runnable, f->sched_wall);
+}
+
+static enum bound bound_of(const struct summary_phase_figures *f)
+{
+	double off_cpu = share(f->runnable + f->blocked, f->sched_wall);
+
+	if (off_cpu > off_cpu_binds)
 		return BOUND_SCHED;
-	if (all > 0 && f->wait_known > 0.01 && f->wait / all > 0.3)
+	if (isnan(f->intensity))
+		return BOUND_UNKNOWN;
+	if (f->wait_known > 0.01 && summary_wait_share(f) > wait_binds)
 		return BOUND_SYNC;
-	if (isnan(f->ridge)) {
-		if (f->intensity < surely_memory)
-			return BOUND_MEMORY;
-		return f->intensity > surely_compute ? BOUND_COMPUTE : BOUND_UNKNOWN;
-	}
 	if (fmax(f->mfu, f->traffic_use) < busy_enough && f->op_mean < short_operator_ns)
 		return BOUND_LATENCY;
-	return f->intensity < f->ridge ? BOUND_MEMORY : BOUND_COMPUTE;
+	return summary_side(f);
 }
 
 static void init_phase(struct summary_phase_figures *f)
@@ -55,11 +78,22 @@ static void init_phase(struct summary_phase_figures *f)
 	f->gflops = f->gbs = f->intensity = f->ridge = f->mfu = f->mbu = f->traffic_use = NAN;
 }
 
-static int find_peaks(const struct view_opts *o, struct summary *s, struct diag *d)
+/* What the user names, else what was known when the run was made, else what is known of its host.
+ */
+static int find_peaks(sqlite3 *db, const struct view_opts *o, struct summary *s, struct diag *d)
 {
-	int err = peaks_load(o->peaks, &s->peaks, d);
+	char *own = o->peaks ? NULL : view_run_value(db, "peaks");
+	char *host = view_run_value(db, "host");
+	int err;
 
+	if (own)
+		err = peaks_parse("the run's own peaks", own, &s->peaks, d);
+	else
+		err = o->peaks ? peaks_load(o->peaks, &s->peaks, d)
+			       : peaks_stored(host, &s->peaks, d);
 	s->has_peaks = !err && s->peaks.n > 0;
+	free(own);
+	free(host);
 	return err == -ENOENT && !o->peaks ? 0 : err;
 }
 
@@ -114,7 +148,7 @@ int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, stru
 	memset(s, 0, sizeof(*s));
 	for (int p = 0; p < SUM_PHASES; p++)
 		init_phase(&s->phase[p]);
-	err = find_peaks(o, s, d);
+	err = find_peaks(db, o, s, d);
 	if (err)
 		return err;
 	s->levels = view_levels(db);
@@ -142,11 +176,6 @@ void summary_free(struct summary *s)
 	memset(s, 0, sizeof(*s));
 }
 
-static double share(double part, double all)
-{
-	return all > 0 ? part / all : NAN;
-}
-
 size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES])
 {
 	const struct summary_phase_figures *p = &s->phase[SUM_PREFILL];
@@ -167,16 +196,14 @@ size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMAR
 		{"decode_gflops", "decode arithmetic", "GFLOP/s", 1, t->gflops},
 		{"prefill_gbs", "prefill traffic", "GB/s", 0, p->gbs},
 		{"prefill_gflops", "prefill arithmetic", "GFLOP/s", 1, p->gflops},
-		{"decode_wait_share", "decode barrier wait", "%", -1,
-		 t->wait_known > 0 ? share(t->wait, t->wait + t->compute) : NAN},
-		{"prefill_wait_share", "prefill barrier wait", "%", -1,
-		 p->wait_known > 0 ? share(p->wait, p->wait + p->compute) : NAN},
+		{"decode_wait_share", "decode barrier wait", "%", -1, summary_wait_share(t)},
+		{"prefill_wait_share", "prefill barrier wait", "%", -1, summary_wait_share(p)},
 		{"decode_imbalance", "decode load imbalance", "%", -1,
 		 share(t->thread_max, t->thread_mean) - 1},
 		{"decode_runnable_share", "decode waiting for a CPU", "%", -1,
-		 share(t->runnable, t->sched_wall)},
+		 summary_runnable_share(t)},
 		{"prefill_runnable_share", "prefill waiting for a CPU", "%", -1,
-		 share(p->runnable, p->sched_wall)},
+		 summary_runnable_share(p)},
 		{"lost", "lost events", "", -1, (double)s->lost},
 		{"cost_share", "llmprobe's own cost (estimate)", "%", -1, s->cost_share},
 	};

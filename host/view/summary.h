@@ -56,8 +56,9 @@ struct summary_phase_figures {
 	double thread_max, thread_mean; /* compute ns of the busiest worker and on average */
 	/* Off the CPU within the phase's graphs (or calls), summed over the worker threads. */
 	double runnable, sleeping, blocked, sched_wall; /* sched_wall: wall time x threads */
-	char culprit[16];
+	char culprit[16]; /* the task that had the CPU most of runnable, "": not known */
 	double culprit_ns;
+	bool culprit_own; /* it is a thread of the target itself */
 };
 
 struct summary {
@@ -74,6 +75,7 @@ struct summary {
 	bool quantised;			/* most weights are: products run on 8-bit integers */
 	double peak_gflops;		/* the arithmetic peak that mfu and ridge refer to */
 	int64_t lost;
+	bool so_far;		    /* still being recorded; set by who knows */
 	double cost_ns, cost_share; /* estimate of llmprobe's own time, and of the workers' time */
 	/* Experts: uses of the hottest one over the mean, and how many of all were used. */
 	double expert_skew;
@@ -85,6 +87,12 @@ int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, stru
 void summary_free(struct summary *s);
 const char *summary_phase_name(enum summary_phase p);
 const char *summary_bound_name(enum bound b);
+/* The side of the roofline that the arithmetic intensity lies on, whatever else slows the phase:
+ * BOUND_MEMORY, BOUND_COMPUTE, or BOUND_UNKNOWN when neither peaks nor the intensity tell. */
+enum bound summary_side(const struct summary_phase_figures *f);
+/* Shares of the workers' time, NAN when not known. */
+double summary_wait_share(const struct summary_phase_figures *f);
+double summary_runnable_share(const struct summary_phase_figures *f);
 
 /* The single figures by name, for diff and JSON: "tpot_p50", "prefill_tokens_per_s".. */
 struct summary_figure {

@@ -41,6 +41,7 @@ static struct intervals read_intervals(sqlite3 *db, bool graphs)
 
 struct culprit {
 	char comm[16];
+	bool own; /* a thread of the target */
 	double ns;
 };
 
@@ -49,32 +50,41 @@ struct culprits {
 	size_t n, cap;
 };
 
-static void blame(struct culprits *c, const char *comm, double ns)
+static void blame(struct culprits *c, const char *comm, bool own, double ns)
 {
 	size_t i = 0;
 
-	while (i < c->n && strncmp(c->v[i].comm, comm, sizeof(c->v[i].comm) - 1) != 0)
+	while (i < c->n &&
+	       (c->v[i].own != own || strncmp(c->v[i].comm, comm, sizeof(c->v[i].comm) - 1) != 0))
 		i++;
 	if (i == c->n) {
 		struct culprit *k = VEC_PUSH(c->v, c->n, c->cap);
 
+		*k = (struct culprit){.own = own};
 		snprintf(k->comm, sizeof(k->comm), "%.15s", comm);
 	}
 	c->v[i].ns += ns;
 }
 
-static void add(struct summary *s, int phase, const char *state, const char *comm, double ns,
+/* A row of sched_t that is not running. */
+struct off_cpu {
+	double begin, end;
+	const char *state, *by;
+	bool own;
+};
+
+static void add(struct summary *s, int phase, const struct off_cpu *r, double ns,
 		struct culprits *c)
 {
 	struct summary_phase_figures *f = &s->phase[phase];
 
-	if (strcmp(state, "runnable") == 0) {
+	if (strcmp(r->state, "runnable") == 0) {
 		f->runnable += ns;
-		if (*comm)
-			blame(&c[phase], comm, ns);
-	} else if (strcmp(state, "sleeping") == 0) {
+		if (*r->by)
+			blame(&c[phase], r->by, r->own, ns);
+	} else if (strcmp(r->state, "sleeping") == 0) {
 		f->sleeping += ns;
-	} else if (strcmp(state, "blocked") == 0) {
+	} else if (strcmp(r->state, "blocked") == 0) {
 		f->blocked += ns;
 	}
 }
@@ -95,16 +105,14 @@ static size_t first_after(const struct intervals *in, double t)
 	return lo;
 }
 
-static void one_row(struct summary *s, const struct intervals *in, sqlite3_stmt *q,
+static void one_row(struct summary *s, const struct intervals *in, const struct off_cpu *r,
 		    struct culprits *c)
 {
-	double begin = sqlite3_column_double(q, 0), end = sqlite3_column_double(q, 1);
-
-	for (size_t i = first_after(in, begin); i < in->n && in->v[i].begin < end; i++) {
-		double from = fmax(begin, in->v[i].begin), to = fmin(end, in->v[i].end);
+	for (size_t i = first_after(in, r->begin); i < in->n && in->v[i].begin < r->end; i++) {
+		double from = fmax(r->begin, in->v[i].begin), to = fmin(r->end, in->v[i].end);
 
 		if (to > from)
-			add(s, in->v[i].phase, view_text(q, 2), view_text(q, 3), to - from, c);
+			add(s, in->v[i].phase, r, to - from, c);
 	}
 }
 
@@ -114,31 +122,44 @@ static void worst(struct summary_phase_figures *f, struct culprits *c)
 		if (c->v[i].ns <= f->culprit_ns)
 			continue;
 		f->culprit_ns = c->v[i].ns;
+		f->culprit_own = c->v[i].own;
 		memcpy(f->culprit, c->v[i].comm, sizeof(f->culprit));
 	}
 	free(c->v);
+}
+
+/* Workers are known from their operators; without those every thread counts. */
+static double worker_count(sqlite3 *db, bool operators)
+{
+	return view_double(db, 0,
+			   operators ? "SELECT count(DISTINCT tid) FROM sched_t WHERE tid IN"
+				       " (SELECT tid FROM op_phase_t)"
+				     : "SELECT count(DISTINCT tid) FROM sched_t",
+			   NULL);
 }
 
 void summary_sched(sqlite3 *db, struct summary *s)
 {
 	struct intervals in = read_intervals(db, s->levels.graph);
 	struct culprits c[SUM_PHASES] = {0};
-	/* Workers are known from their operators; without those every thread counts. */
-	const char *which = s->levels.op ? " AND tid IN (SELECT DISTINCT tid FROM op_phase_t)" : "";
-	char *sql = xasprintf("SELECT begin_ns, end_ns, state, by_comm FROM sched_t WHERE state !="
-			      " 'running'%s",
-			      which);
-	char *count = xasprintf("SELECT count(DISTINCT tid) FROM sched_t WHERE 1%s", which);
-	double threads = view_double(db, 0, count, NULL);
-	sqlite3_stmt *q = view_query(db, NULL, sql, NULL);
+	double threads = worker_count(db, s->levels.op);
+	sqlite3_stmt *q = view_query(
+		db, NULL,
+		"SELECT begin_ns, end_ns, state, by_comm, by_tid IN (SELECT tid FROM thread_t)"
+		" FROM sched_t WHERE state != 'running' AND (?1 = 0 OR tid IN (SELECT tid FROM"
+		" op_phase_t))",
+		"i", (int64_t)s->levels.op);
 
-	while (view_step(q))
-		one_row(s, &in, q, c);
+	while (view_step(q)) {
+		struct off_cpu r = {sqlite3_column_double(q, 0), sqlite3_column_double(q, 1),
+				    view_text(q, 2), view_text(q, 3),
+				    sqlite3_column_int(q, 4) != 0};
+
+		one_row(s, &in, &r, c);
+	}
 	for (size_t i = 0; i < in.n; i++)
 		s->phase[in.v[i].phase].sched_wall += (in.v[i].end - in.v[i].begin) * threads;
 	for (int p = 0; p < SUM_PHASES; p++)
 		worst(&s->phase[p], &c[p]);
 	free(in.v);
-	free(sql);
-	free(count);
 }

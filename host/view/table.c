@@ -212,6 +212,31 @@ char *table_spark(const double *values, size_t n, size_t cells, bool ascii)
 	return buf_take(&b);
 }
 
+void table_wrap(const char *text, int64_t width, size_t indent, FILE *out)
+{
+	size_t column = indent, room = width > 0 ? (size_t)width : SIZE_MAX;
+
+	for (bool first = true; *text; first = false) {
+		size_t bytes = strcspn(text, " ");
+		char *word = xstrndup(text, bytes);
+		size_t len = table_width(word);
+
+		/* A percent sign stays with its number. */
+		if (!first && column + 1 + len > room && column > indent && *word != '%') {
+			fprintf(out, "\n%*s", (int)indent, "");
+			column = indent;
+		} else if (!first) {
+			fputc(' ', out);
+			column++;
+		}
+		fputs(word, out);
+		free(word);
+		column += len;
+		text += bytes + (text[bytes] == ' ');
+	}
+	fputc('\n', out);
+}
+
 static const char *show_number(double v, char out[32])
 {
 	double a = fabs(v);
@@ -256,15 +281,24 @@ static void pad(FILE *out, size_t n)
 	fprintf(out, "%*s", (int)n, "");
 }
 
+/* Bytes of the first `columns` characters. */
+static size_t bytes_of(const char *text, size_t columns)
+{
+	const char *p = text;
+
+	while (*p && columns--)
+		for (p++; ((unsigned char)*p & 0xc0) == 0x80;)
+			p++;
+	return (size_t)(p - text);
+}
+
 /* Keeps the head and the tail, where names of tensors differ. */
 static void put_cut(FILE *out, const char *text, size_t width)
 {
-	size_t len = strlen(text), head = (width - 2) / 2, tail = width - 2 - head;
+	size_t head = (width - 2) / 2, tail = width - 2 - head;
 
-	if (len != table_width(text) || len <= width)
-		fputs(text, out);
-	else
-		fprintf(out, "%.*s..%s", (int)head, text, text + len - tail);
+	fprintf(out, "%.*s..%s", (int)bytes_of(text, head), text,
+		text + bytes_of(text, table_width(text) - tail));
 }
 
 static void put_cell(FILE *out, const struct column *col, const char *text, size_t width, bool last)
@@ -273,7 +307,8 @@ static void put_cell(FILE *out, const struct column *col, const char *text, size
 	bool left = col->type == TABLE_TEXT || col->type == TABLE_BAR;
 
 	if (w > width) {
-		put_cut(out, text, width);
+		width > 4 ? put_cut(out, text, width)
+			  : (void)fprintf(out, "%.*s", (int)bytes_of(text, width), text);
 		w = width;
 		left = true;
 	} else if (left) {
@@ -286,21 +321,75 @@ static void put_cell(FILE *out, const struct column *col, const char *text, size
 		pad(out, GAP + (left && w < width ? width - w : 0));
 }
 
-static void fit(const struct table *t, size_t *width, size_t columns)
+static size_t total_width(const struct table *t, const size_t *width)
 {
-	size_t total = 0, over, widest = 0;
+	size_t total = 0;
 
 	for (size_t c = 0; c < t->n_columns; c++)
-		total += width[c] + GAP;
-	if (total <= columns + GAP)
-		return;
-	over = total - columns - GAP;
+		total += width[c] ? width[c] + GAP : 0;
+	return total ? total - GAP : 0;
+}
+
+/* The widest text that can be cut, t->n_columns when there is none. */
+static size_t widest_text(const struct table *t, const size_t *width)
+{
+	size_t widest = t->n_columns;
+
 	for (size_t c = 0; c < t->n_columns; c++)
-		if (t->columns[c].type == TABLE_TEXT &&
-		    (t->columns[widest].type != TABLE_TEXT || width[c] > width[widest]))
+		if (t->columns[c].type == TABLE_TEXT && width[c] > MIN_TEXT &&
+		    (widest == t->n_columns || width[c] > width[widest]))
 			widest = c;
-	if (t->columns[widest].type == TABLE_TEXT && width[widest] > MIN_TEXT)
-		width[widest] = width[widest] > over + MIN_TEXT ? width[widest] - over : MIN_TEXT;
+	return widest;
+}
+
+/* Makes the table fit by setting columns to less, to 0 for those that are left out altogether. */
+static void fit(const struct table *t, size_t *width, size_t columns)
+{
+	size_t c;
+
+	for (c = 0; c < t->n_columns && total_width(t, width) > columns; c++)
+		if (t->columns[c].type == TABLE_BAR)
+			width[c] = 0;
+	while (total_width(t, width) > columns && (c = widest_text(t, width)) < t->n_columns)
+		width[c]--;
+	for (c = t->n_columns; c-- > 1 && total_width(t, width) > columns;)
+		width[c] = 0;
+}
+
+static size_t last_shown(const struct table *t, const size_t *width)
+{
+	size_t last = t->n_columns;
+
+	while (last > 0 && !width[last - 1])
+		last--;
+	return last;
+}
+
+static void print_left_out(const struct table *t, const size_t *width, const struct view_opts *o,
+			   FILE *out)
+{
+	struct buf names = {0};
+
+	for (size_t c = 0; c < t->n_columns; c++)
+		if (!width[c] && *t->columns[c].title)
+			buf_printf(&names, "%s%s", names.len ? ", " : "", t->columns[c].title);
+	if (names.len) {
+		char *line = xasprintf("(no room for: %s)", buf_str(&names));
+
+		table_wrap(line, o->width, 1, out);
+		free(line);
+	}
+	buf_free(&names);
+}
+
+static void print_line(const struct table *t, char *const *texts, const size_t *width, FILE *out)
+{
+	size_t last = last_shown(t, width);
+
+	for (size_t c = 0; c < last; c++)
+		if (width[c])
+			put_cell(out, &t->columns[c], texts ? texts[c] : t->columns[c].title,
+				 width[c], c + 1 == last);
 }
 
 static void print_text(const struct table *t, const struct view_opts *o, size_t n, FILE *out)
@@ -317,22 +406,19 @@ static void print_text(const struct table *t, const struct view_opts *o, size_t 
 			width[c] = table_width(s) > width[c] ? table_width(s) : width[c];
 		}
 	}
-	fit(t, width, (size_t)(o->width > 20 ? o->width : 80));
-	if (o->colour)
-		fputs("\033[1m", out);
-	for (size_t c = 0; c < t->n_columns; c++)
-		put_cell(out, &t->columns[c], t->columns[c].title, width[c], c + 1 == t->n_columns);
+	if (o->width > 0)
+		fit(t, width, (size_t)o->width);
+	fputs(o->colour ? "\033[1m" : "", out);
+	print_line(t, NULL, width, out);
 	fputs(o->colour ? "\033[0m\n" : "\n", out);
 	for (size_t r = 0; r < n; r++) {
-		for (size_t c = 0; c < t->n_columns; c++) {
-			char *s = texts[r * t->n_columns + c];
-
-			put_cell(out, &t->columns[c], s, width[c], c + 1 == t->n_columns);
-			free(s);
-		}
+		print_line(t, texts + r * t->n_columns, width, out);
 		fputc('\n', out);
 	}
+	for (size_t i = 0; i < n * t->n_columns; i++)
+		free(texts[i]);
 	free(texts);
+	print_left_out(t, width, o, out);
 	free(width);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A table that is filled row by row and printed as text, CSV or JSON. Text columns are as wide as
- * their content and the last text column is cut when the terminal is too narrow.
+ * A table that is filled row by row and printed as text, CSV or JSON. Columns are as wide as their
+ * content; on a terminal that is too narrow bars go first, then the widest texts are cut, then the
+ * last columns are left out, which a line below says.
  */
 #ifndef LLMPROBE_VIEW_TABLE_H
 #define LLMPROBE_VIEW_TABLE_H
@@ -51,6 +52,9 @@ const char *table_bar(double fraction, int cells, bool ascii, char *out);
 /* One line of block characters for a series (each value relative to the maximum). The caller frees
  * it. */
 char *table_spark(const double *values, size_t n, size_t cells, bool ascii);
+/* Prints a text and a newline, broken between words into lines of `width` columns (0: not at all),
+ * of which all but the first begin with `indent` blanks. */
+void table_wrap(const char *text, int64_t width, size_t indent, FILE *out);
 /* Columns a UTF-8 string takes on a terminal. */
 size_t table_width(const char *text);
 

@@ -22,14 +22,15 @@ struct view_run {
 	sqlite3 *db;
 };
 
-/* Zero-initialised means: text, no filter, everything, no colour, 80 columns. Strings borrowed. */
+/* Zero-initialised means: text, no filter, everything, no colour, any width. Strings borrowed. */
 struct view_opts {
 	bool json, csv;
 	bool colour;			 /* the edge decides: terminal, NO_COLOR, --colour */
 	const struct progress *progress; /* NULL: none */
 	bool force;			 /* overwrite the output file */
 	bool ascii;			 /* no characters beyond ASCII */
-	int64_t width;			 /* columns of the terminal, 0: 80 */
+	bool so_far;			 /* the run is what a recording that goes on has so far */
+	int64_t width;			 /* columns of the terminal, 0: no terminal, no limit */
 	int64_t limit;			 /* rows per table, 0: the view's own default, -1: all */
 	const char *sort;		 /* column name, "-" in front for ascending order */
 	const char *filter;		 /* glob list "MUL_MAT*,attn*" over op and tensor names */

@@ -32,7 +32,8 @@ static const struct view_opts *with_peaks(void)
 static char *printed(const struct view *v, const struct made_run *a, const struct made_run *b,
 		     const struct view_opts *o, int *rc, struct diag *d)
 {
-	struct view_run runs[2] = {{"first", a->db}, {"second", b ? b->db : NULL}};
+	struct view_run runs[2] = {{.name = "first", .db = a->db},
+				   {.name = "second", .db = b ? b->db : NULL}};
 	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
