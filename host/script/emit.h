@@ -194,6 +194,9 @@ void em_return(struct emit *e);
 /* "(a) == (b)" for memory of two types; text of an int. */
 const char *em_equal(struct emit *e, struct node *a, struct node *b);
 
+/* "(a) == (b)" where one side is `probe` or `func`. */
+const char *em_equal_name(struct emit *e, struct node *a, struct node *b);
+
 /* Maps (emit_map.c). `access` is an N_MAP node. */
 const char *em_map(struct emit *e, const struct symbol *m); /* EXTERN_MAP(n) */
 const char *em_key(struct emit *e, struct node *access);    /* pointer to the key */

@@ -302,11 +302,18 @@ static const char *equal_words(struct emit *e, const char *a, const char *b, uin
 	return emf(e, "q%d", n);
 }
 
+static bool is_match_name(const struct type *t)
+{
+	return t->kind == TY_PROBE || t->kind == TY_FUNC;
+}
+
 const char *em_equal(struct emit *e, struct node *a, struct node *b)
 {
 	uint32_t size = a->type->size < b->type->size ? a->type->size : b->type->size;
 	const char *x, *y, *eq, *longer;
 
+	if (is_match_name(a->type) || is_match_name(b->type))
+		return em_equal_name(e, a, b);
 	if (a->kind == N_STR && b->kind != N_STR)
 		return equal_literal(e, em_memory(e, b), b->type->size, a);
 	if (b->kind == N_STR)

@@ -226,6 +226,36 @@ static struct operand emit_probe(struct emit *e, struct node *n)
 			     func ? cookie_func(e->first_cookie) : cookie_probe(e->first_cookie)));
 }
 
+/* The number that stands for the name among this attach point's matches; none: 2^32. */
+static uint64_t number_of_name(const struct emit *e, const char *name, bool func)
+{
+	const struct probe_match *m = e->attach->matches;
+	const struct script_code *c = e->code;
+
+	for (size_t i = c->n_matches; m && i-- > 0;)
+		if (c->matches[i] == m)
+			for (; i < c->n_matches; i++) {
+				const char *have = func ? c->matches[i]->func : c->matches[i]->name;
+
+				if (have && strcmp(have, name) == 0)
+					return func ? cookie_func(c->cookies[i])
+						    : cookie_probe(c->cookies[i]);
+			}
+	return 1ull << 32;
+}
+
+const char *em_equal_name(struct emit *e, struct node *a, struct node *b)
+{
+	struct node *literal = a->kind == N_STR ? a : b->kind == N_STR ? b : NULL;
+	struct node *other = a == literal ? b : a;
+
+	if (!literal)
+		return emf(e, "(%s) == (%s)", em_value(e, a), em_value(e, b));
+	return emf(
+		e, "(%s) == %lluull", em_value(e, other),
+		(unsigned long long)number_of_name(e, literal->name, other->type->kind == TY_FUNC));
+}
+
 static const struct type *check_func(struct sema *s, struct node *n)
 {
 	enum probe_kind kind = kind_of(s);

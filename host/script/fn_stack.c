@@ -70,6 +70,8 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 	em(e, "if (n%d < 0)", v);
 	em(e, "\tn%d = 0;", v);
 	em_open(e, "for (u32 i = 0; i < %u; i++)", bytes / 8);
+	/* keeps clang from a loop to a computed end, which the verifier cannot bound */
+	em(e, "asm volatile(\"\" : \"+r\"(n%d));", v);
 	em(e, "if (i * 8 >= n%d)", v);
 	em(e, "\tbreak;");
 	em(e, "h%d = (h%d ^ ((u64 *)%s)[i & %u]) * 0x100000001b3ull;", v, v, fr, room / 8 - 1);

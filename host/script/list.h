@@ -9,6 +9,10 @@
 
 #include "util/diag.h"
 
+struct type;
+
+/* One probe with the fields of its arguments (NULL: without). */
+void list_probe(FILE *out, const char *name, const struct type *args);
 /*
  * Lists to `out`. `pattern` NULL or "": everything that needs no file. "struct x" shows a kernel
  * type. Returns 0 or -errno with an error in `d`; matching nothing is no error.

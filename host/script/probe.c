@@ -84,6 +84,14 @@ bool probe_glob(const char *pattern, const char *text)
 	return fnmatch(pattern, text, 0) == 0;
 }
 
+bool match_repeats(const struct probe_match *list, const struct probe_match *m)
+{
+	for (; list && list != m; list = list->next)
+		if (strcmp(list->name, m->name) == 0)
+			return true;
+	return false;
+}
+
 static struct attach *fail(struct parts *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 static struct attach *fail(struct parts *p, const char *fmt, ...)
 {

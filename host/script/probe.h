@@ -103,6 +103,8 @@ struct attach *attach_parse(struct arena *arena, const struct source *src,
  */
 int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d);
 
+/* True when an earlier match of the list has the same name: several places of one probe. */
+bool match_repeats(const struct probe_match *list, const struct probe_match *m);
 /* True when the text matches the glob: * and ? and [..]. */
 bool probe_glob(const char *pattern, const char *text);
 bool probe_has_wildcard(const char *s);

@@ -112,6 +112,7 @@ const struct type *tracepoint_args_of(struct type_table *t, const char *name, co
 		f->type = format_type(t, &l);
 		f->offset = l.offset;
 		f->is_data_loc = l.data_loc;
+		f->decl = arena_strndup(type_table_arena(t), p + 6, strcspn(p + 6, ";"));
 		if (l.offset + l.size > st->size)
 			st->size = l.offset + l.size;
 	}
