@@ -6,16 +6,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
+#include "bpf/compile.h"
+#include "bpf/feature.h"
 #include "bpf/reaper.h"
 #include "cmd/cmd.h"
 #include "script/engine_bind.h"
 #include "script/list.h"
+#include "script/probe.h"
 #include "script/script.h"
 #include "target/process.h"
 #include "util/file.h"
+#include "util/words.h"
 
 enum { DRAIN_MS = 10, REAP_MS = 20, MAX_SCRIPT = 16 << 20 };
 
@@ -25,8 +31,7 @@ struct run {
 	struct script_opts opts;
 	struct buf text, preamble;
 	struct spawn *child;
-	char **child_argv;
-	char *child_words;
+	struct words words; /* of -c */
 	int signal_fd, pid_fd;
 	FILE *out;
 	struct engine_bind *engine;
@@ -89,21 +94,30 @@ static int take_program(struct run *r)
 
 /* ---- -c ---- */
 
-static int make_child(struct run *r, const char *command)
+static int split_command(struct run *r, const char *command)
 {
-	size_t n = 0, cap = 0;
-	char *save = NULL;
-
-	r->child_words = xstrdup(command);
-	for (char *w = strtok_r(r->child_words, " ", &save); w; w = strtok_r(NULL, " ", &save))
-		*VEC_PUSH(r->child_argv, n, cap) = w;
-	*VEC_PUSH(r->child_argv, n, cap) = NULL;
-	if (n < 2)
+	if (words_split(command, &r->words, NULL) != 0)
+		return diag_fail(r->ctx->diag, -EINVAL, "-c: a quote is left open: %s", command);
+	if (!r->words.argc)
 		return diag_fail(r->ctx->diag, -EINVAL, "-c needs a command");
-	r->child = process_spawn(r->child_argv, r->ctx->diag);
+	r->opts.command = r->words.argv[0];
+	return 0;
+}
+
+static int make_child(struct run *r)
+{
+	r->child = process_spawn(r->words.argv, r->ctx->diag);
 	if (!r->child)
 		return -EINVAL;
 	r->opts.cpid = spawn_pid(r->child);
+	return 0;
+}
+
+static int check_pid(struct run *r)
+{
+	if (r->opts.pid && kill(r->opts.pid, 0) != 0 && errno == ESRCH)
+		return diag_fail(r->ctx->diag, -ESRCH, "no process has the pid %d",
+				 (int)r->opts.pid);
 	return 0;
 }
 
@@ -297,6 +311,10 @@ static int run_script(struct run *r)
 		return err ? 1 : 0;
 	}
 	flush_messages(r);
+	if (c->script.list) {
+		script_print_probes(r->script, c->verbose, stdout);
+		return 0;
+	}
 	err = open_engine(r);
 	err = err ? err : script_load(r->script, r->ctx->diag);
 	if (err || open_events(r) != 0)
@@ -329,12 +347,17 @@ static int prepare(struct run *r)
 	r->opts.no_warnings = c->script.no_warnings;
 	r->opts.format = c->script.format == CONFIG_SCRIPT_JSON ? SCRIPT_JSON : SCRIPT_TEXT;
 	r->opts.offline = c->script.dump && geteuid() != 0;
+	r->opts.check_helpers = c->script.keep_going;
+	r->opts.filter = c->script.probe_filter;
 	if (c->script.command && r->opts.pid)
 		return diag_fail(r->ctx->diag, -EINVAL, "Cannot use both -c and -p.");
-	err = take_program(r);
+	err = check_pid(r);
+	err = err ? err : take_program(r);
 	err = err ? err : open_output(r);
-	if (!err && c->script.command && !c->script.dump)
-		err = make_child(r, c->script.command);
+	if (!err && c->script.command)
+		err = split_command(r, c->script.command);
+	if (!err && c->script.command && !c->script.dump && !c->script.list)
+		err = make_child(r);
 	return err;
 }
 
@@ -346,8 +369,7 @@ static void finish(struct run *r)
 		reaper_flush(r->opts.reaper, REAP_MS);
 	reaper_free(r->opts.reaper);
 	spawn_free(r->child);
-	free(r->child_argv);
-	free(r->child_words);
+	words_free(&r->words);
 	buf_free(&r->text);
 	buf_free(&r->preamble);
 	if (r->out && r->out != stdout)
@@ -358,17 +380,66 @@ static void finish(struct run *r)
 		close(r->pid_fd);
 }
 
+/* ---- what needs no program ---- */
+
+static void print_feature(struct features *f, enum feature what)
+{
+	const struct feature_result *r = feature_get(f, what);
+
+	printf("  %s: %s%s%s\n", feature_name(what), r->ok ? "yes" : "no", r->ok ? "" : ", ",
+	       r->ok ? "" : r->reason);
+}
+
+static int print_info(void)
+{
+	struct features *f = features_new();
+	struct utsname u;
+	char version[32];
+
+	uname(&u);
+	printf("System\n  OS: %s %s %s\n  Arch: %s\n\n", u.sysname, u.release, u.version,
+	       u.machine);
+	printf("Build\n  version: llmprobe %s\n  libbcc: %s\n\n", LLMPROBE_VERSION,
+	       bpf_compiler_version(version));
+	printf("Kernel features\n");
+	for (int i = 0; i < FEATURE_COUNT; i++)
+		print_feature(f, (enum feature)i);
+	printf("\nProbe types\n");
+	for (const struct provider *p = providers; p->name; p++)
+		printf("  %s: %s\n", p->name, provider_works(p, f) ? "yes" : "no");
+	features_free(f);
+	return EXIT_OK;
+}
+
+/* -l FILE lists what a script would attach to, anything else is a pattern. */
+static bool lists_program(const struct config *c)
+{
+	struct stat st;
+
+	return c->script.program ||
+	       (c->args.count && stat(c->args.items[0], &st) == 0 && S_ISREG(st.st_mode));
+}
+
+static int list_pattern(struct run *r)
+{
+	const struct config *c = r->ctx->config;
+
+	return script_list(c->args.count ? c->args.items[0] : NULL, (pid_t)c->target.pid,
+			   c->verbose, stdout, r->ctx->diag)
+		       ? EXIT_FAILED
+		       : EXIT_OK;
+}
+
 int cmd_script(const struct cmd_context *ctx)
 {
 	const struct config *c = ctx->config;
 	struct run r = {.ctx = ctx, .signal_fd = -1, .pid_fd = -1};
 	int status;
 
-	if (c->script.list) {
-		status = script_list(c->args.count ? c->args.items[0] : NULL, (pid_t)c->target.pid,
-				     c->verbose, stdout, ctx->diag)
-				 ? EXIT_FAILED
-				 : EXIT_OK;
+	if (c->script.info) {
+		status = print_info();
+	} else if (c->script.list && !lists_program(c)) {
+		status = list_pattern(&r);
 	} else {
 		r.opts.reaper = reaper_new();
 		r.engine = engine_bind_new();

@@ -95,10 +95,11 @@ struct config {
 
 	struct {
 		char *program; /* -e; NULL: args.items[0] is the file */
-		char *command; /* -c, split by the script module as a shell would not: by spaces */
+		char *command; /* -c, split into words with a shell's quotes */
 		enum config_script_format format;
 		enum config_script_buffering buffering;
-		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info;
+		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info,
+			usdt_file_activation;
 		char *dump; /* stage to print: ast, types, bpf; NULL: none */
 		char *probe_filter;
 		struct string_list include_dirs, includes;

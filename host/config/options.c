@@ -613,7 +613,7 @@ const struct option option_table[] = {
 		.commands = SCRIPT,
 		.offset = FIELD(script.keep_going),
 		.def = "false",
-		.help = "Warn when a BPF helper fails.",
+		.help = "Warn when reading memory of a process or of the kernel fails.",
 	},
 	{
 		.flag = "no-warnings",
@@ -632,12 +632,23 @@ const struct option option_table[] = {
 		.help = "Print what the kernel and this build can do, and end.",
 	},
 	{
+		.flag = "usdt-file-activation",
+		.type = OPTION_BOOL,
+		.commands = SCRIPT,
+		.offset = FIELD(script.usdt_file_activation),
+		.def = "false",
+		.help = "Activate the semaphores of usdt probes in every process that maps the "
+			"file. The kernel always does so; the flag is accepted for bpftrace's "
+			"sake.",
+	},
+	{
 		.flag = "probe-filter",
 		.type = OPTION_STRING,
 		.commands = SCRIPT,
 		.offset = FIELD(script.probe_filter),
 		.arg = "REGEX",
-		.help = "Run only the probes whose text matches REGEX.",
+		.help = "Attach only probes whose full name matches the extended regular "
+			"expression REGEX.",
 	},
 	{
 		.letter = 'I',

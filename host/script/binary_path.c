@@ -9,6 +9,7 @@
 #include <uthash.h>
 
 #include "script/probe.h"
+#include "target/elf.h"
 
 bool path_is_file(const char *path)
 {
@@ -155,4 +156,43 @@ void mapped_files_each(pid_t pid, void (*fn)(void *ctx, const char *path), void 
 		HASH_DEL(w.seen, f);
 		free(f);
 	}
+}
+
+enum { MAX_LIBRARIES = 256 };
+
+/* The libraries that the loader would add, breadth first. */
+static void add_needed(const char *path, char **files, size_t *n)
+{
+	struct diag *ignored = diag_new();
+	struct elf *elf = elf_open(path, ignored);
+	const char *name;
+
+	for (size_t i = 0; elf && *n < MAX_LIBRARIES && (name = elf_needed(elf, i)); i++) {
+		char *lib = find_library(name);
+		bool known = !lib;
+
+		for (size_t k = 0; k < *n && !known; k++)
+			known = strcmp(files[k], lib) == 0;
+		if (known)
+			free(lib);
+		else
+			files[(*n)++] = lib;
+	}
+	elf_close(elf);
+	diag_free(ignored);
+}
+
+void program_files_each(const char *command, void (*fn)(void *ctx, const char *path), void *ctx)
+{
+	char *files[MAX_LIBRARIES];
+	size_t n = 0;
+
+	files[0] = resolve_binary(command, 0);
+	n = files[0] ? 1 : 0;
+	for (size_t i = 0; i < n; i++) {
+		add_needed(files[i], files, &n);
+		fn(ctx, files[i]);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(files[i]);
 }

@@ -344,7 +344,15 @@ static bool is_anywhere(const struct attach *a, const struct expand_opts *o)
 {
 	bool any = !*a->target || strcmp(a->target, "*") == 0;
 
-	return any && (o->pid > 0 || a->kind == PROBE_USDT);
+	return any && (o->pid > 0 || o->command || a->kind == PROBE_USDT);
+}
+
+static void search_anywhere(struct search *s)
+{
+	if (s->o->command)
+		program_files_each(s->o->command, search_mapped, s);
+	if (s->o->pid > 0 || !s->o->command)
+		mapped_files_each(s->o->pid, search_mapped, s);
 }
 
 int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d)
@@ -359,7 +367,7 @@ int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d)
 	}
 	s.cxx = cxx_names_new();
 	if (is_anywhere(a, o)) {
-		mapped_files_each(o->pid, search_mapped, &s);
+		search_anywhere(&s);
 	} else if (probe_has_wildcard(a->target)) {
 		err = expand_glob(&s);
 	} else {

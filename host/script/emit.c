@@ -160,6 +160,25 @@ void em_close(struct emit *e)
 	em(e, "}");
 }
 
+void em_read(struct emit *e, const char *fmt, ...)
+{
+	va_list ap;
+	char *call;
+
+	va_start(ap, fmt);
+	call = xvasprintf(fmt, ap);
+	va_end(ap);
+	if (e->check_helpers && e->at) {
+		em_open(e, "if (%s < 0)", call);
+		em_warning(e, e->at,
+			   "Failed to read memory of the process or the kernel: Bad address (-14)");
+		em_close(e);
+	} else {
+		em(e, "%s;", call);
+	}
+	free(call);
+}
+
 const char *emf(struct emit *e, const char *fmt, ...)
 {
 	va_list ap;
@@ -299,6 +318,7 @@ static void zero_variables(struct emit *e, const struct probe *p)
 
 static void emit_body(struct emit *e, const struct probe *p)
 {
+	e->at = p->pred ? p->pred : p->body;
 	if (p->pred) {
 		const char *v = em_value(e, p->pred);
 
@@ -479,7 +499,11 @@ static void emit_attach(struct emit *e, const struct probe *p, const struct atta
 int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct emit_opts *o,
 		struct script_code *code)
 {
-	struct emit e = {.s = s, .arena = s->arena, .code = code, .engine = o->engine};
+	struct emit e = {.s = s,
+			 .arena = s->arena,
+			 .code = code,
+			 .engine = o->engine,
+			 .check_helpers = o->check_helpers};
 
 	code->action_tail = &code->actions;
 	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);

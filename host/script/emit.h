@@ -129,6 +129,8 @@ struct emit {
 	uint32_t stack; /* bytes of stack given out */
 	uint32_t scratch, scratch_max;
 	struct callback *callback; /* NULL: in the program itself */
+	const struct node *at;	   /* the statement */
+	bool check_helpers;	   /* failures of helpers are warned about */
 	int inner_loops;	   /* C loops around the statement, within the callback */
 	int err;
 };
@@ -142,6 +144,7 @@ struct callback {
 struct emit_opts {
 	const struct script_engine_binding *engine; /* NULL: none */
 	uint64_t wake_bytes; /* fill level of the ring that wakes the reader */
+	bool check_helpers;
 };
 
 /* Emits all probes. Returns 0 or -errno after adding errors. */
@@ -157,6 +160,9 @@ void em(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 const char *emf(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A new u64 (or s64) local with that value; returns its name. */
 const char *em_tmp(struct emit *e, bool is_signed, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* A call of a helper that returns a negative number on failure: with -k a failure is warned about.
+ */
+void em_read(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void em_open(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3); /* "if (x) {" */
 void em_close(struct emit *e);
 

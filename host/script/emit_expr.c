@@ -120,7 +120,7 @@ static struct operand em_binary(struct emit *e, struct node *n)
 
 	if (n->op == TOK_AND || n->op == TOK_OR)
 		return em_logical(e, n);
-	if (!type_in_register(n->a->type)) {
+	if (!type_in_register(n->a->type) || !type_in_register(n->b->type)) {
 		a = em_equal(e, n->a, n->b);
 		return opd_value(n->op == TOK_EQ ? a : emf(e, "(u64)!(%s)", a));
 	}

@@ -141,6 +141,7 @@ void em_stmt(struct emit *e, struct node *n)
 	uint32_t mark = e->scratch;
 
 	em_line(e, n);
+	e->at = n;
 	switch (n->kind) {
 	case N_EXPR:
 	case N_DISCARD:

@@ -89,7 +89,7 @@ const char *em_load(struct emit *e, struct operand at, const struct type *type)
 	case OPD_REMOTE:
 		n = e->tmp++;
 		em(e, "%s r%d = 0;", c, n);
-		em(e, "lp_read(&r%d, sizeof(r%d), %s);", n, n, at.text);
+		em_read(e, "lp_read(&r%d, sizeof(r%d), %s)", n, n, at.text);
 		return widen(e, type, emf(e, "r%d", n));
 	default:
 		return "0";
@@ -101,7 +101,7 @@ static void fetch(struct emit *e, struct operand v, uint32_t size, const char *d
 {
 	em_zero(e, dst, size);
 	if (v.kind == OPD_REMOTE)
-		em(e, "lp_read(%s, %u, %s);", dst, size, v.text);
+		em_read(e, "lp_read(%s, %u, %s)", dst, size, v.text);
 	else if (v.kind == OPD_CTX)
 		em(e, "read_kernel(%s, %u, (char *)ctx + %llu);", dst, size,
 		   (unsigned long long)v.value);
@@ -119,7 +119,7 @@ static void store_string(struct emit *e, struct operand v, const struct type *fr
 	if (v.kind == OPD_REMOTE || v.kind == OPD_CTX) {
 		em_zero(e, dst, size);
 		if (v.kind == OPD_REMOTE)
-			em(e, "lp_read_str(%s, %u, %s);", dst, both, v.text);
+			em_read(e, "lp_read_str(%s, %u, %s)", dst, both, v.text);
 		else
 			em(e, "read_kernel_str(%s, %u, (char *)ctx + %llu);", dst, both,
 			   (unsigned long long)v.value);

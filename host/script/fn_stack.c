@@ -78,7 +78,7 @@ static void stack_into(struct emit *e, struct node *n, const char *dst, uint32_t
 	em(e, "h%d ^= h%d >> 29;", v, v);
 	em_close(e);
 	em(e, "*(u64 *)%s = h%d;", dst, v);
-	em(e, "*(u64 *)(%s + 8) = n%d / %u%s;", dst, v, frame,
+	em(e, "*(u64 *)(%s + 8) = (u64)n%d / %u%s;", dst, v, frame,
 	   t->kind == TY_KSTACK ? "" : " | (pid_tgid() >> 32 << 32)");
 	em(e, "*(u64 *)(%s + 16) = 0;", dst);
 	em_open(e, "if (n%d && !map_lookup(EXTERN_MAP(%d), %s))", v, EXTERN_STACK + id, dst);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "bpf/feature.h"
 #include "script/engine_probe.h"
 #include "util/text.h"
 
@@ -72,6 +73,26 @@ const struct provider *provider_find(const char *name)
 		if (strcasecmp(p->name, name) == 0)
 			return p;
 	return NULL;
+}
+
+bool provider_works(const struct provider *p, struct features *f)
+{
+	switch (p->kind) {
+	case PROBE_KPROBE:
+	case PROBE_KRETPROBE:
+	case PROBE_FENTRY:
+	case PROBE_FEXIT:
+	case PROBE_ITER:
+		return false;
+	case PROBE_HARDWARE:
+		return feature_ok(f, FEATURE_HW_COUNTERS);
+	case PROBE_TRACEPOINT:
+		return feature_ok(f, FEATURE_TRACEFS);
+	case PROBE_RAWTRACEPOINT:
+		return feature_ok(f, FEATURE_RAW_TRACEPOINT);
+	default:
+		return feature_ok(f, FEATURE_BPF);
+	}
 }
 
 bool probe_has_wildcard(const char *s)

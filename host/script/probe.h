@@ -40,6 +40,10 @@ extern const struct provider providers[];
 /* By long or short name, any case; NULL when there is none. */
 const struct provider *provider_find(const char *name);
 
+/* Whether the kernel has what probes of that kind need. */
+struct features;
+bool provider_works(const struct provider *p, struct features *f);
+
 struct engine_event;
 
 /* One thing an attach point matched. */
@@ -83,7 +87,8 @@ struct expand_opts {
 	struct type_table *types;
 	struct arena *arena;
 	const struct source *src;
-	pid_t pid; /* of -p or -c, 0: none */
+	pid_t pid;	     /* whose files are meant, 0: ours */
+	const char *command; /* of -c: a program that does not run yet; NULL: none */
 	size_t max_probes;
 	enum missing_policy missing;
 	bool may_move;	/* nothing in the script tells a function's entry from the next instructions
@@ -115,6 +120,8 @@ int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d);
 bool path_is_file(const char *path);
 /* Calls fn for each file that a process (0: every process) has mapped executable, once, with a
  * path that can be opened from here. */
+/* Same for what a program and the libraries that it names would map. */
+void program_files_each(const char *command, void (*fn)(void *ctx, const char *path), void *ctx);
 void mapped_files_each(pid_t pid, void (*fn)(void *ctx, const char *path), void *ctx);
 /* The file behind a name in a probe: absolute, relative, in $PATH, or a library. NULL if none. */
 char *resolve_binary(const char *name, pid_t pid);

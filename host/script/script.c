@@ -3,11 +3,13 @@
 #include "script/script.h"
 
 #include <errno.h>
+#include <regex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "script/debug_info.h"
+#include "script/list.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 
@@ -166,7 +168,10 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		.types = s->types,
 		.arena = s->arena,
 		.src = p->body->src,
-		.pid = s->o.pid ? s->o.pid : s->o.cpid,
+		.pid = s->o.pid	      ? s->o.pid
+		       : s->o.command ? 0
+				      : s->o.cpid,
+		.command = s->o.command,
 		.max_probes = s->settings.max_probes,
 		.missing = (enum missing_policy)s->settings.missing_probes,
 		.offline = s->o.offline,
@@ -222,6 +227,41 @@ static int expand_all(struct script *s, struct diag *d)
 	return err;
 }
 
+static void filter_matches(struct attach *a, const regex_t *re)
+{
+	struct probe_match **m = &a->matches;
+
+	while (*m) {
+		if (regexec(re, (*m)->name, 0, NULL, 0) == 0) {
+			m = &(*m)->next;
+			continue;
+		}
+		*m = (*m)->next;
+		a->n_matches--;
+	}
+	a->args = a->matches ? a->matches->args : NULL;
+}
+
+static int filter_all(struct script *s, struct diag *d)
+{
+	regex_t re;
+	char why[128];
+	int err;
+
+	if (!s->o.filter)
+		return 0;
+	err = regcomp(&re, s->o.filter, REG_EXTENDED | REG_NOSUB);
+	if (err) {
+		regerror(err, &re, why, sizeof(why));
+		return diag_fail(d, -EINVAL, "--probe-filter '%s': %s", s->o.filter, why);
+	}
+	for (size_t i = 0; i < s->n_plans; i++)
+		for (struct attach *a = s->plans[i].attaches; a; a = a->next)
+			filter_matches(a, &re);
+	regfree(&re);
+	return script_probes(s) ? 0 : diag_fail(d, -ENOENT, "No probes to attach");
+}
+
 static int run_sema(struct script *s, struct diag *d)
 {
 	s->sema = (struct sema){
@@ -248,6 +288,7 @@ static int front_end(struct script *s, struct diag *d)
 	err = err ? err : settings_load(&s->settings, s->prog, d);
 	err = err ? err : parse_types(s, d);
 	err = err ? err : expand_all(s, d);
+	err = err ? err : filter_all(s, d);
 	return err ? err : run_sema(s, d);
 }
 
@@ -293,7 +334,8 @@ bool script_uses_engine(const struct script *s)
 int script_emit(struct script *s, struct diag *d)
 {
 	struct emit_opts o = {.engine = script_uses_engine(s) ? s->o.engine : NULL,
-			      .wake_bytes = 1 << 20};
+			      .wake_bytes = 1 << 20,
+			      .check_helpers = s->o.check_helpers};
 	int err;
 
 	if (s->emitted)
@@ -328,6 +370,15 @@ size_t script_probes(const struct script *s)
 		for (const struct attach *a = s->plans[i].attaches; a; a = a->next)
 			n += a->n_matches;
 	return n;
+}
+
+void script_print_probes(const struct script *s, bool args, FILE *out)
+{
+	for (size_t i = 0; i < s->n_plans; i++)
+		for (const struct attach *a = s->plans[i].attaches; a; a = a->next)
+			for (const struct probe_match *m = a->matches; m; m = m->next)
+				if (!match_repeats(a->matches, m))
+					list_probe(out, m->name, args ? m->args : NULL);
 }
 
 bool script_is_finite(const struct script *s)

@@ -33,6 +33,9 @@ struct script_opts {
 	const char *preamble; /* further C text (--include); NULL: none */
 	pid_t pid;	      /* only this process where the probe kind can; 0: all */
 	pid_t cpid;	      /* child of -c, 0: none */
+	const char *command;  /* what the child will run: usdt:*: looks into it; NULL: none */
+	const char *filter;   /* regular expression: only probes whose name matches; NULL: all */
+	bool check_helpers;   /* say when reading memory fails */
 	bool offline;	      /* nothing of this machine is looked at */
 	bool unsafe, no_warnings;
 	enum script_format format;
@@ -52,6 +55,8 @@ int script_load(struct script *s, struct diag *d);
 int script_attach(struct script *s, struct diag *d);
 /* Number of probes that are attached or would be. */
 size_t script_probes(const struct script *s);
+/* Names of all matches, one per line, with `args` also the fields of their arguments. */
+void script_print_probes(const struct script *s, bool args, FILE *out);
 /* True when it has probes on the inference engine. */
 bool script_uses_engine(const struct script *s);
 /* True when only begin and end probes are there: nothing to wait for. */
