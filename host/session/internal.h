@@ -46,7 +46,7 @@ struct session_level {
 	uint64_t hits_before; /* hits and time when it was switched on last */
 	uint64_t target_cpu_before;
 	uint64_t noted_ns, noted_hits; /* up to where the cost notes reach */
-	char *reason;		       /* why it has no probe; NULL: it has */
+	char *reason;		       /* why it was taken off; NULL: it was not */
 };
 
 /* A layout of the plan and the first one that is the same. */
@@ -126,6 +126,9 @@ struct session {
 	uint32_t slot_order[THREAD_SLOTS]; /* in which new threads take their slots */
 	size_t next_slot, n_free_slots;	   /* positions in it */
 
+	struct session_trust *trust; /* per layout of the plan, see trust.c */
+	size_t n_trust, cap_trust;
+	bool distrusted;		   /* one of them failed */
 	struct session_name *names;	   /* see opts.names */
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;
@@ -255,6 +258,16 @@ void session_summaries_free(struct session *s);
 /* names.c */
 void session_learn_tensor(struct session *s, const uint8_t *record, size_t len);
 void session_names_free(struct session *s);
+
+/* trust.c */
+void session_judge_tensor(struct session *s, const uint8_t *record, size_t len);
+/* Bytes of a block up to the first record that is not to be believed, and in `*skip` its own. */
+size_t session_trusted_bytes(struct session *s, enum spool_block_kind kind, const uint8_t *block,
+			     size_t len, size_t *skip);
+/* Takes the operator level off when a verdict says so, and tells why. */
+void session_apply_trust(struct session *s, struct diag *d);
+/* Judges again from the start. */
+void session_trust_anew(struct session *s);
 
 /* tokens.c */
 void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len);

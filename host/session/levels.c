@@ -280,6 +280,7 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 	if (sl->on)
 		return 0;
 	if (id == LEVEL_OPERATOR) {
+		session_trust_anew(s);
 		settle_operators(s);
 		s->batch_counters = s->counters_shed ? 0 : s->n_counters;
 	}
@@ -370,6 +371,8 @@ const char *session_level_reason(struct session *s, enum rec_level id)
 {
 	const struct session_level *sl = &s->level[id];
 
+	if (sl->reason)
+		return sl->reason;
 	if (!sl->on || id == LEVEL_SCHEDULER)
 		return "";
 	return plan_level_reason(s->plan, id);

@@ -248,19 +248,35 @@ static int write_blocks(struct session *s, enum spool_block_kind kind, unsigned 
 	return err;
 }
 
+static int write_trusted(struct session *s, enum spool_block_kind kind, unsigned cpu,
+			 const uint8_t *p, size_t len)
+{
+	int err = 0;
+
+	while (len && !err) {
+		size_t skip, n = session_trusted_bytes(s, kind, p, len, &skip);
+
+		err = write_blocks(s, kind, cpu, p, n);
+		p += n + skip;
+		len -= n + skip;
+	}
+	return err;
+}
+
 static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
 		    size_t len)
 {
 	struct session *s = ctx;
 
 	session_look_at(s, kind, data, len);
-	return s->spool ? write_blocks(s, kind, cpu, data, len) : 0;
+	return s->spool ? write_trusted(s, kind, cpu, data, len) : 0;
 }
 
 int session_drain(struct session *s, struct diag *d)
 {
 	int err = transport_drain(s->transport, to_spool, s);
 
+	session_apply_trust(s, d);
 	if (!err || !s->spool || !spool_failed(s->spool))
 		return 0;
 	if (!s->spool_told)

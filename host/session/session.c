@@ -122,6 +122,8 @@ void session_free(struct session *s)
 	transport_free(s->transport);
 	session_summaries_free(s);
 	session_names_free(s);
+	free(s->level[LEVEL_OPERATOR].reason);
+	free(s->trust);
 	session_points_free(s);
 	session_filter_free(s);
 	plan_free(s->plan);

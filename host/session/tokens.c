@@ -72,8 +72,10 @@ static void look(struct session *s, const uint8_t *at, size_t len)
 {
 	struct rec_token rec;
 
-	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_TENSOR)
+	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_TENSOR) {
+		session_judge_tensor(s, at, len);
 		session_learn_tensor(s, at, len);
+	}
 	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS)
 		count_operators(s, at, len);
 	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_BACKEND)

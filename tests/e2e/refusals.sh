@@ -111,6 +111,17 @@ done 2>/dev/null
 expect_exit 1 diff "$good" "$TMP/cut.llmp"
 assert_match "diff of a cut file" "$(cat "$TMP/stderr")" 'is cut short'
 
+# What was inferred of the engine's structs is wrong: nothing of it is stored, the other levels go on.
+expect_exit 0 record -o "$TMP/lies.llmp" -- "$BUILD/tests/fake_lies/fake_engine" -d 2000 -P 500
+assert_match "a wrong layout" "$(cat "$TMP/stderr")" \
+	'warning: the operator level is off, .* (8|9|[1-9][0-9]) cannot be any \(stride nb\[0\] is'
+assert_eq "a wrong layout: rows of op, tensor, expert" "$(sql "$TMP/lies.llmp" 'SELECT
+	(SELECT count(*) FROM op), (SELECT count(*) FROM tensor), (SELECT count(*) FROM expert)')" "0|0|0"
+assert_eq "a wrong layout: calls" "$(sql "$TMP/lies.llmp" 'SELECT count(*) FROM token')" 2000
+assert_eq "a wrong layout: graphs" "$(sql "$TMP/lies.llmp" 'SELECT count(*) FROM graph')" 2000
+assert_match "a wrong layout: the run says so" \
+	"$(sql "$TMP/lies.llmp" "SELECT text FROM note WHERE kind = 'trust'")" 'cannot be any'
+
 # The file of a library is replaced while it is mapped: what is mapped is traced.
 mkdir "$TMP/copy"
 cp "$BUILD/tests/fake/"* "$TMP/copy/"

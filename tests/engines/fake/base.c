@@ -158,7 +158,7 @@ struct ggml_tensor *ggml_new_tensor(struct ggml_context *ctx, enum ggml_type typ
 	t->type = type;
 	for (i = 0; i < MAX_DIMS; i++)
 		t->ne[i] = i < n_dims ? ne[i] : 1;
-	t->nb[0] = ggml_type_size(type);
+	t->nb[0] = ggml_type_size(type) + STRIDE_LIE;
 	t->nb[1] = t->nb[0] * (size_t)(t->ne[0] / type_traits[type].blck_size);
 	for (i = 2; i < MAX_DIMS; i++)
 		t->nb[i] = t->nb[i - 1] * (size_t)t->ne[i - 1];

@@ -7,6 +7,9 @@
  * FAKE_OLD selects the layouts and functions of autumn 2024: gradients in the tensor, no graph id,
  * no fusion, every operator through ggml_compute_forward, which like ggml_barrier is a local
  * symbol.
+ *
+ * FAKE_LIES has strides that do not go with its types, as a layout that was inferred wrongly would
+ * make it look.
  */
 #ifndef FAKE_H
 #define FAKE_H
@@ -35,6 +38,12 @@
 /* clang-format on */
 #define FAKE_OP_NUMBER(name) OP_##name,
 enum ggml_op { FAKE_OPS(FAKE_OP_NUMBER) OP_COUNT };
+
+#ifdef FAKE_LIES
+enum { STRIDE_LIE = 1 };
+#else
+enum { STRIDE_LIE = 0 };
+#endif
 
 enum ggml_type { TYPE_F32 = 0, TYPE_F16 = 1, TYPE_Q4_0 = 2, TYPE_I32 = 26, TYPE_COUNT };
 
