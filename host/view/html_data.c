@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "view/html_page.h"
+#include "view/summary.h"
 
 enum {
 	STEPS_SHOWN = 2000,   /* points of the series of decode steps */
@@ -49,7 +50,7 @@ void json_number(struct json_out *j, const char *key, double value)
 	separate(j, key);
 	if (!isfinite(value))
 		fputs("null", j->out);
-	else if (fabs(value) < 1e15 && value == floor(value))
+	else if (fabs(value) < 1e18 && value == floor(value))
 		fprintf(j->out, "%.0f", value);
 	else
 		fprintf(j->out, "%.6g", value);
@@ -201,55 +202,54 @@ static void put_steps(struct json_out *j, sqlite3 *db)
 	free(m.points);
 }
 
-struct sorted {
-	double *values;
-	size_t count, cap;
-};
-
-/* Calls, tokens and times of each phase; times are per token, so chunks of prompts compare. */
-static void put_phase(struct json_out *j, sqlite3 *db, const char *phase)
+/* Calls, tokens and times per call, as the report has them. */
+static void put_phase(struct json_out *j, const struct summary *s, enum summary_phase p)
 {
-	struct sorted s = {0};
-	double tokens = 0, total = 0;
-	sqlite3_stmt *row =
-		view_query(db, NULL,
-			   "SELECT end_ns - begin_ns, n_tokens FROM token WHERE phase = ?1 "
-			   "AND end_ns >= begin_ns",
-			   "s", phase);
+	const struct summary_phase_figures *f = &s->phase[p];
 
-	while (view_step(row)) {
-		double n = fmax(sqlite3_column_double(row, 1), 1);
-
-		*VEC_PUSH(s.values, s.count, s.cap) = sqlite3_column_double(row, 0) / n;
-		total += sqlite3_column_double(row, 0);
-		tokens += n;
-	}
-	if (s.count)
-		qsort(s.values, s.count, sizeof(*s.values), view_cmp_double);
 	json_open(j, NULL, '{');
-	json_text(j, "phase", phase);
-	json_number(j, "calls", (double)s.count);
-	json_number(j, "tokens", tokens);
-	json_number(j, "ns", total);
+	json_text(j, "phase", summary_phase_name(p));
+	json_number(j, "calls", (double)f->calls);
+	json_number(j, "tokens", (double)f->tokens);
+	json_number(j, "rate", f->tokens_per_s);
+	json_text(j, "bound", summary_bound_name(f->bound));
 	json_open(j, "percentiles", '[');
-	for (int i = 0; s.count && i <= PERCENTILE_STEPS; i++)
-		json_number(
-			j, NULL,
-			round(view_percentile(s.values, s.count, 100.0 * i / PERCENTILE_STEPS)));
+	if (f->n_samples)
+		qsort(f->samples, f->n_samples, sizeof(*f->samples), view_cmp_double);
+	for (int i = 0; f->n_samples && i <= PERCENTILE_STEPS; i++)
+		json_number(j, NULL,
+			    round(view_percentile(f->samples, f->n_samples,
+						  100.0 * i / PERCENTILE_STEPS)));
 	json_close(j, ']');
 	json_close(j, '}');
-	free(s.values);
 }
 
-static void put_phases(struct json_out *j, sqlite3 *db)
+/* The figures of report and diff: name, title, unit, which way is better, value. */
+static int put_figures(struct json_out *j, sqlite3 *db, const struct view_opts *o, struct diag *d)
 {
-	sqlite3_stmt *row = view_query(
-		db, NULL, "SELECT phase FROM token GROUP BY 1 ORDER BY min(begin_ns)", NULL);
+	struct summary_figure figures[SUMMARY_FIGURES];
+	struct summary s;
+	int err = summary_make(db, o, &s, d);
+	size_t n = err ? 0 : summary_figures(&s, figures);
 
-	json_open(j, "phases", '[');
-	while (view_step(row))
-		put_phase(j, db, view_text(row, 0));
+	json_open(j, "figures", '[');
+	for (size_t i = 0; i < n; i++) {
+		json_open(j, NULL, '[');
+		json_text(j, NULL, figures[i].name);
+		json_text(j, NULL, figures[i].title);
+		json_text(j, NULL, figures[i].unit);
+		json_number(j, NULL, figures[i].better);
+		json_number(j, NULL, figures[i].value);
+		json_close(j, ']');
+	}
 	json_close(j, ']');
+	json_open(j, "phases", '[');
+	for (int p = 0; p < SUM_PHASES && !err; p++)
+		if (s.phase[p].calls)
+			put_phase(j, &s, (enum summary_phase)p);
+	json_close(j, ']');
+	summary_free(&s);
+	return err;
 }
 
 /* Uses by layer and expert, and by expert over the operators in order of time. */
@@ -300,7 +300,7 @@ int html_run_data(struct json_out *j, const struct view_run *run, const struct v
 	json_query(j, db, "info",
 		   "SELECT key, substr(value, 1, 500) FROM run WHERE key NOT GLOB 'neuron.*' "
 		   "ORDER BY key");
-	put_phases(j, db);
+	err = put_figures(j, db, o, d);
 	put_operators(j, db);
 	put_steps(j, db);
 	json_query(j, db, "matmuls",
@@ -327,7 +327,8 @@ int html_run_data(struct json_out *j, const struct view_run *run, const struct v
 	json_query(j, db, "cost",
 		   "SELECT level, sum(hits), sum(ifnull(run_ns, estimate_ns)), "
 		   "max(end_ns) - min(begin_ns) FROM cost GROUP BY 1");
-	err = html_timeline(j, db, o, d);
+	if (!err)
+		err = html_timeline(j, db, o, d);
 	json_close(j, '}');
 	return err;
 }

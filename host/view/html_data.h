@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "util/buf.h"
+#include "view/timeline_sink.h"
 #include "view/view.h"
 
 /* JSON written piece by piece; commas come by themselves. */
@@ -27,7 +28,10 @@ void json_query(struct json_out *j, sqlite3 *db, const char *key, const char *sq
 /* One run as an object: figures, operators, steps, threads, experts, notes, timeline. */
 int html_run_data(struct json_out *j, const struct view_run *run, const struct view_opts *o,
 		  struct diag *d);
-/* The timeline strip: token rows and what each worker did in each of some thousand bins. */
+/*
+ * The timeline strip: token rows and what each worker did in each of some thousand bins. Of runs
+ * that are not too large also every operator row, of others a second, finer division into bins.
+ */
 int html_timeline(struct json_out *j, sqlite3 *db, const struct view_opts *o, struct diag *d);
 
 #endif

@@ -20,6 +20,7 @@ void tl_strings_free(struct tl_strings *s);
 /* The number of `text`, the same for the same text. NULL gives 0. */
 uint32_t tl_strings_id(struct tl_strings *s, const char *text);
 const char *tl_strings_text(const struct tl_strings *s, uint32_t id);
+uint32_t tl_strings_count(const struct tl_strings *s); /* with number 0 */
 
 enum tl_track_kind { TL_TRACK_PROCESS, TL_TRACK_THREAD, TL_TRACK_PLAIN, TL_TRACK_COUNTER };
 

@@ -60,3 +60,8 @@ const char *tl_strings_text(const struct tl_strings *s, uint32_t id)
 {
 	return id && id < s->count ? s->by_id[id]->text : "";
 }
+
+uint32_t tl_strings_count(const struct tl_strings *s)
+{
+	return (uint32_t)s->count;
+}

@@ -9,8 +9,7 @@ browser=
 for name in chromium chromium-browser google-chrome; do
 	command -v $name >/dev/null && browser=$name && break
 done
-[ -n "$browser" ] || apt-get install -y chromium >/dev/null 2>&1
-[ -n "$browser" ] || browser=$(command -v chromium) || skip "no chromium here, and it cannot be installed"
+[ -n "$browser" ] || skip_unless_ci "needs the package chromium"
 
 "$BUILD/tests/run_make" --layers 3 --prompt 16 --decodes 200 --threads 4 --moe --sched --counters \
 	"$TMP/a.llmp.spool" >/dev/null || fail "run_make"
@@ -39,7 +38,17 @@ window.addEventListener("load", () => setTimeout(() => {
   const strip = document.querySelector(".strips canvas");
   strip.dispatchEvent(new PointerEvent("pointermove", {clientX: strip.getBoundingClientRect().left + 100, clientY: strip.getBoundingClientRect().top + 55}));
   answers.readout = document.querySelector("#strip .readout").textContent;
-  strip.dispatchEvent(new KeyboardEvent("keydown", {key: "+"}));
+  for (let i = 0; i < 40; i++) strip.dispatchEvent(new KeyboardEvent("keydown", {key: "+"}));
+  answers.close = document.querySelector("#strip .readout").textContent;
+  const heat = document.querySelector("#experts canvas");
+  for (const key of ["ArrowRight", "ArrowDown"]) heat?.dispatchEvent(new KeyboardEvent("keydown", {key}));
+  answers.expert = heat?.parentElement.nextElementSibling.textContent;
+  answers.figures = run.figures.map(f => [f[0], f[4]]);
+  document.querySelector(".chart summary").click();
+  answers.elements = document.querySelectorAll("*").length;
+  answers.unnamed = [...document.querySelectorAll("button, input, select, canvas, [role=img], [role=region]")].filter(e =>
+    !(e.textContent.trim() || e.getAttribute("aria-label") || e.labels && e.labels.length || e.closest("[role=img]"))).length;
+  answers.ids = [...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i && !id.startsWith("a_")).length;
   const chart = document.querySelector(".chart .u-over"), at = chart.getBoundingClientRect();
   chart.dispatchEvent(new MouseEvent("mousemove", {clientX: at.left + at.width / 2, clientY: at.top + 20, bubbles: true}));
   const node = document.querySelector("#graph g.node");
@@ -52,6 +61,7 @@ window.addEventListener("load", () => setTimeout(() => {
   input.dispatchEvent(new Event("input", {bubbles: true}));
   setTimeout(() => {
     answers.filtered = rows();
+    answers.values = document.querySelectorAll(".chart details tbody tr").length;
     answers.legend = document.querySelector(".chart .u-legend .u-value").textContent;
     answers.fetched = performance.getEntriesByType("resource").length;
     document.body.insertAdjacentHTML("beforeend", "<pre id=answers></pre>");
@@ -84,8 +94,31 @@ assert_ge "graph nodes" "$(answer nodes)" 10
 assert_eq "tip of a node" "$(answer tip)" true
 assert_match "readout of the strip" "$(answer readout)" 'matrix products [0-9]+ %'
 assert_match "pointing at a chart" "$(answer legend)" '^[0-9]'
+assert_match "zoomed in: single operators" "$(answer close)" '\([A-Z_+]+\) [0-9.]+ (ns|us|ms)'
+assert_match "experts by keys" "$(answer expert)" 'layer [0-9]+, expert [0-9]+: [0-9]+ uses'
+assert_ge "values of a chart as a table" "$(answer values)" 20
+assert_eq "controls without a name" "$(answer unnamed)" 0
+assert_eq "ids used twice" "$(answer ids)" 0
 assert_eq "fetched from elsewhere" "$(answer fetched)" 0
+# What the page says first are the report's own figures, to as many digits as a page needs.
+expect_exit 0 report --json "$TMP/a.llmp"
+for figure in tpot_p50 tpot_p99 tokens_per_s prefill_tokens_per_s decode_gbs; do
+	assert_near "$figure" "$(answer "figures[] | select(.[0] == \"$figure\")[1]")" \
+		"$(jq ".figures.$figure" "$TMP/stdout")" 0.001
+done
 look "$TMP/two.html"
 assert_ge "charts of two runs" "$(answer charts)" 4
 assert_match "two runs are compared" "$(cat "$TMP/dom")" 'class="worse"[^>]*>[^<]*worse'
 assert_le "bytes" "$(stat -c %s "$TMP/two.html")" $((3 * 1024 * 1024))
+
+echo "-- a million operator rows"
+"$BUILD/tests/run_make" --layers 16 --prompt 16 --decodes 460 --threads 8 --sched "$TMP/big.llmp.spool" >/dev/null ||
+	fail "run_make"
+expect_exit 0 export "$TMP/big.llmp"
+assert_ge "rows" "$(sql "$TMP/big.llmp" 'SELECT count(*) FROM op')" 1000000
+expect_exit 0 html -o "$TMP/big.html" "$TMP/big.llmp"
+look "$TMP/big.html"
+assert_match "zoomed in: bins" "$(answer close)" ': (.* [0-9]+ %|idle)'
+assert_eq "canvases with colour" "$(answer drawn)" $(($(answer charts) + 1))
+assert_le "elements" "$(answer elements)" 5000
+assert_le "bytes" "$(stat -c %s "$TMP/big.html")" $((6 * 1024 * 1024))

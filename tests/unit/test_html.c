@@ -86,6 +86,77 @@ static void test_data_equals_the_run(void **state)
 	sqlite3_close(db);
 }
 
+static uint64_t varint(const unsigned char **p)
+{
+	uint64_t v = 0;
+	int shift = 0;
+
+	do
+		v |= (uint64_t)(**p & 0x7f) << shift, shift += 7;
+	while (*(*p)++ & 0x80);
+	return v;
+}
+
+static size_t from_base64(const char *text, unsigned char *out)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint32_t bits = 0;
+	size_t n = 0, have = 0;
+
+	for (; *text && *text != '='; text++) {
+		bits = bits << 6 | (uint32_t)(strchr(digits, *text) - digits);
+		have += 6;
+		if (have >= 8)
+			out[n++] = (unsigned char)(bits >> (have -= 8));
+	}
+	return n;
+}
+
+/* Each operator that the page draws when zoomed in: when it ran, how long, how it is called. */
+static void test_rows_of_the_strip_are_those_of_the_run(void **state)
+{
+	sqlite3 *db = fixture_run(30);
+	struct view_run run = {"fixture", db};
+	char *page = page_of(&run, 1);
+	cJSON *root = data_of(page), *timeline = cJSON_GetObjectItem(root->child, "timeline");
+	cJSON *names = cJSON_GetObjectItem(timeline, "names"), *lane;
+	int rows = 0;
+
+	(void)state;
+	cJSON_ArrayForEach(lane, cJSON_GetObjectItem(timeline, "lanes"))
+	{
+		const char *text = cJSON_GetObjectItem(lane, "ops")->valuestring;
+		unsigned char *bytes = malloc(strlen(text) + 1);
+		const unsigned char *p = bytes, *end = bytes + from_base64(text, bytes);
+		int64_t at = (int64_t)cJSON_GetObjectItem(timeline, "begin")->valuedouble;
+
+		while (p < end) {
+			uint64_t gap = varint(&p);
+			int64_t begin = at + (int64_t)(gap >> 1 ^ -(gap & 1));
+			int64_t compute = (int64_t)varint(&p), wait = (int64_t)varint(&p);
+			char *sql = sqlite3_mprintf(
+				"SELECT count(*) FROM op o JOIN tensor t ON t.id = o.tensor_id "
+				"WHERE o.tid = %d AND begin_ns = %lld AND end_ns = %lld AND "
+				"ifnull(wait_ns, 0) = %lld AND %Q LIKE name || char(9) || op || "
+				"char(9) || '%%'",
+				cJSON_GetObjectItem(lane, "tid")->valueint, (long long)begin,
+				(long long)(begin + compute), (long long)wait,
+				cJSON_GetArrayItem(names, (int)varint(&p))->valuestring);
+
+			assert_int_equal(fixture_int(db, sql), 1);
+			sqlite3_free(sql);
+			at = begin + compute;
+			rows++;
+		}
+		free(bytes);
+	}
+	assert_int_equal(rows, fixture_int(db, "SELECT count(*) FROM op"));
+	cJSON_Delete(root);
+	free(page);
+	sqlite3_close(db);
+}
+
 static void test_names_with_markup_stay_text(void **state)
 {
 	sqlite3 *db = fixture_run(1);
@@ -163,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_data_equals_the_run),
+		cmocka_unit_test(test_rows_of_the_strip_are_those_of_the_run),
 		cmocka_unit_test(test_names_with_markup_stay_text),
 		cmocka_unit_test(test_nothing_is_loaded_from_outside),
 		cmocka_unit_test(test_runs_with_levels_missing),

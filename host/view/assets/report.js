@@ -25,27 +25,25 @@ function fmtNs(v) {
 const fmtShare = v => isFinite(v) ? (100 * v).toFixed(1) + " %" : "-";
 const missing = text => el("p", {className: "missing", textContent: text});
 
-function figures(r) {
-  const out = [], at = (p, q) => p.percentiles[Math.round(q * 2)];
-  for (const p of r.phases) {
-    const name = p.phase || "outside of any phase";
-    out.push([`${name}: tokens/s`, p.ns > 0 ? p.tokens / p.ns * 1e9 : NaN, fmt, 1]);
-    if (p.phase === "decode") for (const q of [50, 95, 99]) out.push([`TPOT P${q}`, at(p, q), fmtNs, -1]);
-    else if (p.phase === "prefill") out.push(["prefill: longest per token", at(p, 100), fmtNs, -1]);
-    out.push([`${name}: calls`, p.calls, fmt, 0]);
-  }
-  const compute = r.threads.reduce((s, t) => s + t[3], 0), wait = r.threads.reduce((s, t) => s + (t[4] || 0), 0);
-  if (compute > 0) out.push(["barrier wait", wait / (compute + wait), fmtShare, -1]);
-  if (r.loss.length) out.push(["lost records", r.loss.reduce((s, l) => s + l[2], 0), fmt, -1]);
-  return out;
+/* Units of the figures to text. */
+function fmtUnit(v, unit) {
+  if (v === null || !isFinite(v)) return "-";
+  return unit === "ns" ? fmtNs(v) : unit === "%" ? fmtShare(v) : fmt(v) + (unit ? " " + unit : "");
 }
+/* Name, title, unit, which way is better, value: as in report and diff. */
+const tiles = ["prefill_tokens_per_s", "ttft", "tokens_per_s", "tpot_p50", "tpot_p95", "tpot_p99", "decode_mbu", "prefill_mfu", "decode_wait_share", "decode_runnable_share", "cost_share", "lost"];
+const known = v => v !== null && isFinite(v);
 function showFigures() {
-  const tiles = $("#figures .tiles");
-  for (const [title, value, f] of figures(run)) tiles.append(el("div", {className: "tile"}, el("b", {textContent: f(value)}), el("span", {textContent: title})));
-  if (!run.phases.length) tiles.append(missing("The token level was not recorded: no calls to time."));
+  const box = $("#figures .tiles"), figures = new Map(run.figures.map(f => [f[0], f]));
+  for (const name of tiles) {
+    const f = figures.get(name);
+    if (f && known(f[4])) box.append(el("div", {className: "tile"}, el("b", {textContent: fmtUnit(f[4], f[2])}), el("span", {textContent: f[1]})));
+  }
+  for (const p of run.phases) box.append(el("div", {className: "tile"}, el("b", {textContent: `${fmt(p.calls)} / ${fmt(p.tokens)}`}), el("span", {textContent: `${p.phase}: calls / tokens`})));
+  if (!run.phases.length) box.append(missing("The token level was not recorded: no calls to time."));
 }
 function changeCell(a, b, sense) {
-  const change = b / a - 1;
+  const change = known(a) && known(b) && a !== 0 ? b / a - 1 : NaN;
   if (!isFinite(change)) return el("td", {textContent: "-"});
   const mark = Math.abs(change) < 0.005 || !sense ? "" : change * sense > 0 ? "better" : "worse";
   return el("td", {className: mark, textContent: (change >= 0 ? "+" : "") + (100 * change).toFixed(1) + " %" + (mark ? " " + mark : "")});
@@ -53,10 +51,11 @@ function changeCell(a, b, sense) {
 function showDiff() {
   if (!other) return;
   $("#diff").hidden = false;
-  const second = new Map(figures(other).map(f => [f[0], f[1]])), body = el("tbody");
-  for (const [title, value, f, sense] of figures(run)) {
-    const b = second.get(title);
-    body.append(el("tr", {}, el("th", {scope: "row", textContent: title}), el("td", {textContent: f(value)}), el("td", {textContent: f(b)}), changeCell(value, b, sense)));
+  const second = new Map(other.figures.map(f => [f[0], f[4]])), body = el("tbody");
+  for (const [name, title, unit, better, value] of run.figures) {
+    const b = second.get(name);
+    if (!known(value) && !known(b)) continue;
+    body.append(el("tr", {}, el("th", {scope: "row", textContent: title}), el("td", {textContent: fmtUnit(value, unit)}), el("td", {textContent: fmtUnit(b, unit)}), changeCell(value, b, better)));
   }
   const head = ["figure", run.name, other.name, "change"].map(h => el("th", {scope: "col", textContent: h}));
   $("#diff .table").append(el("table", {}, el("thead", {}, el("tr", {}, ...head)), body));
@@ -80,7 +79,7 @@ function grouped(r, state) {
 const columns = [
   ["key", "", g => g.key, v => v], ["share", "share", g => g.share, fmtShare], ["compute", "compute, all threads", g => g.compute, fmtNs],
   ["count", "executions", g => g.count, fmt], ["mean", "mean, slowest thread", g => g.busy / g.count, fmtNs], ["wait", "barrier wait", g => g.wait, fmtNs],
-  ["gflops", "GFLOP/s", g => g.flops / g.busy, fmt], ["gbs", "GB/s", g => g.bytes / g.busy, fmt]];
+  ["gflops", "GFLOP/s", g => g.flops > 0 ? g.flops / g.busy : NaN, fmt], ["gbs", "GB/s", g => g.bytes > 0 ? g.bytes / g.busy : NaN, fmt]];
 if (other) columns.push(["change", "mean in the second run", g => g.change, v => isFinite(v) ? (v >= 0 ? "+" : "") + (100 * v).toFixed(1) + " %" : "-"]);
 const state = {text: "", phase: "", class: "", group: "op", sort: "compute", up: false, shown: 100};
 function showTable() {
@@ -123,6 +122,16 @@ function operators() {
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const palette = ["#3b78c9", "#d1495b", "#2e9d5b", "#b9770e", "#8e44ad", "#17a2a2", "#7f8c8d"];
 const plots = [];
+/* A chart's values as a table, for those who cannot see it; long ones thinned out. */
+function valuesOf(data, series, axes) {
+  const details = el("details", {}, el("summary", {textContent: "Values"})), n = data[0].length, step = Math.max(1, Math.ceil(n / 40));
+  details.addEventListener("toggle", () => {
+    if (details.children.length > 1) return;
+    const rows = data[0].map((x, i) => i).filter(i => i % step === 0).map(i => el("tr", {}, el("th", {scope: "row", textContent: axes[0][1](data[0][i])}), ...data.slice(1).map(d => el("td", {textContent: axes[1][1](d[i])}))));
+    details.append(el("div", {className: "scroll", tabIndex: 0, role: "region", "aria-label": "Values of the chart"}, el("table", {}, el("thead", {}, el("tr", {}, ...[axes[0][0], ...series].map(h => el("th", {scope: "col", textContent: h})))), el("tbody", {}, ...rows))));
+  });
+  return details;
+}
 function chart(title, note, data, series, axes, points) {
   const box = el("div", {className: "chart"}, el("h3", {textContent: title})), host = el("div");
   box.append(host, el("p", {textContent: note}));
@@ -135,6 +144,9 @@ function chart(title, note, data, series, axes, points) {
     axes: axes.map(([label, f], i) => ({label, labelSize: 18, stroke: ink, grid: {stroke: () => grid().stroke}, ticks: {stroke: () => grid().stroke}, size: i ? 74 : 40, values: (u, v) => v.map(x => x === null ? "" : f(x))})),
   }, data, host);
   plots.push([plot, box]);
+  host.setAttribute("role", "img");
+  host.setAttribute("aria-label", `${title}. ${note}`);
+  box.append(valuesOf(data, series, axes));
   /* In the next frame: resizing inside the observer would make it run again at once. */
   new ResizeObserver(() => requestAnimationFrame(() => { const w = Math.max(box.clientWidth - 20, 300); if (Math.abs(w - plot.width) > 2) plot.setSize({width: w, height: 260}); })).observe(box);
 }
