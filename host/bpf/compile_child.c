@@ -175,7 +175,7 @@ static void show_tracefs(const char *text)
 
 static bool open_libbcc(struct libbcc *bcc, int out)
 {
-	void *handle = dlopen("libbcc.so.0", RTLD_NOW | RTLD_LOCAL);
+	void *handle = dlopen("libbcc.so.0", RTLD_LAZY | RTLD_LOCAL);
 	size_t i;
 
 	if (!handle) {
