@@ -189,6 +189,41 @@ INLINE void engine_op_type(void *state, char *dst)
 		engine_text(dst, o->layout, ENGINE_OP_NAMES + o->type);
 }
 
+/* Where the number of a layer begins: behind the last dash of Qcur-3 and "Vcur-3 (view)", behind
+ * the l of cache_k_l3; 0: nowhere. */
+INLINE u32 engine_layer_at(const char *name)
+{
+	char mark = name[0] == 'c' && name[4] == 'e' && name[5] == '_' ? 'l' : '-';
+	u32 at = 0;
+
+	for (u32 i = 0; i < ENGINE_TENSOR_NAME; i++) {
+		if (!name[i])
+			break;
+		if (name[i] == mark)
+			at = i + 1;
+	}
+	return at;
+}
+
+INLINE void engine_op_layer(void *state, char *dst)
+{
+	struct engine_op *o = engine_op(state);
+	s64 layer = -1;
+	u32 at;
+
+	if (!o)
+		return;
+	at = engine_layer_at(o->name);
+	for (int i = 0; i < 4 && at; i++) {
+		char c = o->name[(at + i) & (ENGINE_TENSOR_NAME - 1)];
+
+		if (c < '0' || c > '9')
+			break;
+		layer = (layer < 0 ? 0 : layer * 10) + (c - '0');
+	}
+	*(s64 *)dst = layer;
+}
+
 ENGINE_NUMBER(op, tid, engine_op, engine_op(state), x->tid)
 ENGINE_NUMBER(op, tensor, engine_op, engine_op(state), x->tensor)
 ENGINE_NUMBER(op, thread_index, engine_op, engine_op(state), x->ith)

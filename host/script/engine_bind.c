@@ -143,6 +143,7 @@ static void note_use(struct engine_want *w, const char *arg)
 		{"type", &w->type},
 		{"ne", &w->ne},
 		{"name", &w->name},
+		{"layer", &w->name},
 		{"thread_index", &w->thread_index},
 		{"phase", &w->token},
 		{"n_tokens", &w->token},

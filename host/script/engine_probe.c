@@ -19,9 +19,10 @@
 	}
 
 #define TENSOR_ARGS                                                                                \
-	STR("name", "tensor name"), STR("op", "operator, MUL_MAT"),                                \
-		STR("type", "element type, f16"), INT4("ne", "elements per dimension"),            \
-		INT("tensor", "address, an identity"), STR("backend", "backend that computes it"), \
+	STR("name", "tensor name"), INT("layer", "number in the name, -1: none"),                  \
+		STR("op", "operator, MUL_MAT"), STR("type", "element type, f16"),                  \
+		INT4("ne", "elements per dimension"), INT("tensor", "address, an identity"),       \
+		STR("backend", "backend that computes it"),                                        \
 		INT("thread_index", "worker, 0 leads"), INT("tid", "thread that computes it"),     \
 		INT("cpu", "CPU it runs on")
 

@@ -16,7 +16,7 @@ enable operator
 wait 500ms
 disable operator
 set levels.graph false
-wait 300ms
+wait 1s
 stop
 enabel graph
 status
