@@ -139,15 +139,9 @@ static void note_use(struct engine_want *w, const char *arg)
 		const char *name;
 		bool *flag;
 	} uses[] = {
-		{"op", &w->op},
-		{"type", &w->type},
-		{"ne", &w->ne},
-		{"name", &w->name},
-		{"layer", &w->name},
-		{"thread_index", &w->thread_index},
-		{"phase", &w->token},
-		{"n_tokens", &w->token},
-		{"token_id", &w->token},
+		{"op", &w->op},	      {"type", &w->type},      {"ne", &w->ne},
+		{"name", &w->name},   {"layer", &w->name},     {"thread_index", &w->thread_index},
+		{"phase", &w->token}, {"n_tokens", &w->token}, {"token_id", &w->token},
 	};
 
 	for (size_t i = 0; i < sizeof(uses) / sizeof(*uses); i++)
