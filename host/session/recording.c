@@ -64,24 +64,39 @@ static void note_layout(struct session *s, size_t i)
 	spool_note(s->spool, n);
 }
 
-static void note_engines(struct session *s)
+/* The lower of its levels, as they are numbered: what serves the token level is what people call
+ * the engine, before ggml's parts that it is made of. */
+static int engine_rank(const struct engine *e)
+{
+	int rank = LEVEL_COUNT;
+
+	for (size_t i = 0; i < e->n_levels; i++)
+		if ((int)e->levels[i].level < rank)
+			rank = (int)e->levels[i].level;
+	return rank;
+}
+
+static void note_engine(struct session *s)
 {
 	struct plan_mark m = plan_mark(s->plan);
+	const struct plan_copy *best = NULL;
 	cJSON *n;
 
 	for (size_t i = 0; i < m.copies; i++) {
 		const struct plan_copy *c = plan_copy(s->plan, i);
 
-		if (c->engine->is_library)
-			continue;
-		n = new_note("run");
-		cJSON_AddStringToObject(n, "engine", c->engine->name);
-		cJSON_AddStringToObject(n, "engine_version", c->version);
-		cJSON_AddStringToObject(n, "engine_file", plan_file(s->plan, c->file)->shown);
-		cJSON_AddStringToObject(n, "engine_build_id",
-					plan_file(s->plan, c->file)->build_id);
-		spool_note(s->spool, n);
+		if (!c->engine->is_library &&
+		    (!best || engine_rank(c->engine) < engine_rank(best->engine)))
+			best = c;
 	}
+	if (!best)
+		return;
+	n = new_note("run");
+	cJSON_AddStringToObject(n, "engine", best->engine->name);
+	cJSON_AddStringToObject(n, "engine_version", best->version);
+	cJSON_AddStringToObject(n, "engine_file", plan_file(s->plan, best->file)->shown);
+	cJSON_AddStringToObject(n, "engine_build_id", plan_file(s->plan, best->file)->build_id);
+	spool_note(s->spool, n);
 }
 
 void session_note_plan(struct session *s)
@@ -96,7 +111,7 @@ void session_note_plan(struct session *s)
 	for (; s->noted_points < m.points; s->noted_points++)
 		if (session_point_id(s, (unsigned)s->noted_points) == s->noted_points)
 			note_point(s, plan_point(s->plan, s->noted_points));
-	note_engines(s);
+	note_engine(s);
 }
 
 void session_note_level(struct session *s, enum rec_level level, bool on)
