@@ -76,7 +76,8 @@ const struct option option_table[] = {
 		.offset = FIELD(target.exe),
 		.arg = "PATH",
 		.complete = COMPLETE_FILE,
-		.help = "Trace every process that maps the executable or library PATH.",
+		.help = "Trace every process that maps the executable or library PATH, those "
+			"started later as well.",
 	},
 	{
 		.key = "target.command",

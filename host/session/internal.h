@@ -15,6 +15,7 @@
 #include "probes/state.h"
 #include "session/rider.h"
 #include "session/session.h"
+#include "target/lookout.h"
 #include "target/plan.h"
 #include "target/process.h"
 #include "target/watch.h"
@@ -103,6 +104,8 @@ struct session {
 	struct session_backend *backends;
 	size_t n_backends, cap_backends, n_planned_backends;
 	struct watch *watch;
+	struct lookout *lookout; /* NULL: nobody is waited for */
+	uint64_t looked_out_ns;
 	struct spawn *spawn;
 	bool launched;
 	char *command, *exe; /* of the started command; NULL: not known */
@@ -190,6 +193,8 @@ int session_unless_ended(struct session *s, pid_t pid, int err, struct diag *own
 void session_rest(struct session *s);
 void session_watch_ready(struct session *s, struct diag *d);
 void session_reap(struct session *s, struct diag *d);
+/* Takes the processes that map what the target names by file and were started meanwhile. */
+void session_look_out(struct session *s, struct diag *d);
 
 /* backends.c */
 void session_saw_backend(struct session *s, const struct rec_backend *rec);

@@ -133,6 +133,7 @@ void session_free(struct session *s)
 		close(s->epoll_fd);
 	if (s->timer_fd >= 0)
 		close(s->timer_fd);
+	lookout_free(s->lookout);
 	free(s->processes);
 	free(s->backends);
 	free(s->governor);
@@ -172,6 +173,7 @@ static int timer_ready(struct session *s, struct diag *d)
 
 	if (read(s->timer_fd, &ticks, sizeof(ticks)) < 0 && errno != EAGAIN)
 		return diag_fail(d, -errno, "drain timer: %s", strerror(errno));
+	session_look_out(s, d);
 	session_plan_backends(s, d);
 	session_tell_drain(s, d);
 	session_new_threads(s, d);

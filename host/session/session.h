@@ -51,7 +51,8 @@ void session_free(struct session *s);
 /*
  * Targets. A running process is planned at once; -ENOENT with the reasons when no level has a
  * point. A command is held before its first instruction until session_launch; children of targets
- * are targets. -E2BIG: several candidates, listed in `d`.
+ * are targets. -E2BIG: several candidates, listed in `d`. With a file those that map it now and
+ * those that will, so there may be none yet.
  */
 int session_target_pid(struct session *s, pid_t pid, struct diag *d);
 int session_target_exe(struct session *s, const char *path, struct diag *d);

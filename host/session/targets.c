@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { REST_NS = 1000000000 };
+enum { REST_NS = 1000000000, LOOK_OUT_NS = 100000000 };
 
 static struct session_process *find(struct session *s, pid_t pid)
 {
@@ -139,9 +139,19 @@ static int take_list(struct session *s, struct process_list *list, int err, stru
 int session_target_exe(struct session *s, const char *path, struct diag *d)
 {
 	struct process_list list = {0};
-	int err = process_find_exe(path, &list, d);
+	int err;
 
-	return take_list(s, &list, err, d);
+	s->lookout = lookout_new(path, d);
+	if (!s->lookout)
+		return -ENOENT;
+	err = lookout_look(s->lookout, &list);
+	if (err)
+		return diag_fail(d, err, "/proc: %s", strerror(-err));
+	if (list.count)
+		return take_list(s, &list, 0, d);
+	process_list_free(&list);
+	diag_add(d, DIAG_NOTE, "nobody runs %s so far: waiting for it", path);
+	return watch_targets(s, false, d);
 }
 
 int session_target_any(struct session *s, struct diag *d)
@@ -200,6 +210,33 @@ static void process_changed(struct session *s, pid_t pid, struct diag *d)
 	session_note_plan(s);
 	session_note_threads(s, false);
 	s->planned_ns = session_now_ns();
+}
+
+/* A process that maps what --exe names and was not there before. */
+static void take_late(struct session *s, pid_t pid, struct diag *d)
+{
+	struct diag *own = diag_new();
+
+	if (!find(s, pid) && !session_add_process(s, pid, own)) {
+		watch_add(s->watch, pid, own);
+		add_children(s, pid);
+		process_changed(s, pid, own);
+	}
+	session_unless_ended(s, pid, 0, own, d);
+}
+
+void session_look_out(struct session *s, struct diag *d)
+{
+	struct process_list list = {0};
+	uint64_t now = session_now_ns();
+
+	if (!s->lookout || now - s->looked_out_ns < LOOK_OUT_NS)
+		return;
+	s->looked_out_ns = now;
+	if (!lookout_look(s->lookout, &list))
+		for (size_t i = 0; i < list.count; i++)
+			take_late(s, list.at[i].process.pid, d);
+	process_list_free(&list);
 }
 
 /* Reading an engine's files takes some MB that nobody needs once the target has loaded all. */
@@ -277,6 +314,8 @@ void session_reap(struct session *s, struct diag *d)
 bool session_ended(const struct session *s)
 {
 	if (s->spawn && s->exit_status < 0)
+		return false;
+	if (s->lookout && !s->n_processes)
 		return false;
 	for (size_t i = 0; i < s->n_processes; i++)
 		if (s->processes[i].alive)

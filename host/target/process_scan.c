@@ -12,6 +12,7 @@
 #include "target/engine.h"
 #include "target/mapping.h"
 #include "target/process.h"
+#include "target/process_match.h"
 
 void process_list_free(struct process_list *l)
 {
@@ -87,11 +88,6 @@ static const char *root_hint(void)
 	return geteuid() ? ": run as root" : "";
 }
 
-struct wanted_file {
-	struct stat st;
-	const char *name;
-};
-
 static const char *match_file(void *ctx, pid_t pid, const struct mapping *m)
 {
 	const struct wanted_file *w = ctx;
@@ -105,16 +101,34 @@ static const char *match_file(void *ctx, pid_t pid, const struct mapping *m)
 	return base_name(m->path);
 }
 
+int process_wanted_file(const char *path, struct wanted_file *out, struct diag *d)
+{
+	out->name = base_name(path);
+	if (stat(path, &out->st))
+		return diag_fail(d, -errno, "%s: %s", path, strerror(errno));
+	if (!S_ISREG(out->st.st_mode))
+		return diag_fail(d, -EINVAL, "%s is not a regular file", path);
+	return 0;
+}
+
+bool process_maps_file(pid_t pid, const struct wanted_file *file, struct process_list *out)
+{
+	struct wanted_file w = *file;
+	size_t before = out->count;
+
+	scan_process(pid, match_file, &w, out);
+	return out->count > before;
+}
+
 int process_find_exe(const char *path, struct process_list *out, struct diag *d)
 {
-	struct wanted_file w = {.name = base_name(path)};
+	struct wanted_file w;
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	if (stat(path, &w.st))
-		return diag_fail(d, -errno, "%s: %s", path, strerror(errno));
-	if (!S_ISREG(w.st.st_mode))
-		return diag_fail(d, -EINVAL, "%s is not a regular file", path);
+	err = process_wanted_file(path, &w, d);
+	if (err)
+		return err;
 	err = scan_all(match_file, &w, out);
 	if (err)
 		return diag_fail(d, err, "/proc: %s", strerror(-err));

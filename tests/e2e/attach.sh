@@ -52,8 +52,8 @@ for path in "$fake" "$(grep -om 1 '/[^ ]*libllama[^ ]*' "/proc/$one/maps")"; do
 		FROM (SELECT DISTINCT pid FROM token ORDER BY pid)')" \
 		"$(printf '%s\n' "$one" "$two" | sort -n | paste -sd,)"
 done
-expect_exit 1 record -o "$TMP/none.llmp" --exe /bin/true
-assert_match "an executable that nobody runs" "$(cat "$TMP/stderr")" 'error: .*/bin/true'
+expect_exit 1 record -o "$TMP/none.llmp" --exe "$TMP/nosuch"
+assert_match "an executable that is not there" "$(cat "$TMP/stderr")" 'error: .*/nosuch'
 
 # Nothing named and several candidates: a list, and what to say instead.
 expect_exit 2 record -o "$TMP/none.llmp" --duration 100ms

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -52,14 +53,16 @@ struct options {
 	const char *lib, *model;
 	const char *log; /* NULL: none */
 	long prompt, tokens, threads, contexts, repeats, wait_ms;
-	bool greedy, verbose;
+	bool greedy, verbose, forked;
+	const char *draft; /* a second model, NULL: none */
 };
 
 struct run {
 	struct engine e;
 	struct options o;
-	void *model;
+	void *model, *draft;
 	void *contexts[MAX_CONTEXTS];
+	void *draft_context;
 	int32_t n_vocab;
 	int32_t *token, *pos, *n_seq_id, **seq_id;
 	int8_t *logits;
@@ -210,6 +213,10 @@ static void contexts_open(struct run *r)
 			fail("the library cannot make a context", NULL);
 		r->e.set_threads(r->contexts[i], (int32_t)r->o.threads, (int32_t)r->o.threads);
 	}
+	if (r->draft)
+		r->draft_context = r->e.new_context(r->draft, p);
+	if (r->draft && !r->draft_context)
+		fail("the library cannot make a context", r->o.draft);
 }
 
 static void contexts_close(struct run *r)
@@ -219,6 +226,8 @@ static void contexts_close(struct run *r)
 
 	for (i = 0; i < r->o.contexts; i++)
 		free_context(r->contexts[i]);
+	if (r->draft_context)
+		free_context(r->draft_context);
 }
 
 static void run_open(struct run *r)
@@ -230,6 +239,10 @@ static void run_open(struct run *r)
 	r->model = r->e.load_model(r->o.model, p);
 	if (!r->model)
 		fail("the library cannot load the model", r->o.model);
+	if (r->o.draft)
+		r->draft = r->e.load_model(r->o.draft, p);
+	if (r->o.draft && !r->draft)
+		fail("the library cannot load the model", r->o.draft);
 	r->n_vocab = vocab_size(&r->e, r->model);
 	if (r->n_vocab <= 0)
 		fail("cannot tell the size of the vocabulary", NULL);
@@ -246,6 +259,8 @@ static void run_close(struct run *r)
 
 	contexts_close(r);
 	free_model(r->model);
+	if (r->draft)
+		free_model(r->draft);
 	free(r->token);
 	free(r->pos);
 	free(r->n_seq_id);
@@ -351,6 +366,8 @@ static void generate(struct run *r, void *ctx)
 			r->token[0] = best_token(r, ctx, last);
 		else
 			r->token[0] = fixed_token(r, r->o.prompt + i);
+		if (r->draft)
+			decode(r, r->draft_context, 1, i);
 		decode(r, ctx, 1, r->o.prompt + i);
 	}
 	r->token_ns += now_ns() - begin;
@@ -367,6 +384,8 @@ static void usage(FILE *f)
 		   "  -t N   threads (default 2)\n"
 		   "  -c N   contexts, one after the other (default 1)\n"
 		   "  -r N   times over, with new contexts (default 1)\n"
+		   "  -d MODEL  a second model that decodes each single token first, as a draft\n"
+		   "  -f     decode in a forked child\n"
 		   "  -l LOG tokens, begin, end (ns, CLOCK_MONOTONIC) and CPU time (ns) of each "
 		   "decode\n"
 		   "  -w MS  wait between loading and decoding\n"
@@ -393,7 +412,7 @@ static void parse(int argc, char **argv, struct options *o)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "p:n:t:c:r:l:w:gvh")) != -1) {
+	while ((c = getopt(argc, argv, "p:n:t:c:r:d:fl:w:gvh")) != -1) {
 		if (c == 'p')
 			o->prompt = number(c, optarg, 0, 1 << 20);
 		else if (c == 'n')
@@ -404,6 +423,10 @@ static void parse(int argc, char **argv, struct options *o)
 			o->contexts = number(c, optarg, 1, MAX_CONTEXTS);
 		else if (c == 'r')
 			o->repeats = number(c, optarg, 1, 1 << 20);
+		else if (c == 'd')
+			o->draft = optarg;
+		else if (c == 'f')
+			o->forked = true;
 		else if (c == 'l')
 			o->log = optarg;
 		else if (c == 'w')
@@ -425,6 +448,21 @@ static void parse(int argc, char **argv, struct options *o)
 	o->model = argv[optind + 1];
 }
 
+/* The parent waits and ends as the child did. */
+static void go_on_in_child(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("cannot fork", strerror(errno));
+	if (!pid)
+		return;
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		fail("the child did not end", NULL);
+	exit(WEXITSTATUS(status));
+}
+
 int main(int argc, char **argv)
 {
 	struct run r = {.o = {.prompt = 8, .tokens = 16, .threads = 2, .contexts = 1, .repeats = 1},
@@ -433,6 +471,8 @@ int main(int argc, char **argv)
 
 	parse(argc, argv, &r.o);
 	run_open(&r);
+	if (r.o.forked)
+		go_on_in_child();
 	batch_alloc(&r);
 	if (r.o.wait_ms)
 		usleep((useconds_t)r.o.wait_ms * 1000);
