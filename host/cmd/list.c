@@ -62,6 +62,8 @@ const struct list_topic list_topics[] = {
 	{"engines", "the engine files and the levels they serve", list_engines},
 	{"points", "the functions that each engine file probes, best alternative first",
 	 list_points},
+	{"builtins", "names and functions of the script language", list_builtins},
+	{"events", "the engine's events for scripts, with their arguments", list_events},
 	{"counters", "events for trace_pmc, and whether they count here", list_counters},
 	{0},
 };

@@ -7,6 +7,8 @@
 
 int list_engines(const struct cmd_context *ctx);
 int list_points(const struct cmd_context *ctx);
+int list_builtins(const struct cmd_context *ctx);
+int list_events(const struct cmd_context *ctx);
 int list_counters(const struct cmd_context *ctx);
 
 /* Prints a JSON value and frees it. */
