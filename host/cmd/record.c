@@ -51,6 +51,7 @@ static int begin(struct recording *r)
 	const struct cmd_context *ctx = r->ctx;
 	int code = check_output(r);
 
+	r->trace.wants_names = ctx->config->prometheus != NULL;
 	if (!code)
 		code = trace_open(&r->trace, ctx);
 	if (!code)

@@ -12,7 +12,7 @@ struct trace {
 	struct session *session;
 	struct plugins *plugins; /* of the config, and what the REPL loads */
 	char *config_text;
-	bool wants_names; /* set before trace_open: tensor names for session_each_op */
+	bool wants_names; /* set before trace_open: tensor names for session_each_op, _on_op */
 	char cache_dir[4096];
 	int signal_fd; /* SIGINT and SIGTERM, once trace_catch_signals was called; -1 before */
 };

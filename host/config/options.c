@@ -487,9 +487,9 @@ const struct option option_table[] = {
 		.offset = FIELD(prometheus),
 		.arg = "[HOST:]PORT",
 		.help = "Serve metrics at /metrics while the recording runs: tokens and their "
-			"times, losses and costs of the levels. A call with more than one token "
-			"counts as prefill. Times of operators are in export --format prometheus "
-			"of the finished run.",
+			"times, operators by class, losses and costs of the levels. A call with "
+			"more than one token counts as prefill. Threads hand over their operators "
+			"some at a time, so the last few are counted with the next ones.",
 	},
 	{
 		.flag = "param",

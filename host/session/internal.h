@@ -141,6 +141,8 @@ struct session {
 	struct session_open_token *open_tokens;
 	size_t n_open_tokens, cap_open_tokens;
 	uint64_t n_tokens; /* token rows so far */
+	session_op_fn on_op;
+	void *on_op_ctx;
 	session_token_fn on_token;
 	void *on_token_ctx;
 	struct session_thread *seen_threads;
@@ -263,6 +265,8 @@ void session_summaries_free(struct session *s);
 /* names.c */
 void session_learn_tensor(struct session *s, const uint8_t *record, size_t len);
 void session_names_free(struct session *s);
+/* Hands the operators of a REC_OPS to who asked for them. */
+void session_tell_ops(struct session *s, const uint8_t *at, size_t len);
 
 /* trust.c */
 void session_judge_tensor(struct session *s, const uint8_t *record, size_t len);

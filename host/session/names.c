@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of tensors for live figures: kept from the tensor records on their way to the spool when
- * somebody asked for them, so that sums by address can be told by operator.
+ * Operators for live figures. Names of tensors are kept from the tensor records on their way to the
+ * spool when somebody asked for them, so that sums and rows by address can be told by operator.
  */
 #include "session/internal.h"
 
@@ -106,6 +106,48 @@ void session_each_op(struct session *s, session_op_fn fn, void *ctx)
 	struct each_call c = {s, fn, ctx};
 
 	kmap_each(s->map[MAP_SUMMARY], each_one, &c);
+}
+
+void session_on_op(struct session *s, session_op_fn fn, void *ctx)
+{
+	s->on_op = fn;
+	s->on_op_ctx = ctx;
+}
+
+static void tell_op(struct session *s, const struct rec_ops *rec, const struct op_slot *slot)
+{
+	const struct session_name *n = find(s, slot->tensor, rec->head.pid);
+	bool barrier = slot->flags & OP_HAS_BARRIER;
+	uint64_t end = barrier ? slot->end_ns : slot->next_ns;
+
+	s->on_op(s->on_op_ctx,
+		 &(struct session_op){
+			 .op = n && n->op ? n->op : "?",
+			 .name = n ? n->name : "",
+			 .tid = (pid_t)rec->head.tid,
+			 .thread_index = slot->ith,
+			 .count = 1,
+			 .compute_ns = end > slot->begin_ns ? end - slot->begin_ns : 0,
+			 .wait_ns = barrier && slot->next_ns > end ? slot->next_ns - end : 0});
+}
+
+void session_tell_ops(struct session *s, const uint8_t *at, size_t len)
+{
+	struct rec_ops rec;
+	struct op_slot slot;
+	size_t stride;
+
+	if (!s->on_op || len < sizeof(rec))
+		return;
+	memcpy(&rec, at, sizeof(rec));
+	stride = sizeof(slot) + (rec.n_counters ? (rec.n_counters + 2u) * sizeof(uint64_t) : 0);
+	at += sizeof(rec);
+	for (size_t left = len - sizeof(rec); rec.n && left >= stride; rec.n--) {
+		memcpy(&slot, at, sizeof(slot));
+		tell_op(s, &rec, &slot);
+		at += stride;
+		left -= stride;
+	}
 }
 
 void session_names_free(struct session *s)

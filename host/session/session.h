@@ -24,7 +24,7 @@ struct session_opts {
 	uint64_t drain_ns;     /* between two drains */
 	const char *cache_dir; /* compiled programs; NULL: none */
 	const char *engine;    /* name of an engine file; NULL: any */
-	bool names;	       /* keep tensor names for session_each_op */
+	bool names;	       /* keep tensor names for session_each_op and session_on_op */
 	bool summary;	       /* operators are summed up in the kernel */
 	/* Which operators, see level/filter.h; borrowed for the call of session_new only. */
 	const char *const *include, *const *exclude;
@@ -91,7 +91,8 @@ typedef void (*session_token_fn)(void *ctx, const struct session_token *t);
  * it. */
 void session_on_token(struct session *s, session_token_fn fn, void *ctx);
 
-/* Sums of one tensor on one thread since the session began, in summary mode. */
+/* Sums of one tensor on one thread since the session began, in summary mode; or one operator row.
+ */
 struct session_op {
 	const char *op, *name; /* "?" and "" while the tensor is not known */
 	pid_t tid;
@@ -100,6 +101,9 @@ struct session_op {
 };
 typedef void (*session_op_fn)(void *ctx, const struct session_op *op);
 void session_each_op(struct session *s, session_op_fn fn, void *ctx);
+/* `fn` is called from session_dispatch for each operator row (count 1) while operators are recorded
+ * as events; needs opts.names. NULL ends it. */
+void session_on_op(struct session *s, session_op_fn fn, void *ctx);
 /* Pid of the first target, 0 without one. */
 pid_t session_first_pid(const struct session *s);
 

@@ -76,8 +76,10 @@ static void look(struct session *s, const uint8_t *at, size_t len)
 		session_judge_tensor(s, at, len);
 		session_learn_tensor(s, at, len);
 	}
-	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS)
+	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS) {
 		count_operators(s, at, len);
+		session_tell_ops(s, at, len);
+	}
 	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_BACKEND)
 		look_backend(s, at, len);
 	if (len < sizeof(rec) || (at[offsetof(struct rec_head, kind)] != REC_TOKEN_BEGIN &&

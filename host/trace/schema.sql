@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- The store of one run. Tables whose names end in _t may change; the views are the public schema
--- (see DESIGN, section 7, and the man page): name, column and meaning stay.
+-- (see the man page, RUN FILES): name, column and meaning stay.
 -- Times are ns of CLOCK_MONOTONIC. NULL means not recorded.
 
 CREATE TABLE run_t(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;

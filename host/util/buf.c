@@ -62,6 +62,18 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 	va_end(again);
 }
 
+void buf_double(struct buf *b, double v)
+{
+	char text[32];
+
+	for (int digits = 15; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, v);
+		if (strtod(text, NULL) == v)
+			break;
+	}
+	buf_puts(b, text);
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...)
 {
 	va_list ap;

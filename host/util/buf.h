@@ -21,6 +21,8 @@ void buf_add(struct buf *b, const void *data, size_t len);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A number with as few digits as give it back exactly. */
+void buf_double(struct buf *b, double v);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 /* The text as a C string, "" when empty; owned by the buffer, valid until it changes. */
 const char *buf_str(const struct buf *b);

@@ -15,9 +15,10 @@
 #include "view/prometheus.h"
 #include "view/view.h"
 
-const char *const export_tables[] = {"run",	"token", "graph",      "tensor", "edge", "op",
-				     "counter", "sched", "thread",     "expert", "call", "loss",
-				     "cost",	"note",	 "op_summary", NULL};
+const char *const export_tables[] = {"run",	  "token",  "graph",	  "graph_async", "tensor",
+				     "edge",	  "op",	    "op_summary", "counter",	 "sched",
+				     "sched_run", "thread", "expert",	  "call",	 "plugin",
+				     "loss",	  "cost",   "note",	  NULL};
 
 static int known_table(const char *table, struct diag *d)
 {
@@ -30,6 +31,13 @@ static int known_table(const char *table, struct diag *d)
 	near = text_nearest_of(table, export_tables, n);
 	return diag_fail(d, -EINVAL, "a run has no table '%s'%s%s", table,
 			 near ? "; did you mean " : "", near ? near : "");
+}
+
+/* Runs of older versions lack the newer tables. */
+static bool has_table(sqlite3 *db, const char *table)
+{
+	return view_int(db, 0, "SELECT 1 FROM sqlite_master WHERE type = 'view' AND name = ?1", "s",
+			table) != 0;
 }
 
 static void csv_text(FILE *out, const char *text)
@@ -47,6 +55,15 @@ static void csv_text(FILE *out, const char *text)
 	fputc('"', out);
 }
 
+static void put_double(FILE *out, double value)
+{
+	struct buf text = {0};
+
+	buf_double(&text, value);
+	fputs(buf_str(&text), out);
+	buf_free(&text);
+}
+
 static void csv_cell(FILE *out, sqlite3_stmt *row, int col)
 {
 	switch (sqlite3_column_type(row, col)) {
@@ -56,7 +73,7 @@ static void csv_cell(FILE *out, sqlite3_stmt *row, int col)
 		fprintf(out, "%" PRId64, (int64_t)sqlite3_column_int64(row, col));
 		break;
 	case SQLITE_FLOAT:
-		fprintf(out, "%.17g", sqlite3_column_double(row, col));
+		put_double(out, sqlite3_column_double(row, col));
 		break;
 	default:
 		csv_text(out, view_text(row, col));
@@ -99,7 +116,7 @@ static void json_row(FILE *out, sqlite3_stmt *row, struct buf *text)
 			break;
 		case SQLITE_FLOAT:
 			if (isfinite(sqlite3_column_double(row, i)))
-				fprintf(out, "%.17g", sqlite3_column_double(row, i));
+				put_double(out, sqlite3_column_double(row, i));
 			else
 				fputs("null", out);
 			break;
@@ -121,6 +138,9 @@ int export_table(sqlite3 *db, const char *table, enum export_format format, cons
 
 	if (err)
 		return err;
+	if (!has_table(db, table))
+		return diag_fail(d, -ENOENT,
+				 "this run is of an older version and has no table '%s'", table);
 	sql = xasprintf("SELECT * FROM \"%s\"", table);
 	row = view_query(db, d, sql, NULL);
 	free(sql);
@@ -181,8 +201,27 @@ static void postgres_script(sqlite3 *db, FILE *out)
 	      "CREATE SCHEMA IF NOT EXISTS llmprobe;\nSET search_path TO llmprobe;\n",
 	      out);
 	for (const char *const *t = export_tables; *t; t++)
-		postgres_table(db, *t, out);
-	fputs("COMMIT;\n", out);
+		if (has_table(db, *t))
+			postgres_table(db, *t, out);
+	fputs("\\ir report.sql\nCOMMIT;\n", out);
+}
+
+/* The report's queries, for the database. */
+static int write_report_queries(const char *dir, bool force, struct diag *d)
+{
+	char *path = xasprintf("%s/report.sql", dir);
+	char *text = data_file_read("host/view/assets/postgres.sql");
+	struct export_file f;
+	int err = text ? export_file_open(&f, path, NULL, force, false, d)
+		       : diag_fail(d, -ENOENT, "postgres.sql is missing from the data directory");
+
+	if (!err) {
+		fputs(text, f.out);
+		err = export_file_close(&f, 0, d);
+	}
+	free(text);
+	free(path);
+	return err;
 }
 
 static int write_file(sqlite3 *db, const char *dir, const char *table, enum export_format format,
@@ -211,18 +250,23 @@ int export_folder(sqlite3 *db, const char *dir, enum export_format format, const
 {
 	int err = file_mkdirs(dir, 0777);
 	uint64_t rows, total = 0;
+	int tables = 0;
 
 	if (err)
 		return diag_fail(d, err, "cannot make the folder %s: %s", dir, strerror(-err));
 	for (const char *const *t = export_tables; *t && !err; t++) {
+		if (!has_table(db, *t))
+			continue;
+		tables++;
 		err = write_file(db, dir, *t, format, run, force, &rows, d);
 		total += err ? 0 : rows;
 	}
 	if (!err && format == EXPORT_POSTGRES)
 		err = write_file(db, dir, NULL, format, run, force, NULL, d);
+	if (!err && format == EXPORT_POSTGRES)
+		err = write_report_queries(dir, force, d);
 	if (!err)
-		diag_add(d, DIAG_NOTE, "%s: %" PRIu64 " rows in %d tables", dir, total,
-			 (int)ARRAY_LEN(export_tables) - 1);
+		diag_add(d, DIAG_NOTE, "%s: %" PRIu64 " rows in %d tables", dir, total, tables);
 	return err;
 }
 
@@ -243,22 +287,18 @@ static int format_of(const struct view_opts *o, enum export_format *format, stru
 
 static int print_metrics(sqlite3 *db, const struct view_opts *o, FILE *out, struct diag *d)
 {
-	char *engine = view_run_value(db, "engine"), *model = view_run_value(db, "model");
-	struct metrics *m = metrics_new(engine, model);
+	struct metrics *m = metrics_of_run(db);
 	struct export_file f;
 	struct buf text = {0};
 	int err = export_file_open(&f, o->output, out, o->force, false, d);
 
 	if (!err) {
-		metrics_add_run(m, db);
 		prometheus_text(m, &text);
 		fputs(buf_str(&text), f.out);
 		err = export_file_close(&f, 0, d);
 	}
 	buf_free(&text);
 	metrics_free(m);
-	free(engine);
-	free(model);
 	return err;
 }
 

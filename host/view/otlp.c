@@ -307,8 +307,7 @@ static int send_spans(CURL *curl, sqlite3 *db, const char *service, const char *
 
 int otlp_send(sqlite3 *db, const char *url, struct diag *d)
 {
-	char *engine = view_run_value(db, "engine"), *model = view_run_value(db, "model");
-	struct metrics *m = metrics_new(engine, model);
+	struct metrics *m = metrics_of_run(db);
 	CURL *curl = load_curl(d) ? NULL : api.init();
 	struct otlp_times t = {0};
 	struct buf body = {0};
@@ -319,7 +318,6 @@ int otlp_send(sqlite3 *db, const char *url, struct diag *d)
 	view_span(db, &begin, &end);
 	t.start_ns = (uint64_t)(begin + wall_offset(db));
 	t.end_ns = (uint64_t)(end + wall_offset(db));
-	metrics_add_run(m, db);
 	otlp_metrics(m, &t, &body);
 	err = curl ? post(curl, url, "/v1/metrics", &body, d)
 		   : diag_fail(d, -EIO, "cannot send to %s without libcurl", url);
@@ -331,8 +329,6 @@ int otlp_send(sqlite3 *db, const char *url, struct diag *d)
 		api.cleanup(curl);
 	buf_free(&body);
 	metrics_free(m);
-	free(engine);
-	free(model);
 	return err;
 }
 #else

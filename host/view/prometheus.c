@@ -95,6 +95,22 @@ void metrics_free(struct metrics *m)
 	free(m);
 }
 
+char *metrics_model_of(const char *command)
+{
+	static const char *const options[] = {"-m", "--model", "-hf", "--hf-repo"};
+	char *copy = xstrdup(command ? command : ""), *save = NULL, *model = NULL;
+	bool next = false;
+
+	for (char *w = strtok_r(copy, " ", &save); w && !model; w = strtok_r(NULL, " ", &save)) {
+		if (next)
+			model = xstrdup(strrchr(w, '/') ? strrchr(w, '/') + 1 : w);
+		for (size_t i = 0; i < ARRAY_LEN(options); i++)
+			next = next || !strcmp(w, options[i]);
+	}
+	free(copy);
+	return model;
+}
+
 static void observe(struct metrics_histogram *h, double value)
 {
 	size_t i = 0;
@@ -106,14 +122,21 @@ static void observe(struct metrics_histogram *h, double value)
 	h->sum += value;
 }
 
+/* Known when the first decode comes: a prompt may take several calls. */
+static void end_prompt(struct metrics *m, const struct request *r)
+{
+	if (r->first_token_ns)
+		observe(&m->histograms[METRICS_TTFT],
+			(double)(r->first_token_ns - r->begin_ns) / 1e9);
+}
+
 static void end_request(struct metrics *m, struct request *r)
 {
 	if (!r->open)
 		return;
 	r->open = false;
-	if (r->first_token_ns)
-		observe(&m->histograms[METRICS_TTFT],
-			(double)(r->first_token_ns - r->begin_ns) / 1e9);
+	if (!r->out)
+		end_prompt(m, r);
 	if (r->out && r->first_token_ns)
 		observe(&m->histograms[METRICS_TPOT],
 			(double)(r->end_ns - r->first_token_ns) / 1e9 / (double)r->out);
@@ -175,6 +198,8 @@ void metrics_call(struct metrics *m, int64_t context, const char *phase, int64_t
 			r->first_token_ns = end_ns;
 			r->in += n_tokens;
 		} else {
+			if (!r->out)
+				end_prompt(m, r);
 			r->out += n_tokens;
 		}
 	}
@@ -198,6 +223,16 @@ void metrics_operators(struct metrics *m, enum op_class c, uint64_t count, uint6
 	m->classes[c].count += count;
 	m->classes[c].compute_ns += compute_ns;
 	m->classes[c].wait_ns += wait_ns;
+	pthread_mutex_unlock(&m->lock);
+}
+
+void metrics_operator_sums(struct metrics *m, enum op_class c, uint64_t count, uint64_t compute_ns,
+			   uint64_t wait_ns)
+{
+	pthread_mutex_lock(&m->lock);
+	m->classes[c].count = count;
+	m->classes[c].compute_ns = compute_ns;
+	m->classes[c].wait_ns = wait_ns;
 	pthread_mutex_unlock(&m->lock);
 }
 
@@ -262,6 +297,19 @@ void metrics_add_run(struct metrics *m, sqlite3 *db)
 		metrics_cost(m, view_text(row, 0), (uint64_t)sqlite3_column_int64(row, 1),
 			     (uint64_t)sqlite3_column_int64(row, 2));
 	metrics_finish(m);
+}
+
+struct metrics *metrics_of_run(sqlite3 *db)
+{
+	char *engine = view_run_value(db, "engine"), *command = view_run_value(db, "command");
+	char *model = metrics_model_of(command);
+	struct metrics *m = metrics_new(engine, model);
+
+	metrics_add_run(m, db);
+	free(engine);
+	free(command);
+	free(model);
+	return m;
 }
 
 struct metrics_histogram metrics_histogram(struct metrics *m, enum metrics_histogram_id id)

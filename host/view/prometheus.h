@@ -18,6 +18,9 @@ struct metrics;
 /* `engine` and `model` become labels; NULL: "unknown". */
 struct metrics *metrics_new(const char *engine, const char *model);
 void metrics_free(struct metrics *m);
+/* The model that a command line names (-m, --model, -hf), without its folder; NULL: none. Free it.
+ */
+char *metrics_model_of(const char *command);
 /*
  * A finished decode or encode call. Calls of one context in order of time: a prefill after decodes
  * begins a new request; time to first token is from a request's first prefill to the end of its
@@ -32,12 +35,16 @@ void metrics_call(struct metrics *m, int64_t context, const char *phase, int64_t
 void metrics_operators(struct metrics *m, enum op_class c, uint64_t count, uint64_t compute_ns,
 		       uint64_t wait_ns);
 /* Sums since the start of the recording, not differences. `level` is copied. */
+void metrics_operator_sums(struct metrics *m, enum op_class c, uint64_t count, uint64_t compute_ns,
+			   uint64_t wait_ns);
 void metrics_loss(struct metrics *m, const char *level, uint64_t lost);
 void metrics_cost(struct metrics *m, const char *level, uint64_t hits, uint64_t run_ns);
 /* Ends the requests that are still open, for a recording that is over. */
 void metrics_finish(struct metrics *m);
 /* Everything of a recorded run. */
 void metrics_add_run(struct metrics *m, sqlite3 *db);
+/* The same as new metrics with the run's engine and model as labels. */
+struct metrics *metrics_of_run(sqlite3 *db);
 
 enum { METRICS_BUCKETS_MAX = 24 };
 struct metrics_histogram {

@@ -50,7 +50,9 @@ static void put_counter(void *ctx, const char *name, const char *label_name, con
 	snprintf(s->last, sizeof(s->last), "%s", name);
 	buf_printf(s->out, "%s{%s=\"", name, label_name);
 	put_label(s->out, label);
-	buf_printf(s->out, "\"} %.17g\n", value);
+	buf_puts(s->out, "\"} ");
+	buf_double(s->out, value);
+	buf_putc(s->out, '\n');
 }
 
 /* OpenTelemetry's name and unit as Prometheus writes them. */
@@ -83,7 +85,9 @@ static void put_histogram(struct metrics *m, const struct metrics_histogram *h, 
 	}
 	buf_printf(out, "%s_bucket{%s,le=\"+Inf\"} %" PRIu64 "\n", name, buf_str(&labels),
 		   h->count);
-	buf_printf(out, "%s_sum{%s} %.17g\n", name, buf_str(&labels), h->sum);
+	buf_printf(out, "%s_sum{%s} ", name, buf_str(&labels));
+	buf_double(out, h->sum);
+	buf_putc(out, '\n');
 	buf_printf(out, "%s_count{%s} %" PRIu64 "\n", name, buf_str(&labels), h->count);
 	buf_free(&labels);
 	free(name);
