@@ -33,9 +33,6 @@ static bool sampled(const char *name, enum summary_phase *p)
 	       strcmp(name, "prefill_tokens_per_s") == 0 || strcmp(name, "ttft") == 0;
 }
 
-/* Significance and a size that is worth mentioning are two things; both are asked for. */
-static const double alpha = 0.01, min_change = 0.005;
-
 static enum verdict judge(const struct side *a, const struct side *b, size_t i, double *p)
 {
 	const struct summary_figure *x = &a->figures[i], *y = &b->figures[i];
@@ -49,7 +46,7 @@ static enum verdict judge(const struct side *a, const struct side *b, size_t i, 
 		       b->summary.phase[phase].samples, b->summary.phase[phase].n_samples);
 	if (isnan(*p))
 		return NOT_TESTED;
-	if (*p > alpha || fabs(change) < min_change)
+	if (!rank_differs(*p, change))
 		return NO_DIFFERENCE;
 	if (!x->better)
 		return CHANGED;
@@ -143,15 +140,13 @@ static void in_words(const struct side *a, const struct side *b, const char *nam
 		return;
 	}
 	fprintf(out, "%s: ", name);
-	if (p > alpha)
-		fprintf(out, "no difference shown");
-	else if (fabs(change) < min_change)
-		fprintf(out, "different, but by less than %.1f %%", min_change * 100);
-	else
+	if (rank_differs(p, change))
 		fprintf(out, "%s by %.1f %% in the median", change < 0 ? "better" : "worse",
 			fabs(change) * 100);
-	fprintf(out, " (rank test on %zu and %zu calls, p = %.2g)\n", x->n_samples, y->n_samples,
-		p);
+	else
+		fprintf(out, "no difference shown");
+	fprintf(out, " (rank test on %zu and %zu calls, p = %.2g, medians differ by %+.1f %%)\n",
+		x->n_samples, y->n_samples, p, change * 100);
 }
 
 /* Operators that changed most, by their time per decode. */

@@ -37,6 +37,13 @@ static double rank_sum(const struct value *v, size_t n, double *ties)
 	return sum;
 }
 
+static const double alpha = 0.01, min_change = 0.005;
+
+bool rank_differs(double p, double change)
+{
+	return p <= alpha && fabs(change) >= min_change;
+}
+
 double rank_test(const double *a, size_t n, const double *b, size_t m)
 {
 	double x = (double)n, y = (double)m, all = x + y, ties = 0, u, sd, z;

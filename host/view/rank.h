@@ -3,6 +3,7 @@
 #ifndef LLMPROBE_VIEW_RANK_H
 #define LLMPROBE_VIEW_RANK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -10,5 +11,10 @@
  * corrections for ties and continuity; NAN when one side has fewer than 8 samples.
  */
 double rank_test(const double *a, size_t n, const double *b, size_t m);
+/*
+ * Whether two sides differ: p is small enough, and the relative change of their medians (or of what
+ * is compared) is worth a word. Both are asked for, as of many samples any trifle is significant.
+ */
+bool rank_differs(double p, double change);
 
 #endif

@@ -49,7 +49,9 @@ static double share(double part, double all)
 
 double summary_wait_share(const struct summary_phase_figures *f)
 {
-	return f->wait_known > 0 ? share(f->wait, f->wait + f->compute) : NAN;
+	/* One worker has nobody to wait for: what passes between its operators is something else.
+	 */
+	return f->wait_known > 0 && f->threads > 1 ? share(f->wait, f->wait + f->compute) : NAN;
 }
 
 double summary_runnable_share(const struct summary_phase_figures *f)

@@ -90,7 +90,7 @@ const char *summary_bound_name(enum bound b);
 /* The side of the roofline that the arithmetic intensity lies on, whatever else slows the phase:
  * BOUND_MEMORY, BOUND_COMPUTE, or BOUND_UNKNOWN when neither peaks nor the intensity tell. */
 enum bound summary_side(const struct summary_phase_figures *f);
-/* Shares of the workers' time, NAN when not known. */
+/* Shares of the workers' time, NAN when not known; of the barrier wait also with one worker. */
 double summary_wait_share(const struct summary_phase_figures *f);
 double summary_runnable_share(const struct summary_phase_figures *f);
 

@@ -56,17 +56,24 @@ void sweep_argv_free(char **argv);
  */
 int sweep_run(struct sweep *s, struct diag *d);
 
-/* What the runs of a combination measured; NAN where nothing was recorded. */
+/* What the runs of a combination measured; NAN where nothing was recorded. Shares and rates are
+ * medians over the runs. */
 struct sweep_result {
 	size_t runs, failed;
-	double tokens_per_s;		 /* decode, median of the runs */
-	double prefill_per_s;		 /* prefill tokens per s, median of the runs */
+	double tokens_per_s, prefill_per_s;
 	double tpot_p50_ns, tpot_p95_ns; /* of all decode calls of all runs */
-	double barrier_share;		 /* of the workers' time, median of the runs */
+	double prefill_mfu, decode_mbu;	 /* NAN without the machine's peaks, too */
+	double barrier_share;		 /* of the workers' time in decodes, else in prefills */
+	double *tpot, *prefill;		 /* ns of each decode and prefill call, for rank tests */
+	size_t n_tpot, n_prefill;
 };
-/* Reads the recorded runs of one combination. */
-struct sweep_result sweep_result(const struct sweep *s, size_t combination);
-/* The combination with the most tokens per second, -1 when none was measured. */
+/* Reads the recorded runs of one combination. `peaks`: as --peaks, NULL for each run's own. */
+struct sweep_result sweep_result(const struct sweep *s, size_t combination, const char *peaks);
+void sweep_result_free(struct sweep_result *r);
+/* What the combinations are ranked by: decode tokens per second, those of prefill when nothing was
+ * decoded. */
+double sweep_rate(const struct sweep_result *r);
+/* The combination with the highest rate, -1 when none was measured. */
 long sweep_best(const struct sweep *s, const struct sweep_result *results);
 
 struct view_opts;

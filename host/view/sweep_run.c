@@ -70,6 +70,57 @@ static struct task *make_plan(const struct sweep *s, size_t *n)
 	return tasks;
 }
 
+static cJSON *command_json(const struct sweep *s)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (char *const *arg = s->o.command; *arg; arg++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(*arg));
+	return list;
+}
+
+static int append_line(const struct sweep *s, const cJSON *o, struct diag *d)
+{
+	char *path = state_path(s), *text = cJSON_PrintUnformatted(o);
+	FILE *f = fopen(path, "ae");
+	int err = 0;
+
+	if (!f || fprintf(f, "%s\n", text) < 0 || fclose(f))
+		err = diag_fail(d, -errno, "cannot write %s: %s", path, strerror(errno));
+	free(text);
+	free(path);
+	return err;
+}
+
+/* The first line is the command: a folder holds runs of one only, or they would be mixed up. */
+static int check_command(const struct sweep *s, struct diag *d)
+{
+	cJSON *mine = command_json(s), *line, *theirs;
+	char *path = state_path(s);
+	struct buf text = {0};
+	int err = 0;
+
+	file_read(path, &text, 0);
+	line = cJSON_Parse(buf_str(&text));
+	theirs = cJSON_GetObjectItem(line, "command");
+	if (theirs && !cJSON_Compare(mine, theirs, true))
+		err = diag_fail(
+			d, -EEXIST,
+			"%s holds the sweep of another command; name another folder with -o",
+			s->o.folder);
+	cJSON_Delete(line);
+	if (!err && !text.len) {
+		line = cJSON_CreateObject();
+		cJSON_AddItemToObject(line, "command", cJSON_Duplicate(mine, true));
+		err = append_line(s, line, d);
+		cJSON_Delete(line);
+	}
+	cJSON_Delete(mine);
+	buf_free(&text);
+	free(path);
+	return err;
+}
+
 /* Marks what an earlier, interrupted sweep has recorded; its warm-ups count no more. */
 static void mark_done(const struct sweep *s, struct task *tasks, size_t n)
 {
@@ -160,20 +211,14 @@ static int run_program(char *const *argv, const char *log)
 
 static int note_result(const struct sweep *s, const struct task *t, int status, struct diag *d)
 {
-	char *path = state_path(s), *text;
 	cJSON *o = cJSON_CreateObject();
-	FILE *f = fopen(path, "ae");
-	int err = 0;
+	int err;
 
 	cJSON_AddStringToObject(o, "parameters", s->labels[t->combination]);
 	cJSON_AddNumberToObject(o, "repetition", t->repetition);
 	cJSON_AddBoolToObject(o, "ok", status == 0);
 	cJSON_AddNumberToObject(o, "status", status);
-	text = cJSON_PrintUnformatted(o);
-	if (!f || fprintf(f, "%s\n", text) < 0 || fclose(f))
-		err = diag_fail(d, -errno, "cannot write %s: %s", path, strerror(errno));
-	free(text);
-	free(path);
+	err = append_line(s, o, d);
 	cJSON_Delete(o);
 	return err;
 }
@@ -208,6 +253,8 @@ int sweep_run(struct sweep *s, struct diag *d)
 
 	if (err)
 		diag_fail(d, err, "cannot make the folder %s: %s", s->o.folder, strerror(-err));
+	if (!err)
+		err = check_command(s, d);
 	mark_done(s, tasks, n);
 	for (size_t i = 0; i < n && !err; i++) {
 		if (tasks[i].done || all_done(tasks, n, tasks[i].combination))

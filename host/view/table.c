@@ -269,6 +269,8 @@ static char *show(const struct column *col, const struct cell *c, bool ascii)
 		return xstrdup(text_bytes(c->number, tmp));
 	case TABLE_PERCENT:
 		return xasprintf("%.1f %%", c->number * 100);
+	case TABLE_CHANGE:
+		return xasprintf("%+.1f %%", c->number * 100);
 	case TABLE_BAR:
 		return xstrdup(table_bar(c->number, BAR_CELLS, ascii, tmp));
 	default:

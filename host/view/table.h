@@ -21,6 +21,7 @@ enum table_type {
 	TABLE_BYTES,   /* bytes, shown as KiB, MiB.. */
 	TABLE_NUMBER,  /* three significant digits */
 	TABLE_PERCENT, /* a fraction 0..1, shown as 12.3 %; CSV and JSON carry the fraction */
+	TABLE_CHANGE,  /* a fraction, shown as +12.3 %; CSV and JSON carry the fraction */
 	TABLE_BAR,     /* a fraction 0..1 as a bar; left out of CSV and JSON */
 };
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "trace/store.h"
 #include "util/buf.h"
+#include "view/summary.h"
 #include "view/sweep.h"
 #include "view_fixture.h"
 
@@ -84,9 +87,11 @@ static void make_runs(const char *dir)
 {
 	for (int i = 1; i <= 2; i++) {
 		sqlite3 *db = fixture_run(10);
-		char *sql = sqlite3_mprintf("UPDATE token_t SET end_ns = begin_ns + %d * id * 1000;"
+		char *sql = sqlite3_mprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;"
+					    "UPDATE token_t SET end_ns = begin_ns + %d * id * 1000,"
+					    " first_op = 1;"
 					    "VACUUM INTO '%s/run%d.llmp'",
-					    i, dir, i);
+					    STORE_APPLICATION_ID, STORE_VERSION, i, dir, i);
 
 		fixture_exec(db, sql);
 		sqlite3_free(sql);
@@ -113,11 +118,36 @@ static bool stop_after_three(void *ctx)
 	return ++*(int *)ctx > 3;
 }
 
+/* The same run three times: what report says of one, given peaks that make the shares known. */
+static void compare_with_report(const char *dir, const struct sweep_result *r, int run)
+{
+	struct view_opts o = {.peaks = "rk3588"};
+	struct diag *d = diag_new();
+	struct summary s;
+	char path[64];
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/run%d.llmp", dir, run);
+	db = store_open(path, d);
+	assert_non_null(db);
+	assert_int_equal(summary_make(db, &o, &s, d), 0);
+	assert_float_equal(r->tokens_per_s, s.phase[SUM_DECODE].tokens_per_s, 1e-6);
+	assert_float_equal(r->prefill_per_s, s.phase[SUM_PREFILL].tokens_per_s, 1e-6);
+	assert_float_equal(r->tpot_p50_ns, s.phase[SUM_DECODE].p50, 1e-6);
+	assert_float_equal(r->barrier_share, summary_wait_share(&s.phase[SUM_DECODE]), 1e-9);
+	assert_true(s.phase[SUM_PREFILL].mfu > 0);
+	assert_float_equal(r->decode_mbu, s.phase[SUM_DECODE].mbu, 1e-9);
+	assert_float_equal(r->prefill_mfu, s.phase[SUM_PREFILL].mfu, 1e-9);
+	summary_free(&s);
+	sqlite3_close(db);
+	diag_free(d);
+}
+
 static void test_an_interrupted_sweep_goes_on(void **state)
 {
 	char dir[] = "/tmp/sweep-XXXXXX", recorder[64], folder[64], clean[128];
-	char *const engine[] = {(char *)"true", (char *)"{n}", NULL},
-		    *params[] = {(char *)"n=1,2,3"};
+	char *engine[] = {(char *)"true", (char *)"{n}", NULL};
+	char *const params[] = {(char *)"n=1,2,3"};
 	struct diag *d = diag_new();
 	int asked = 0;
 	struct sweep_opts o = {.command = engine,
@@ -153,17 +183,25 @@ static void test_an_interrupted_sweep_goes_on(void **state)
 	assert_int_equal(sweep_run(s, d), 0);
 	assert_int_equal(calls(dir), 12);
 	for (size_t i = 0; i < 3; i++)
-		r[i] = sweep_result(s, i);
+		r[i] = sweep_result(s, i, "rk3588");
 	assert_int_equal(r[0].runs, 3);
 	assert_int_equal(r[2].failed, 3);
-	/* Decodes of 2..11 us: 10 tokens in 65 us, median 6.5 us. */
-	assert_float_equal(r[0].tokens_per_s, 10 / 65e-6, 1);
-	assert_float_equal(r[0].tpot_p50_ns, 6500, 1);
-	assert_float_equal(r[1].tpot_p50_ns, 13000, 1);
+	compare_with_report(dir, &r[0], 1);
+	compare_with_report(dir, &r[1], 2);
+	assert_true(r[1].tpot_p50_ns > r[0].tpot_p50_ns);
 	assert_true(r[0].tpot_p95_ns > r[0].tpot_p50_ns);
+	assert_int_equal(r[0].n_tpot, 3 * 10);
 	assert_true(r[0].barrier_share > 0 && r[0].barrier_share < 1);
 	assert_true(isnan(r[2].tokens_per_s));
 	assert_int_equal(sweep_best(s, r), 0);
+	for (size_t i = 0; i < 3; i++)
+		sweep_result_free(&r[i]);
+	sweep_free(s);
+	/* The folder is that of its command. */
+	engine[1] = (char *)"-x{n}";
+	s = sweep_new(&o, params, 1, d);
+	assert_int_equal(sweep_run(s, d), -EEXIST);
+	assert_non_null(strstr(diag_first_error(d), "holds the sweep of another command"));
 	sweep_free(s);
 	snprintf(clean, sizeof(clean), "rm -r %s", dir);
 	assert_int_equal(system(clean), 0);
