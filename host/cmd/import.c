@@ -19,7 +19,8 @@ int cmd_import(const struct cmd_context *ctx)
 		diag_add(ctx->diag, DIAG_ERROR, "import needs -o RUN, the run file to write");
 		return EXIT_USAGE;
 	}
-	if (neuron_import(c->args.items + 1, c->args.count - 1, c->output, c->force, ctx->diag))
+	if (neuron_import(c->args.items + 1, c->args.count - 1, c->output, c->force, ctx->diag) ||
+	    neuron_add_figures(c->output, c->figures.items, c->figures.count, ctx->diag))
 		return EXIT_FAILED;
 	diag_add(ctx->diag, DIAG_NOTE, "imported to %s; `llmprobe neuron %s` shows it", c->output,
 		 c->output);

@@ -93,6 +93,8 @@ struct config {
 		int64_t repeat, warmup, seed;
 	} sweep;
 
+	struct string_list figures; /* import: "throughput=3.07 q/s" */
+
 	struct {
 		char *program; /* -e; NULL: args.items[0] is the file */
 		char *command; /* -c, split into words with a shell's quotes */

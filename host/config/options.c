@@ -536,6 +536,17 @@ const struct option option_table[] = {
 		.help = "Another number is another order of the runs.",
 	},
 	{
+		.flag = "figure",
+		.type = OPTION_LIST,
+		.commands = BIT(COMMAND_IMPORT),
+		.flags = OPTION_REPEAT,
+		.offset = FIELD(figures),
+		.arg = "NAME=VALUE",
+		.help = "What a benchmark measured beside the profiles, as throughput=3.07 or "
+			"'throughput=3.07 q/s'; more is better. diff compares it with the rest. "
+			"The flag may be given several times.",
+	},
+	{
 		.letter = 'e',
 		.type = OPTION_STRING,
 		.commands = SCRIPT,

@@ -20,69 +20,174 @@ struct side {
 	size_t n;
 };
 
-enum verdict { NOT_TESTED, NO_DIFFERENCE, BETTER, WORSE, CHANGED };
-
-static const char *const verdict_texts[] = {"", "no difference shown", "better", "worse",
-					    "different"};
-
-/* Which samples a figure stands on, if any. */
-static bool sampled(const char *name, enum summary_phase *p)
+/* The figure of that name on another side; a run may know others than the first one. */
+static struct summary_figure same_figure(const struct side *s, const struct summary_figure *f)
 {
-	*p = text_starts(name, "prefill") || strcmp(name, "ttft") == 0 ? SUM_PREFILL : SUM_DECODE;
-	return text_starts(name, "tpot") || strcmp(name, "tokens_per_s") == 0 ||
-	       strcmp(name, "prefill_tokens_per_s") == 0 || strcmp(name, "ttft") == 0;
+	struct summary_figure none = *f;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->figures[i].name, f->name) == 0)
+			return s->figures[i];
+	none.value = NAN;
+	return none;
 }
 
-static enum verdict judge(const struct side *a, const struct side *b, size_t i, double *p)
-{
-	const struct summary_figure *x = &a->figures[i], *y = &b->figures[i];
-	double change = (y->value - x->value) / fabs(x->value);
+enum verdict {
+	NO_VERDICT,
+	TOO_FEW,
+	CALLS_DIFFER,
+	NO_CHANGE,
+	ABOUT_SAME,
+	NO_DIFFERENCE,
+	BETTER,
+	WORSE,
+	CHANGED
+};
+
+static const char *const verdict_texts[] = {
+	[NO_VERDICT] = "",
+	[TOO_FEW] = "too few calls",
+	[CALLS_DIFFER] = "the calls differ",
+	[NO_CHANGE] = "no change",
+	[ABOUT_SAME] = "about the same",
+	[NO_DIFFERENCE] = "no difference shown",
+	[BETTER] = "better",
+	[WORSE] = "worse",
+	[CHANGED] = "different",
+};
+
+/* A figure of two runs. */
+struct pair {
+	struct summary_figure first, other;
+	double change, relative;
+	double p; /* of a figure that stands on single calls, NAN otherwise */
+	enum verdict verdict;
+};
+
+/* Figures that stand on the single calls, and what of those they are. */
+static const struct sampled {
+	const char *name;
 	enum summary_phase phase;
+	enum { MEDIAN, MEAN, TAIL } of;
+	double percentile;
+} sampled_figures[] = {
+	{"ttft", SUM_PREFILL, MEDIAN, 0},      {"prefill_tokens_per_s", SUM_PREFILL, MEAN, 0},
+	{"tokens_per_s", SUM_DECODE, MEAN, 0}, {"tpot_mean", SUM_DECODE, MEAN, 0},
+	{"tpot_p50", SUM_DECODE, MEDIAN, 0},   {"tpot_p95", SUM_DECODE, TAIL, 95},
+	{"tpot_p99", SUM_DECODE, TAIL, 99},
+};
 
-	*p = NAN;
-	if (isnan(x->value) || isnan(y->value) || !sampled(x->name, &phase))
-		return NOT_TESTED;
-	*p = rank_test(a->summary.phase[phase].samples, a->summary.phase[phase].n_samples,
-		       b->summary.phase[phase].samples, b->summary.phase[phase].n_samples);
-	if (isnan(*p))
-		return NOT_TESTED;
-	if (!rank_differs(*p, change))
-		return NO_DIFFERENCE;
-	if (!x->better)
-		return CHANGED;
-	return (change > 0) == (x->better > 0) ? BETTER : WORSE;
+/* NULL for a figure with one value per run. */
+static const struct sampled *sampled(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_LEN(sampled_figures); i++)
+		if (strcmp(name, sampled_figures[i].name) == 0)
+			return &sampled_figures[i];
+	return NULL;
 }
 
-static char *show_value(const struct summary_figure *f)
+static double tokens_per_call(const struct summary_phase_figures *f)
+{
+	return f->calls ? (double)f->tokens / (double)f->calls : NAN;
+}
+
+/* Calls of different sizes take different times, which says nothing about the machine. */
+static bool same_calls(const struct summary_phase_figures *x, const struct summary_phase_figures *y)
+{
+	double a = tokens_per_call(x), b = tokens_per_call(y);
+
+	return isnan(a) || isnan(b) || fabs(a - b) <= 0.01 * fmax(a, b);
+}
+
+static double samples_p(const struct summary_phase_figures *x,
+			const struct summary_phase_figures *y, const struct sampled *f)
+{
+	switch (f->of) {
+	case MEAN:
+		return rank_mean_test(x->samples, x->n_samples, y->samples, y->n_samples);
+	case TAIL:
+		return rank_tail_test(x->samples, x->n_samples, y->samples, y->n_samples,
+				      f->percentile);
+	default:
+		return rank_test(x->samples, x->n_samples, y->samples, y->n_samples);
+	}
+}
+
+static enum verdict direction(const struct pair *r)
+{
+	if (!r->first.better)
+		return CHANGED;
+	return (r->change > 0) == (r->first.better > 0) ? BETTER : WORSE;
+}
+
+/* What is measured once has no noise to compare with: only its size is said. */
+static enum verdict by_size(const struct pair *r)
+{
+	bool share = strcmp(r->first.unit, "%") == 0;
+	double change = share ? fabs(r->change) : fabs(r->relative);
+	double nothing = 0.001, little = share ? 0.005 : 0.01;
+
+	if (r->change == 0 || change < nothing)
+		return NO_CHANGE;
+	return change < little || fabs(r->relative) < 0.01 ? ABOUT_SAME : direction(r);
+}
+
+static void by_samples(struct pair *r, const struct summary_phase_figures *x,
+		       const struct summary_phase_figures *y, const struct sampled *f)
+{
+	if (!same_calls(x, y)) {
+		r->verdict = CALLS_DIFFER;
+		return;
+	}
+	r->p = samples_p(x, y, f);
+	r->verdict = isnan(r->p)		       ? TOO_FEW
+		     : rank_differs(r->p, r->relative) ? direction(r)
+						       : NO_DIFFERENCE;
+}
+
+static struct pair compare(const struct side *a, const struct side *b, size_t i)
+{
+	struct pair r = {.first = a->figures[i], .other = same_figure(b, &a->figures[i]), .p = NAN};
+	const struct sampled *f = sampled(r.first.name);
+
+	r.change = r.other.value - r.first.value;
+	r.relative = r.first.value != 0 ? r.change / fabs(r.first.value) : NAN;
+	if (isnan(r.change))
+		return r;
+	if (f)
+		by_samples(&r, &a->summary.phase[f->phase], &b->summary.phase[f->phase], f);
+	else
+		r.verdict = by_size(&r);
+	return r;
+}
+
+static char *show_value(const struct summary_figure *f, double value)
 {
 	char out[32];
 
-	if (isnan(f->value))
+	if (isnan(value))
 		return xstrdup("-");
 	if (strcmp(f->unit, "ns") == 0)
-		return xstrdup(text_ns(f->value, out));
+		return xstrdup(text_ns(value, out));
 	if (strcmp(f->unit, "%") == 0)
-		return xasprintf("%.2f %%", f->value * 100);
-	return xasprintf("%.4g%s%s", f->value, *f->unit ? " " : "", f->unit);
+		return xasprintf("%.2f %%", value * 100);
+	return xasprintf("%.4g%s%s", value, *f->unit ? " " : "", f->unit);
 }
 
-static char *show_change(const struct summary_figure *a, const struct summary_figure *b)
+static char *show_change(const struct pair *r)
 {
-	double d = b->value - a->value;
-	struct summary_figure abs = *a;
+	const char *sign = r->change < 0 ? "-" : "+";
 	char *text, *whole;
 
-	if (isnan(d))
+	if (isnan(r->change))
 		return xstrdup("-");
-	abs.value = fabs(d);
-	if (strcmp(a->unit, "%") == 0)
-		return xasprintf("%+.2f points", d * 100);
-	text = show_value(&abs);
-	if (a->value != 0)
-		whole = xasprintf("%s%s (%+.1f %%)", d < 0 ? "-" : "+", text,
-				  d / fabs(a->value) * 100);
+	if (strcmp(r->first.unit, "%") == 0)
+		return xasprintf("%+.2f points", r->change * 100);
+	text = show_value(&r->first, fabs(r->change));
+	if (isnan(r->relative))
+		whole = xasprintf("%s%s", sign, text);
 	else
-		whole = xasprintf("%s%s", d < 0 ? "-" : "+", text);
+		whole = xasprintf("%s%s (%+.1f %%)", sign, text, r->relative * 100);
 	free(text);
 	return whole;
 }
@@ -95,32 +200,68 @@ static const char *short_name(const struct view_run *run)
 	return slash && slash[1] ? slash + 1 : run->name;
 }
 
-static void print_pair(const struct view_run *runs, const struct side *sides, size_t k,
-		       const struct view_opts *o, FILE *out)
+static void pair_row(struct table *t, const struct pair *r)
+{
+	char *a = show_value(&r->first, r->first.value), *b = show_value(&r->first, r->other.value),
+	     *change = show_change(r);
+
+	table_row(t);
+	table_text(t, r->first.name);
+	table_text(t, a);
+	table_text(t, b);
+	table_text(t, change);
+	table_text(t, verdict_texts[r->verdict]);
+	free(a);
+	free(b);
+	free(change);
+}
+
+/* For other programs: bare numbers in base units. */
+static void pair_row_csv(struct table *t, const struct pair *r)
+{
+	table_row(t);
+	table_text(t, r->first.name);
+	table_text(t, r->first.unit);
+	table_number(t, r->first.value);
+	table_number(t, r->other.value);
+	table_number(t, r->change);
+	table_number(t, r->relative);
+	table_number(t, r->p);
+	table_text(t, verdict_texts[r->verdict]);
+}
+
+static struct table *pairs_table(const struct view_run *runs, size_t k, bool csv)
 {
 	struct table *t = table_new();
 
 	table_column(t, "figure", "figure", TABLE_TEXT);
-	table_column(t, "first", short_name(&runs[0]), TABLE_TEXT);
-	table_column(t, "other", short_name(&runs[k]), TABLE_TEXT);
-	table_column(t, "change", "change", TABLE_TEXT);
+	if (csv)
+		table_column(t, "unit", "unit", TABLE_TEXT);
+	table_column(t, "first", short_name(&runs[0]), csv ? TABLE_NUMBER : TABLE_TEXT);
+	table_column(t, "other", short_name(&runs[k]), csv ? TABLE_NUMBER : TABLE_TEXT);
+	table_column(t, csv ? "absolute" : "change", "change", csv ? TABLE_NUMBER : TABLE_TEXT);
+	if (csv) {
+		table_column(t, "relative", "relative", TABLE_NUMBER);
+		table_column(t, "p", "p", TABLE_NUMBER);
+	}
 	table_column(t, "verdict", "verdict", TABLE_TEXT);
-	for (size_t i = 0; i < sides[0].n; i++) {
-		const struct summary_figure *a = &sides[0].figures[i], *b = &sides[k].figures[i];
-		char *va = show_value(a), *vb = show_value(b), *change = show_change(a, b);
-		double p;
+	return t;
+}
 
-		if (!isnan(a->value) || !isnan(b->value)) {
-			table_row(t);
-			table_text(t, a->name);
-			table_text(t, va);
-			table_text(t, vb);
-			table_text(t, change);
-			table_text(t, verdict_texts[judge(&sides[0], &sides[k], i, &p)]);
-		}
-		free(va);
-		free(vb);
-		free(change);
+static void print_pairs(const struct view_run *runs, const struct side *sides, size_t k,
+			const struct view_opts *o, FILE *out)
+{
+	struct table *t = pairs_table(runs, k, o->csv);
+
+	for (size_t i = 0; i < sides[0].n; i++) {
+		struct pair r = compare(&sides[0], &sides[k], i);
+
+		if (isnan(r.first.value) && isnan(r.other.value))
+			continue;
+		if (o->csv)
+			pair_row_csv(t, &r);
+		else
+			pair_row(t, &r);
 	}
 	table_print(t, o, 0, out);
 	table_free(t);
@@ -134,12 +275,19 @@ static void in_words(const struct side *a, const struct side *b, const char *nam
 	double p = rank_test(x->samples, x->n_samples, y->samples, y->n_samples);
 	double change = y->p50 / x->p50 - 1;
 
+	if (!x->n_samples || !y->n_samples)
+		return;
+	fprintf(out, "%s: ", name);
+	if (!same_calls(x, y)) {
+		fprintf(out, "not compared, as the calls differ: %.4g and %.4g tokens each\n",
+			tokens_per_call(x), tokens_per_call(y));
+		return;
+	}
 	if (isnan(p)) {
-		fprintf(out, "%s: too few calls to tell a change from noise (%zu and %zu)\n", name,
+		fprintf(out, "too few calls to tell a change from noise (%zu and %zu)\n",
 			x->n_samples, y->n_samples);
 		return;
 	}
-	fprintf(out, "%s: ", name);
 	if (rank_differs(p, change))
 		fprintf(out, "%s by %.1f %% in the median", change < 0 ? "better" : "worse",
 			fabs(change) * 100);
@@ -147,6 +295,17 @@ static void in_words(const struct side *a, const struct side *b, const char *nam
 		fprintf(out, "no difference shown");
 	fprintf(out, " (rank test on %zu and %zu calls, p = %.2g, medians differ by %+.1f %%)\n",
 		x->n_samples, y->n_samples, p, change * 100);
+}
+
+/* What was run, where that differs. */
+static void print_commands(const struct view_run *a, const struct view_run *b, FILE *out)
+{
+	char *x = view_run_value(a->db, "command"), *y = view_run_value(b->db, "command");
+
+	if (x && y && strcmp(x, y) != 0)
+		fprintf(out, "%s: %s\n%s: %s\n", short_name(a), x, short_name(b), y);
+	free(x);
+	free(y);
 }
 
 /* Operators that changed most, by their time per decode. */
@@ -168,7 +327,7 @@ static void print_operators(const struct view_run *runs, size_t k, const struct 
 	table_column(t, "op", "operator, compute per decode", TABLE_TEXT);
 	table_column(t, "first_ns", short_name(&runs[0]), TABLE_NS);
 	table_column(t, "other_ns", short_name(&runs[k]), TABLE_NS);
-	table_column(t, "change", "change", TABLE_PERCENT);
+	table_column(t, "change", "change", TABLE_CHANGE);
 	while (view_step(q)) {
 		double a = sqlite3_column_double(q, 1);
 		double b = view_double(runs[k].db, NAN, one, "s", view_text(q, 0));
@@ -186,18 +345,24 @@ static void print_operators(const struct view_run *runs, size_t k, const struct 
 	table_free(t);
 }
 
-static void print_text(const struct view_run *runs, const struct side *s, size_t n,
-		       const struct view_opts *o, FILE *out)
+static void print_words(const struct view_run *runs, const struct side *s, size_t k, FILE *out)
+{
+	fprintf(out, "%s%s -> %s\n", k > 1 ? "\n" : "", runs[0].name, runs[k].name);
+	print_commands(&runs[0], &runs[k], out);
+	in_words(&s[0], &s[k], "time per decode", SUM_DECODE, out);
+	in_words(&s[0], &s[k], "time per prefill call", SUM_PREFILL, out);
+	fputc('\n', out);
+}
+
+static void print_tables(const struct view_run *runs, const struct side *s, size_t n,
+			 const struct view_opts *o, FILE *out)
 {
 	for (size_t k = 1; k < n; k++) {
-		fprintf(out, "%s%s -> %s\n", k > 1 ? "\n" : "", runs[0].name, runs[k].name);
-		if (s[0].summary.phase[SUM_DECODE].calls && s[k].summary.phase[SUM_DECODE].calls)
-			in_words(&s[0], &s[k], "time per decode", SUM_DECODE, out);
-		if (s[0].summary.phase[SUM_PREFILL].calls && s[k].summary.phase[SUM_PREFILL].calls)
-			in_words(&s[0], &s[k], "time per prefill call", SUM_PREFILL, out);
-		fputc('\n', out);
-		print_pair(runs, s, k, o, out);
-		print_operators(runs, k, o, out);
+		if (!o->csv)
+			print_words(runs, s, k, out);
+		print_pairs(runs, s, k, o, out);
+		if (!o->csv)
+			print_operators(runs, k, o, out);
 	}
 }
 
@@ -209,31 +374,37 @@ static void add_number(cJSON *to, const char *key, double v)
 		cJSON_AddNullToObject(to, key);
 }
 
+static cJSON *pair_json(const struct pair *r)
+{
+	cJSON *f = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(f, "unit", r->first.unit);
+	add_number(f, "first", r->first.value);
+	add_number(f, "other", r->other.value);
+	add_number(f, "absolute", r->change);
+	add_number(f, "relative", r->relative);
+	add_number(f, "p", r->p);
+	cJSON_AddStringToObject(f, "verdict", verdict_texts[r->verdict]);
+	return f;
+}
+
 static void print_json(const struct view_run *runs, const struct side *s, size_t n, FILE *out)
 {
 	cJSON *j = cJSON_CreateArray();
 	char *text;
 
 	for (size_t k = 1; k < n; k++) {
-		cJSON *pair = cJSON_CreateObject(), *figures;
+		cJSON *runs_pair = cJSON_CreateObject(), *figures;
 
-		cJSON_AddStringToObject(pair, "first", runs[0].name);
-		cJSON_AddStringToObject(pair, "other", runs[k].name);
-		figures = cJSON_AddObjectToObject(pair, "figures");
+		cJSON_AddStringToObject(runs_pair, "first", runs[0].name);
+		cJSON_AddStringToObject(runs_pair, "other", runs[k].name);
+		figures = cJSON_AddObjectToObject(runs_pair, "figures");
 		for (size_t i = 0; i < s[0].n; i++) {
-			const struct summary_figure *a = &s[0].figures[i], *b = &s[k].figures[i];
-			cJSON *f = cJSON_AddObjectToObject(figures, a->name);
-			double p;
-			enum verdict v = judge(&s[0], &s[k], i, &p);
+			struct pair r = compare(&s[0], &s[k], i);
 
-			add_number(f, "first", a->value);
-			add_number(f, "other", b->value);
-			add_number(f, "absolute", b->value - a->value);
-			add_number(f, "relative", (b->value - a->value) / fabs(a->value));
-			add_number(f, "p", p);
-			cJSON_AddStringToObject(f, "verdict", verdict_texts[v]);
+			cJSON_AddItemToObject(figures, r.first.name, pair_json(&r));
 		}
-		cJSON_AddItemToArray(j, pair);
+		cJSON_AddItemToArray(j, runs_pair);
 	}
 	text = cJSON_Print(j);
 	fprintf(out, "%s\n", text);
@@ -317,21 +488,24 @@ static int parse_rule(const struct source *src, const struct side *s, size_t *at
 static bool broken(const struct rule *r, const struct side *a, const struct side *b,
 		   const struct view_run *run, struct diag *d)
 {
-	const struct summary_figure *x = &a->figures[r->figure], *y = &b->figures[r->figure];
-	double change = y->value - x->value;
+	struct pair pair = compare(a, b, r->figure);
+	double change = r->relative ? pair.relative * 100 : pair.change;
+	const char *unit = r->relative ? " %" : "";
 
-	if (r->relative)
-		change = change / fabs(x->value) * 100;
 	if (isnan(change)) {
-		diag_add(d, DIAG_WARNING, "%s is not known in both runs; the rule says nothing",
-			 x->name);
+		diag_add(
+			d, DIAG_WARNING,
+			pair.change == 0 || isnan(pair.change)
+				? "%s is not known in both runs; the rule says nothing"
+				: "%s is 0 in the first run, so there is no change in percent; the "
+				  "rule says nothing",
+			pair.first.name);
 		return false;
 	}
 	if (r->above ? !(change > r->limit) : !(change < r->limit))
 		return false;
-	diag_add(d, DIAG_NOTE, "%s: %s changed by %+.2f%s, the limit is %s %+.2f%s", run->name,
-		 x->name, change, r->relative ? " %" : "", r->above ? "above" : "below", r->limit,
-		 r->relative ? " %" : "");
+	diag_add(d, DIAG_NOTE, "%s: %s changed by %+.4g%s, the limit is %s %+.4g%s", run->name,
+		 pair.first.name, change, unit, r->above ? "above" : "below", r->limit, unit);
 	return true;
 }
 
@@ -372,7 +546,7 @@ static int diff_print(const struct view_run *runs, size_t n, const struct view_o
 	if (!err && o->json)
 		print_json(runs, s, n, out);
 	else if (!err)
-		print_text(runs, s, n, o, out);
+		print_tables(runs, s, n, o, out);
 	if (!err && o->fail_if)
 		err = check_rules(runs, s, n, o->fail_if, true, d);
 	for (size_t i = 0; i < n; i++)

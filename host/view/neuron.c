@@ -201,7 +201,7 @@ static bool intensity(const struct neuron_profile *p, double *v)
 		key, title, unit, NULL, fn                                                         \
 	}
 
-const struct neuron_figure neuron_figures[] = {
+const struct neuron_figure neuron_figures[NEURON_FIGURES + 1] = {
 	METRIC("tensor_engine", "tensor engine", NEURON_FRACTION,
 	       "tensor_engine_active_time_percent"),
 	METRIC("vector_engine", "vector engine", NEURON_FRACTION,
@@ -212,8 +212,8 @@ const struct neuron_figure neuron_figures[] = {
 	       "gpsimd_engine_active_time_percent"),
 	METRIC("total_active", "any engine", NEURON_FRACTION, "total_active_time_percent"),
 	METRIC("dma", "DMA", NEURON_FRACTION, "dma_active_time_percent"),
-	METRIC("hbm_read", "HBM read", NEURON_BYTES, "hbm_read_bytes"),
-	METRIC("hbm_write", "HBM written", NEURON_BYTES, "hbm_write_bytes"),
+	METRIC("hbm_read", "HBM read", NEURON_TRAFFIC, "hbm_read_bytes"),
+	METRIC("hbm_write", "HBM written", NEURON_TRAFFIC, "hbm_write_bytes"),
 	METRIC("mbu", "MBU (estimate)", NEURON_FRACTION, "mbu_estimated_percent"),
 	METRIC("mfu", "MFU (estimate)", NEURON_FRACTION, "mfu_estimated_percent"),
 	METRIC("mfu_hlo", "MFU of the HLO", NEURON_FRACTION, "mfu_hlo_estimated_percent"),
@@ -248,6 +248,15 @@ bool neuron_figure_mean(const struct neuron_figure *f, const struct neuron_set *
 		}
 	*value = n ? sum / (double)n : 0;
 	return n > 0;
+}
+
+const char *neuron_phase(const char *name)
+{
+	if (strcasestr(name, "context") || strcasestr(name, "prefill"))
+		return "prefill";
+	if (strcasestr(name, "token") || strcasestr(name, "decode"))
+		return "decode";
+	return "unknown";
 }
 
 const char *neuron_level(double fraction)

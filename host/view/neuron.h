@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "util/buf.h"
 #include "util/diag.h"
@@ -43,7 +44,14 @@ void neuron_load(struct neuron_set *s, sqlite3 *db);
  */
 bool neuron_metric(const struct neuron_profile *p, const char *name, double *value);
 
-enum neuron_unit { NEURON_FRACTION, NEURON_BYTES, NEURON_SECONDS, NEURON_FLOPS, NEURON_NUMBER };
+enum neuron_unit {
+	NEURON_FRACTION,
+	NEURON_BYTES,
+	NEURON_TRAFFIC,
+	NEURON_SECONDS,
+	NEURON_FLOPS,
+	NEURON_NUMBER
+};
 
 /* A figure that the table shows; those with a function are derived. */
 struct neuron_figure {
@@ -57,6 +65,9 @@ bool neuron_figure_value(const struct neuron_figure *f, const struct neuron_prof
 			 double *value);
 /* Mean over the profiles that have the figure. */
 bool neuron_figure_mean(const struct neuron_figure *f, const struct neuron_set *s, double *value);
+enum { NEURON_FIGURES = 19 };
+/* "prefill", "decode" or "unknown", by what the two models of an LLM are called. */
+const char *neuron_phase(const char *name);
 /* "very low", "low", "medium", "high" for a fraction of what an engine could do. */
 const char *neuron_level(double fraction);
 
@@ -72,9 +83,19 @@ enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why
 /* Spills, transposes, small transfers that exceed their limits, one line each. */
 void neuron_alarms(const struct neuron_profile *p, struct buf *out);
 
+struct view_opts;
+/* The figures of all profiles as a table, in the form that the options say; of many profiles the
+ * text shows mean, lowest and highest. */
+void neuron_print(const struct neuron_set *s, const struct view_opts *o, FILE *out);
+/* What binds each profile, and its alarms. */
+void neuron_print_verdicts(const struct neuron_set *s, const struct view_opts *o, FILE *out);
+
 /* Writes the profiles as a new run file. 0 or -errno with an error in `d`. */
 int neuron_store(const struct neuron_set *s, const char *output, bool force, struct diag *d);
-/* neuron_read of every path, then neuron_store: what `llmprobe import neuron` does. */
+/* neuron_read of every path, then neuron_store. 0 or -errno with an error in `d`. */
 int neuron_import(char *const *paths, size_t n, const char *output, bool force, struct diag *d);
+/* Adds what a benchmark measured beside the profiles to a run, as "throughput=3.07 q/s"; more is
+ * better. 0 or -errno with an error in `d`. */
+int neuron_add_figures(const char *output, char *const *figures, size_t n, struct diag *d);
 
 #endif

@@ -175,16 +175,6 @@ int neuron_read(struct neuron_set *s, const char *path, struct diag *d)
 	return S_ISDIR(st.st_mode) ? read_folder(s, path, d) : read_json(s, path, d);
 }
 
-/* Prefill or decode by the profile's name, as neuronx-distributed calls its two models. */
-static const char *phase_of(const char *name)
-{
-	if (strcasestr(name, "context") || strcasestr(name, "prefill"))
-		return "prefill";
-	if (strcasestr(name, "token") || strcasestr(name, "decode"))
-		return "decode";
-	return "unknown";
-}
-
 static int exec(sqlite3 *db, struct diag *d, const char *sql, ...)
 {
 	va_list ap;
@@ -237,6 +227,22 @@ static const struct engine {
 	{"collectives", "COLLECTIVES", "cc_op_active_time", "cc_op_count", NULL, {NULL, NULL}},
 };
 
+/* Given in seconds, or only as a share of the whole. */
+static bool active_time(const struct neuron_profile *p, const char *name, double *seconds)
+{
+	char *percent = xasprintf("%s_percent", name);
+	double total;
+	bool known = neuron_metric(p, name, seconds);
+
+	if (!known && neuron_metric(p, "total_time", &total) &&
+	    neuron_metric(p, percent, seconds)) {
+		*seconds *= total;
+		known = true;
+	}
+	free(percent);
+	return known;
+}
+
 static int store_engine(sqlite3 *db, const struct neuron_profile *p, int row, size_t e,
 			struct diag *d)
 {
@@ -245,7 +251,7 @@ static int store_engine(sqlite3 *db, const struct neuron_profile *p, int row, si
 	double active, count = 1, flops = 0, bytes = 0, v;
 	int64_t ns;
 
-	if (!neuron_metric(p, x->active, &active))
+	if (!active_time(p, x->active, &active))
 		return 0;
 	neuron_metric(p, x->count, &count);
 	if (x->flops)
@@ -263,7 +269,7 @@ static int store_engine(sqlite3 *db, const struct neuron_profile *p, int row, si
 		   "INSERT INTO op_phase_t(phase, tensor_id, tid, thread_index, count, "
 		   "compute_ns, wait_ns, wait_known) VALUES(%Q, %d, %d, %d, 1, %lld, 0, 0);",
 		   tid, x->title, tensor, p->name, x->title, x->op, flops, bytes, tensor, tid,
-		   (int)e, ns, phase_of(p->name), tensor, tid, (int)e, ns);
+		   (int)e, ns, neuron_phase(p->name), tensor, tid, (int)e, ns);
 	return err;
 }
 
@@ -288,7 +294,7 @@ static int store_profile(sqlite3 *db, const struct neuron_profile *p, int row, i
 		   "%lld, 1, 1, %Q);"
 		   "INSERT INTO graph_t(id, token_id, begin_ns, end_ns, pid, tid, backend) "
 		   "VALUES(%d, %d, %lld, %lld, 1, 1, 'Neuron');",
-		   row, text, row, *now, end, phase_of(p->name), row, row, *now, end);
+		   row, text, row, *now, end, neuron_phase(p->name), row, row, *now, end);
 	free(text);
 	for (size_t e = 0; e < ARRAY_LEN(engines) && !err; e++)
 		err = store_engine(db, p, row, e, d);
@@ -372,5 +378,36 @@ int neuron_import(char *const *paths, size_t n, const char *output, bool force, 
 	if (!err)
 		diag_add(d, DIAG_NOTE, "%s: %zu profiles", output, s.count);
 	neuron_set_free(&s);
+	return err;
+}
+
+static bool figure_name(const char *text, size_t len)
+{
+	return len && len < 64 && strspn(text, "abcdefghijklmnopqrstuvwxyz_0123456789") == len;
+}
+
+int neuron_add_figures(const char *output, char *const *figures, size_t n, struct diag *d)
+{
+	sqlite3 *db = NULL;
+	int err = 0;
+
+	if (n && sqlite3_open_v2(output, &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+		err = diag_fail(d, -EIO, "cannot write %s: %s", output, sqlite3_errmsg(db));
+	for (size_t i = 0; i < n && !err; i++) {
+		size_t len = strcspn(figures[i], "=");
+		char *end = NULL;
+
+		if (figures[i][len])
+			strtod(figures[i] + len + 1, &end);
+		if (!figure_name(figures[i], len) || !end || end == figures[i] + len + 1)
+			err = diag_fail(d, -EINVAL,
+					"'%s' is no figure; write it like throughput=3.07 or "
+					"'throughput=3.07 q/s', the name in small letters",
+					figures[i]);
+		else
+			err = exec(db, d, "INSERT OR REPLACE INTO run_t VALUES('figure.%.*q', %Q)",
+				   (int)len, figures[i], figures[i] + len + 1);
+	}
+	sqlite3_close(db);
 	return err;
 }

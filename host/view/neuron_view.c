@@ -20,6 +20,10 @@ static const char *value_text(const struct neuron_figure *f, double v, char out[
 	case NEURON_FRACTION:
 		snprintf(out, 64, "%.2f %%", v * 100);
 		break;
+	case NEURON_TRAFFIC:
+		/* Like bandwidths, by thousands. */
+		snprintf(out, 64, "%.2f MB", v / 1e6);
+		break;
 	case NEURON_BYTES:
 		snprintf(out, 64, "%s", text_bytes(v, part));
 		break;
@@ -46,17 +50,37 @@ static void value_cell(struct table *t, const struct neuron_figure *f, bool know
 		table_text(t, known ? value_text(f, v, text) : NULL);
 }
 
+enum { COLUMNS_MAX = 6 };
+
+static void lowest_and_highest(const struct neuron_figure *f, const struct neuron_set *s,
+			       struct table *t)
+{
+	double v, low = NAN, high = NAN;
+
+	for (size_t i = 0; i < s->count; i++)
+		if (neuron_figure_value(f, &s->profiles[i], &v)) {
+			low = fmin(low, v);
+			high = fmax(high, v);
+		}
+	value_cell(t, f, !isnan(low), low, false);
+	value_cell(t, f, !isnan(high), high, false);
+}
+
 /* A column per profile and one for their mean; levels only where more would be better. */
-static void print_one(const struct neuron_set *s, const struct view_opts *o, FILE *out)
+void neuron_print(const struct neuron_set *s, const struct view_opts *o, FILE *out)
 {
 	struct table *t = table_new();
-	bool raw = o->json || o->csv;
+	bool raw = o->json || o->csv, each = raw || s->count <= COLUMNS_MAX;
 	double v;
 
 	table_column(t, "figure", "figure", TABLE_TEXT);
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; i < s->count && each; i++)
 		table_column(t, s->profiles[i].name, s->profiles[i].name,
 			     raw ? TABLE_NUMBER : TABLE_TEXT);
+	if (!each) {
+		table_column(t, "lowest", "lowest", TABLE_TEXT);
+		table_column(t, "highest", "highest", TABLE_TEXT);
+	}
 	table_column(t, "mean", "mean", raw ? TABLE_NUMBER : TABLE_TEXT);
 	table_column(t, "level", "", TABLE_TEXT);
 	for (const struct neuron_figure *f = neuron_figures; f->key; f++) {
@@ -64,10 +88,12 @@ static void print_one(const struct neuron_set *s, const struct view_opts *o, FIL
 
 		table_row(t);
 		table_text(t, raw ? f->key : f->title);
-		for (size_t i = 0; i < s->count; i++) {
+		for (size_t i = 0; i < s->count && each; i++) {
 			known = neuron_figure_value(f, &s->profiles[i], &v);
 			value_cell(t, f, known, v, raw);
 		}
+		if (!each)
+			lowest_and_highest(f, s, t);
 		known = neuron_figure_mean(f, s, &v);
 		value_cell(t, f, known, v, raw);
 		table_text(t,
@@ -119,7 +145,7 @@ static void print_several(const struct neuron_set *sets, const struct view_run *
 	table_free(t);
 }
 
-static void print_verdicts(const struct neuron_set *s, FILE *out)
+void neuron_print_verdicts(const struct neuron_set *s, const struct view_opts *o, FILE *out)
 {
 	struct buf text = {0};
 
@@ -129,7 +155,8 @@ static void print_verdicts(const struct neuron_set *s, FILE *out)
 		buf_reset(&text);
 		if (neuron_verdict(p, &text) == NEURON_UNKNOWN)
 			buf_puts(&text, "what binds is not known: fields are missing");
-		fprintf(out, "\n%s: %s\n", p->name, buf_str(&text));
+		fprintf(out, "\n%s: ", p->name);
+		table_wrap(buf_str(&text), o->width, 5, out);
 		buf_reset(&text);
 		neuron_alarms(p, &text);
 		fputs(buf_str(&text), out);
@@ -152,12 +179,12 @@ static int print(const struct view_run *runs, size_t n, const struct view_opts *
 					runs[i].name);
 	}
 	if (!err && n == 1)
-		print_one(&sets[0], o, out);
+		neuron_print(&sets[0], o, out);
 	else if (!err)
 		print_several(sets, runs, n, o, out);
 	for (size_t i = 0; i < n; i++) {
 		if (!err && !o->json && !o->csv)
-			print_verdicts(&sets[i], out);
+			neuron_print_verdicts(&sets[i], o, out);
 		neuron_set_free(&sets[i]);
 	}
 	return err;

@@ -249,6 +249,12 @@ static const struct {
 	{"RESHAPE", CLASS_MOVE},
 	{"PERMUTE", CLASS_MOVE},
 	{"TRANSPOSE", CLASS_MOVE},
+	/* Engines of a NeuronCore, by what they are for. */
+	{"TENSOR_ENGINE", CLASS_MATMUL},
+	{"VECTOR_ENGINE", CLASS_ELEMENT},
+	{"SCALAR_ENGINE", CLASS_ELEMENT},
+	{"DMA", CLASS_MOVE},
+	{"COLLECTIVES", CLASS_MOVE},
 };
 
 enum op_class view_op_class(const char *op)

@@ -3,10 +3,12 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "util/alloc.h"
+#include "view/view.h"
 
-enum { MIN_SAMPLES = 8 };
+enum { MIN_SAMPLES = 8, MIN_TAIL = 5 };
 
 struct value {
 	double v;
@@ -64,4 +66,62 @@ double rank_test(const double *a, size_t n, const double *b, size_t m)
 		return 1; /* all equal */
 	z = fmax(0, fabs(u - x * y / 2) - 0.5) / sd;
 	return erfc(z / sqrt(2));
+}
+
+static void mean_and_variance(const double *v, size_t n, double *mean, double *variance)
+{
+	double sum = 0, squares = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += v[i];
+	*mean = sum / (double)n;
+	for (size_t i = 0; i < n; i++)
+		squares += (v[i] - *mean) * (v[i] - *mean);
+	*variance = squares / (double)(n - 1);
+}
+
+double rank_mean_test(const double *a, size_t n, const double *b, size_t m)
+{
+	double mean_a, mean_b, var_a, var_b, sd;
+
+	if (n < MIN_SAMPLES || m < MIN_SAMPLES)
+		return NAN;
+	mean_and_variance(a, n, &mean_a, &var_a);
+	mean_and_variance(b, m, &mean_b, &var_b);
+	sd = sqrt(var_a / (double)n + var_b / (double)m);
+	if (!(sd > 0))
+		return mean_a == mean_b; /* no spread at all: equal, or surely not */
+	return erfc(fabs(mean_a - mean_b) / sd / sqrt(2));
+}
+
+static double above(const double *v, size_t n, double limit)
+{
+	double count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += v[i] > limit;
+	return count;
+}
+
+double rank_tail_test(const double *a, size_t n, const double *b, size_t m, double q)
+{
+	double x = (double)n, all = (double)(n + m), limit, tail, high, expected, sd;
+	double *both;
+
+	if ((double)(n < m ? n : m) * (1 - q / 100) < MIN_TAIL)
+		return NAN;
+	both = xcalloc(n + m, sizeof(*both));
+	memcpy(both, a, n * sizeof(*both));
+	memcpy(both + n, b, m * sizeof(*both));
+	qsort(both, n + m, sizeof(*both), view_cmp_double);
+	limit = view_percentile(both, n + m, q);
+	free(both);
+	high = above(a, n, limit);
+	tail = high + above(b, m, limit);
+	/* Of `tail` marked among all, how many fall to the first side: hypergeometric. */
+	expected = tail * x / all;
+	sd = sqrt(expected * (1 - x / all) * (all - tail) / (all - 1));
+	if (!(sd > 0))
+		return 1;
+	return erfc(fmax(0, fabs(high - expected) - 0.5) / sd / sqrt(2));
 }

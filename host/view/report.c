@@ -76,7 +76,7 @@ static void print_head(const struct view_run *run, const struct summary *s,
 	buf_free(&text);
 }
 
-static const char *verdict_reason(const struct summary_phase_figures *p)
+static const char *verdict_reason(const struct summary_phase_figures *p, bool neuron)
 {
 	switch (p->bound) {
 	case BOUND_MEMORY:
@@ -87,11 +87,14 @@ static const char *verdict_reason(const struct summary_phase_figures *p)
 		return "workers wait for each other at barriers";
 	case BOUND_SCHED:
 		return "workers are kept off the CPU";
+	case BOUND_ENGINE:
+		return "an engine other than that of the matrix products is busiest";
 	case BOUND_LATENCY:
 		return "neither memory nor arithmetic is busy: overhead per operator sets the pace";
 	default:
-		return isnan(p->intensity) ? "needs the operator level with dimensions"
-					   : "needs the machine's peaks: llmprobe calibrate";
+		return neuron		     ? "fields are missing"
+		       : isnan(p->intensity) ? "needs the operator level with dimensions"
+					     : "needs the machine's peaks: llmprobe calibrate";
 	}
 }
 
@@ -104,6 +107,7 @@ static enum severity verdict_severity(enum bound b)
 	case BOUND_LATENCY:
 		return SEVERITY_WARN;
 	case BOUND_UNKNOWN:
+	case BOUND_ENGINE:
 		return SEVERITY_NOTE;
 	default:
 		return SEVERITY_GOOD;
@@ -137,10 +141,11 @@ static void print_verdict(const struct summary *s, enum summary_phase i, const s
 	mark(out, o, verdict_severity(p->bound));
 	put(out, o, "",
 	    p->bound == BOUND_UNKNOWN
-		    ? xasprintf("%s: what binds is not known; %s", name, verdict_reason(p))
+		    ? xasprintf("%s: what binds is not known; %s", name,
+				verdict_reason(p, s->neuron))
 		    : xasprintf("%s is %s-bound: %s", name, summary_bound_name(p->bound),
-				verdict_reason(p)));
-	if (!isnan(p->intensity))
+				verdict_reason(p, s->neuron)));
+	if (!isnan(p->intensity) && !s->neuron)
 		put(out, o, "     ", roofline_text(p));
 }
 
@@ -263,20 +268,21 @@ static void print_phase(sqlite3 *db, const struct summary *s, enum summary_phase
 	section(report_operators(db, name, true), head, o, 8, out);
 }
 
-static void print_text(const struct view_run *run, const struct summary *s,
+static void print_neuron(const struct view_run *run, const struct view_opts *o, FILE *out)
+{
+	struct neuron_set set = {0};
+
+	neuron_load(&set, run->db);
+	neuron_print_verdicts(&set, o, out);
+	title(out, o, "engines, memory, arithmetic");
+	neuron_print(&set, o, out);
+	neuron_set_free(&set);
+}
+
+/* What a run has beside its phases: workers, tasks, sequences, counters, losses and costs. */
+static void print_rest(const struct view_run *run, const struct summary *s,
 		       const struct view_opts *o, FILE *out)
 {
-	print_head(run, s, o, out);
-	fputc('\n', out);
-	for (int i = 0; i < SUM_PHASES; i++)
-		print_verdict(s, (enum summary_phase)i, o, out);
-	print_peaks(s, o, out);
-	section(report_phases(s), "rates", o, 0, out);
-	fputc('\n', out);
-	print_findings(s, o, out);
-	print_missing(s, o, out);
-	for (int i = 0; i < SUM_PHASES; i++)
-		print_phase(run->db, s, (enum summary_phase)i, o, out);
 	section(report_kept_sums(run->db), "operators, sums over the whole recording", o, 20, out);
 	if (s->levels.op)
 		section(report_threads(run->db, s), "workers", o, 0, out);
@@ -288,6 +294,27 @@ static void print_text(const struct view_run *run, const struct summary *s,
 	section(report_counters(run->db), "counters", o, 20, out);
 	section(report_losses(run->db), "losses", o, 0, out);
 	section(report_cost(run->db), "llmprobe's own cost (estimate)", o, 0, out);
+}
+
+static void print_text(const struct view_run *run, const struct summary *s,
+		       const struct view_opts *o, FILE *out)
+{
+	print_head(run, s, o, out);
+	fputc('\n', out);
+	for (int i = 0; i < SUM_PHASES; i++)
+		print_verdict(s, (enum summary_phase)i, o, out);
+	if (s->neuron) {
+		print_neuron(run, o, out);
+		return;
+	}
+	print_peaks(s, o, out);
+	section(report_phases(s), "rates", o, 0, out);
+	fputc('\n', out);
+	print_findings(s, o, out);
+	print_missing(s, o, out);
+	for (int i = 0; i < SUM_PHASES; i++)
+		print_phase(run->db, s, (enum summary_phase)i, o, out);
+	print_rest(run, s, o, out);
 }
 
 static int report_print(const struct view_run *runs, size_t n, const struct view_opts *o, FILE *out,

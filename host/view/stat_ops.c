@@ -87,8 +87,8 @@ static void op_row(struct table *t, sqlite3_stmt *q, double all)
 	table_number(t, compute);
 	table_number(t, sqlite3_column_int64(q, 5) ? sqlite3_column_double(q, 4) : NAN);
 	table_number(t, compute / rows);
-	table_number(t, sqlite3_column_double(q, 6));
-	table_number(t, sqlite3_column_double(q, 7));
+	table_number(t, or_nan(q, 6));
+	table_number(t, or_nan(q, 7));
 	table_number(t, all > 0 ? compute / all : NAN);
 	table_number(t, all > 0 ? compute / all : NAN);
 	/* Operations and bytes are those of all workers together, who work side by side. */

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/text.h"
+
 const char *summary_phase_name(enum summary_phase p)
 {
 	static const char *const names[] = {"prefill", "decode", "encode"};
@@ -19,6 +21,7 @@ const char *summary_bound_name(enum bound b)
 		[BOUND_UNKNOWN] = "unknown",  [BOUND_MEMORY] = "memory",
 		[BOUND_COMPUTE] = "compute",  [BOUND_SYNC] = "synchronisation",
 		[BOUND_SCHED] = "scheduling", [BOUND_LATENCY] = "latency",
+		[BOUND_ENGINE] = "engine",
 	};
 
 	return names[b];
@@ -167,6 +170,7 @@ int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, stru
 	own_cost(db, s);
 	for (int p = 0; p < SUM_PHASES; p++)
 		s->phase[p].bound = bound_of(&s->phase[p]);
+	summary_neuron(db, s);
 	return 0;
 }
 
@@ -174,8 +178,38 @@ void summary_free(struct summary *s)
 {
 	for (int p = 0; p < SUM_PHASES; p++)
 		free(s->phase[p].samples);
+	for (size_t i = 0; i < s->n_given; i++) {
+		free(s->given[i].name);
+		free(s->given[i].unit);
+	}
+	free(s->given);
 	free(s->sequences);
 	memset(s, 0, sizeof(*s));
+}
+
+static size_t neuron_figures_of(const struct summary *s, struct summary_figure *out)
+{
+	static const struct {
+		const char *unit;
+		int better;
+		double factor;
+	} units[] = {
+		[NEURON_FRACTION] = {"%", 0, 1},     [NEURON_BYTES] = {"KiB", 0, 1.0 / 1024},
+		[NEURON_TRAFFIC] = {"MB", 0, 1e-6},  [NEURON_SECONDS] = {"ns", -1, 1e9},
+		[NEURON_FLOPS] = {"GFLOP", 0, 1e-9}, [NEURON_NUMBER] = {"", 0, 1},
+	};
+
+	for (int i = 0; i < NEURON_FIGURES; i++) {
+		const struct neuron_figure *f = &neuron_figures[i];
+
+		out[i] = (struct summary_figure){
+			f->key, f->title, units[f->unit].unit,
+			text_starts(f->key, "mfu") || strcmp(f->key, "tensor_engine") == 0
+				? 1
+				: units[f->unit].better,
+			s->neuron_means[i] * units[f->unit].factor};
+	}
+	return NEURON_FIGURES;
 }
 
 size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES])
@@ -210,6 +244,12 @@ size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMAR
 		{"cost_share", "llmprobe's own cost (estimate)", "%", -1, s->cost_share},
 	};
 
+	size_t n = ARRAY_LEN(all);
+
 	memcpy(out, all, sizeof(all));
-	return ARRAY_LEN(all);
+	n += neuron_figures_of(s, out + n);
+	for (size_t i = 0; i < s->n_given && n < SUMMARY_FIGURES; i++)
+		out[n++] = (struct summary_figure){s->given[i].name, s->given[i].name,
+						   s->given[i].unit, 1, s->given[i].value};
+	return n;
 }

@@ -7,13 +7,22 @@
 #ifndef LLMPROBE_VIEW_SUMMARY_H
 #define LLMPROBE_VIEW_SUMMARY_H
 
+#include "view/neuron.h"
 #include "view/peaks.h"
 #include "view/view.h"
 
 enum summary_phase { SUM_PREFILL, SUM_DECODE, SUM_ENCODE, SUM_PHASES };
 
 /* Which side of the roofline, or neither. */
-enum bound { BOUND_UNKNOWN, BOUND_MEMORY, BOUND_COMPUTE, BOUND_SYNC, BOUND_SCHED, BOUND_LATENCY };
+enum bound {
+	BOUND_UNKNOWN,
+	BOUND_MEMORY,
+	BOUND_COMPUTE,
+	BOUND_SYNC,
+	BOUND_SCHED,
+	BOUND_LATENCY,
+	BOUND_ENGINE, /* of an accelerator: another one than that of the matrix products */
+};
 
 struct summary_class {
 	double compute; /* ns, all threads */
@@ -77,6 +86,15 @@ struct summary {
 	int64_t lost;
 	bool so_far;		    /* still being recorded; set by who knows */
 	double cost_ns, cost_share; /* estimate of llmprobe's own time, and of the workers' time */
+	/* Imported profiles of an accelerator: means of neuron_figures in their order. */
+	bool neuron;
+	double neuron_means[NEURON_FIGURES];
+	/* What a benchmark measured beside them, as the user said. */
+	struct summary_given {
+		char *name, *unit;
+		double value;
+	} * given;
+	size_t n_given;
 	/* Experts: uses of the hottest one over the mean, and how many of all were used. */
 	double expert_skew;
 	int64_t experts_used, experts_all, expert_uses;
@@ -100,12 +118,15 @@ struct summary_figure {
 	int better;			 /* +1: more is better, -1: less, 0: neither */
 	double value;
 };
-enum { SUMMARY_FIGURES = 32 };
+enum { SUMMARY_FIGURES = 64 }; /* with those given by the user, of which more are left out */
 size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES]);
 
 /* Parts of summary_make, one per file. */
 void summary_tokens(sqlite3 *db, struct summary *s);
 void summary_ops(sqlite3 *db, struct summary *s);
 void summary_sched(sqlite3 *db, struct summary *s);
+/* After the others, and after bound_of: what a Neuron run says by itself replaces what was made of
+ * its operators. */
+void summary_neuron(sqlite3 *db, struct summary *s);
 
 #endif

@@ -101,7 +101,10 @@ static struct summary_sequence sequence(struct summary *s, const struct call *v,
 	}
 	f->calls += q.calls;
 	f->tokens += q.tokens;
-	q.rate = (double)(q.tokens - (from ? v[0].tokens : 0)) * 1e9 / (q.end - v[from].begin);
+	/* A run without numbers of tokens, as an imported one, has no rates. */
+	q.rate = q.tokens > 0 ? (double)(q.tokens - (from ? v[0].tokens : 0)) * 1e9 /
+					(q.end - v[from].begin)
+			      : NAN;
 	if (v->phase == SUM_PREFILL && answered)
 		q.ttft = q.end - q.begin;
 	return q;
@@ -119,7 +122,7 @@ static void over_sequences(struct summary *s, enum summary_phase p)
 		if (q->phase != p)
 			continue;
 		/* A single decode is a warm-up where longer sequences exist. */
-		if (p != SUM_DECODE || q->calls > 1 || s->phase[p].calls == 1)
+		if (!isnan(q->rate) && (p != SUM_DECODE || q->calls > 1 || s->phase[p].calls == 1))
 			rates[n++] = q->rate;
 		if (!isnan(q->ttft))
 			ttfts[n_ttft++] = q->ttft;

@@ -10,8 +10,11 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include <cjson/cJSON.h>
+
 #include "trace/store.h"
 #include "view/neuron.h"
+#include "view/view.h"
 #include "view_fixture.h"
 
 /* The published figures of a reranker on two NeuronCores: its two models. Fractions, as the tool
@@ -103,6 +106,82 @@ static void test_the_published_tables(void **state)
 	assert_string_equal(neuron_level(0.344), "medium");
 	assert_string_equal(neuron_level(0.525), "medium");
 	neuron_set_free(&s);
+}
+
+static sqlite3 *imported(const char *dir, const char *name, const char *json, const char *figure)
+{
+	char path[128];
+	char *figures[] = {(char *)figure};
+	struct neuron_set s = {0};
+	struct diag *d = diag_new();
+	sqlite3 *db;
+
+	snprintf(path, sizeof(path), "%s/%s.llmp", dir, name);
+	parse(&s, name, json);
+	assert_int_equal(neuron_store(&s, path, true, d), 0);
+	assert_int_equal(neuron_add_figures(path, figures, 1, d), 0);
+	db = store_open(path, d);
+	assert_non_null(db);
+	neuron_set_free(&s);
+	diag_free(d);
+	return db;
+}
+
+/* The verdict and change that diff gives a figure. */
+static void assert_compared(const cJSON *figures, const char *name, double change,
+			    const char *verdict)
+{
+	const cJSON *f = cJSON_GetObjectItem(figures, name);
+
+	assert_non_null(f);
+	assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(f, "absolute")), change, 1e-9);
+	assert_string_equal(cJSON_GetStringValue(cJSON_GetObjectItem(f, "verdict")), verdict);
+}
+
+/* Before and after max_num_seqs went from 4 to 16: the throughput rose, the use did not. */
+static void test_the_published_comparison(void **state)
+{
+	static const char form[] =
+		"{\"total_time\": 1, \"tensor_engine_active_time\": %s,"
+		"\"tensor_engine_active_time_percent\": %s, \"mfu_estimated_percent\": 0.0240,"
+		"\"vector_engine_active_time_percent\": %s, \"dma_active_time_percent\": %s}";
+	char dir[] = "/tmp/neuron-XXXXXX", before[512], after[512], clean[64], *text = NULL;
+	struct view_run runs[2] = {{.name = "before"}, {.name = "after"}};
+	struct diag *d = diag_new();
+	const cJSON *figures;
+	size_t len = 0;
+	cJSON *j;
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(before, sizeof(before), form, "0.1080", "0.1080", "0.3440", "0.5250");
+	snprintf(after, sizeof(after), form, "0.1082", "0.1082", "0.3415", "0.5252");
+	runs[0].db = imported(dir, "before", before, "throughput=3.072 q/s");
+	runs[1].db = imported(dir, "after", after, "throughput=3.171 q/s");
+	f = open_memstream(&text, &len);
+	assert_int_equal(view_diff.print(runs, 2, &(struct view_opts){.json = true}, f, d), 0);
+	fclose(f);
+	j = cJSON_Parse(text);
+	figures = cJSON_GetObjectItem(cJSON_GetArrayItem(j, 0), "figures");
+	assert_compared(figures, "mfu", 0, "no change");
+	assert_compared(figures, "tensor_engine", 0.0002, "no change");
+	assert_compared(figures, "vector_engine", -0.0025, "about the same");
+	assert_compared(figures, "dma", 0.0002, "no change");
+	assert_compared(figures, "throughput", 0.099, "better");
+	assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(
+				   cJSON_GetObjectItem(figures, "throughput"), "relative")),
+			   0.032, 0.0005);
+	/* A profile says nothing of tokens. */
+	assert_true(cJSON_IsNull(
+		cJSON_GetObjectItem(cJSON_GetObjectItem(figures, "tokens_per_s"), "first")));
+	cJSON_Delete(j);
+	free(text);
+	sqlite3_close(runs[0].db);
+	sqlite3_close(runs[1].db);
+	snprintf(clean, sizeof(clean), "rm -r %s", dir);
+	assert_int_equal(system(clean), 0);
+	diag_free(d);
 }
 
 static void test_percent_and_fraction_are_told_apart(void **state)
@@ -240,6 +319,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_published_tables),
+		cmocka_unit_test(test_the_published_comparison),
 		cmocka_unit_test(test_percent_and_fraction_are_told_apart),
 		cmocka_unit_test(test_missing_and_unavailable_fields),
 		cmocka_unit_test(test_shapes_of_the_file),

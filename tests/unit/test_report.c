@@ -259,6 +259,36 @@ static void rank_test_is_right(void **state)
 	assert_true(isnan(rank_test(a, 7, b, 20)));
 }
 
+static void means_and_tails_are_tested(void **state)
+{
+	double a[200], b[200];
+
+	(void)state;
+	for (int i = 0; i < 200; i++) {
+		a[i] = 100 + i % 10;
+		b[i] = a[i];
+	}
+	assert_true(rank_mean_test(a, 200, b, 200) > 0.99);
+	assert_true(rank_tail_test(a, 200, b, 200, 95) > 0.9);
+	/* One in ten takes four times as long: the median does not see it, the tail does. */
+	for (int i = 9; i < 200; i += 10)
+		b[i] = 400;
+	assert_true(rank_test(a, 200, b, 200) > 0.01);
+	assert_true(rank_tail_test(a, 200, b, 200, 95) < 1e-4);
+	assert_true(rank_mean_test(a, 200, b, 200) < 1e-4);
+	/* Means 0.5 apart, variances 2 and 2, 50 each: z = 0.5 / sqrt(4 / 49). */
+	for (int i = 0; i < 50; i++) {
+		a[i] = i % 2 ? 10 + sqrt(2) : 10 - sqrt(2);
+		b[i] = a[i] + 0.5;
+	}
+	assert_true(fabs(rank_mean_test(a, 50, b, 50) - erfc(0.5 / sqrt(4.0 / 49) / sqrt(2))) <
+		    1e-9);
+	assert_true(isnan(rank_tail_test(a, 50, b, 50, 95)));
+	assert_true(rank_differs(0.001, 0.01));
+	assert_false(rank_differs(0.001, 0.004));
+	assert_false(rank_differs(0.02, 0.5));
+}
+
 static int write_peaks(void **state)
 {
 	static const char text[] = "name: test\nsource: by hand\npeaks:\n"
@@ -287,6 +317,7 @@ int main(void)
 		cmocka_unit_test(growth_of_attention_only),
 		cmocka_unit_test(diff_judges),
 		cmocka_unit_test(rank_test_is_right),
+		cmocka_unit_test(means_and_tails_are_tested),
 	};
 
 	return cmocka_run_group_tests(tests, write_peaks, remove_peaks);
