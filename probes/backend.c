@@ -8,7 +8,7 @@
  */
 enum { BACKENDS_MAX = 16 };
 
-INLINE void backend_send(struct pt_regs *ctx, u32 point, u64 backend)
+INLINE void backend_send(void *ctx, u32 point, u64 backend)
 {
 	struct rec_backend rec = {};
 
@@ -22,9 +22,46 @@ INLINE void backend_send(struct pt_regs *ctx, u32 point, u64 backend)
 		emit(ctx, LEVEL_GRAPH, &rec, sizeof(rec), 1);
 }
 
+#if defined(LAYOUT_SCHED_N_BACKENDS) && defined(LAYOUT_SCHED_BACKENDS)
+struct backend_loop {
+	void *ctx;
+	u64 at; /* address of the next pointer */
+	u64 point;
+};
+
+#ifdef HAVE_BPF_LOOP
+int cc_2(void *round)
+{
+	struct backend_loop *l;
+
+	asm volatile("%0 = r2" : "=r"(l));
+	backend_send(l->ctx, l->point, RD_U64(l->at));
+	l->at += 8;
+	return 0;
+}
+
+INLINE void backends_send(struct backend_loop *l, u32 n)
+{
+	void *send;
+
+	CALLBACK(send, 2);
+	loop_rounds(n, send, l, 0);
+}
+#else
+INLINE void backends_send(struct backend_loop *l, u32 n)
+{
+	for (u32 i = 0; i < BACKENDS_MAX; i++) {
+		if (i >= n)
+			break;
+		backend_send(l->ctx, l->point, RD_U64(l->at));
+		l->at += 8;
+	}
+}
+#endif
+
 INLINE int scheduler_seen(struct pt_regs *ctx, u32 point, u64 sched)
 {
-#if defined(LAYOUT_SCHED_N_BACKENDS) && defined(LAYOUT_SCHED_BACKENDS)
+	struct backend_loop l = {ctx, sched + LAYOUT_SCHED_BACKENDS, point};
 	struct tensor_key key = {sched, pid_tgid() >> 32};
 	u32 n = RD_U32(sched + LAYOUT_SCHED_N_BACKENDS);
 	u64 first = RD_U64(sched + LAYOUT_SCHED_BACKENDS), *seen;
@@ -38,14 +75,15 @@ INLINE int scheduler_seen(struct pt_regs *ctx, u32 point, u64 sched)
 	if (n > BACKENDS_MAX || (seen && *seen == first))
 		return 0;
 	map_update(EXTERN_MAP(MAP_SEEN), &key, &first, 0);
-	for (u32 i = 0; i < BACKENDS_MAX; i++) {
-		if (i >= n)
-			break;
-		backend_send(ctx, point, RD_U64(sched + LAYOUT_SCHED_BACKENDS + (u64)i * 8));
-	}
-#endif
+	backends_send(&l, n);
 	return 0;
 }
+#else
+INLINE int scheduler_seen(struct pt_regs *ctx, u32 point, u64 sched)
+{
+	return 0;
+}
+#endif
 
 #define PROGRAM_scheduler_seen(name, point, sched)                                                 \
 	int name(struct pt_regs *ctx)                                                              \

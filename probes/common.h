@@ -218,6 +218,12 @@ INLINE struct thread_state *thread_state(void)
 	return map_lookup(EXTERN_MAP(MAP_THREAD), &index);
 }
 
+/* What a callback of loop_rounds is given. */
+struct thread_loop {
+	void *ctx;
+	struct thread_state *t;
+};
+
 INLINE void control_add(u32 which, u64 n)
 {
 	u64 *v = map_lookup(EXTERN_MAP(MAP_CONTROL), &which);

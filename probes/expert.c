@@ -6,7 +6,11 @@
 enum {
 	EXPERT_MAX_USED = 31, /* so that a row's bytes fit a mask that the verifier understands */
 	EXPERT_PACK = 8,      /* rows per record */
-	EXPERT_PACKS = 16,    /* records per tail call */
+#ifdef HAVE_BPF_LOOP
+	EXPERT_MAX_PACKS = 1 << 16,
+#else
+	EXPERT_PACKS = 16, /* records per tail call, of which 33 are allowed */
+#endif
 };
 
 INLINE void expert_send(void *ctx, struct thread_state *t, u32 first, u32 n, u32 row_len)
@@ -39,20 +43,49 @@ INLINE void expert_pack(void *ctx, struct thread_state *t)
 	expert_send(ctx, t, first, n, row_len);
 }
 
+/* Returns 0 when all rows were sent. */
+INLINE int expert_step(void *ctx, struct thread_state *t)
+{
+	if (t->expert.i >= t->expert.n_tokens)
+		return 0;
+	expert_pack(ctx, t);
+	return 1;
+}
+
+#ifdef HAVE_BPF_LOOP
+int cc_1(void *round)
+{
+	struct thread_loop *l;
+
+	asm volatile("%0 = r2" : "=r"(l));
+	return !expert_step(l->ctx, l->t);
+}
+
+int expert_rows(struct pt_regs *ctx)
+{
+	struct thread_loop l = {ctx, thread_state()};
+	void *step;
+
+	if (!l.t)
+		return 0;
+	CALLBACK(step, 1);
+	loop_rounds(EXPERT_MAX_PACKS, step, &l, 0);
+	return 0;
+}
+#else
 int expert_rows(struct pt_regs *ctx)
 {
 	struct thread_state *t = thread_state();
 
 	if (!t)
 		return 0;
-	for (int k = 0; k < EXPERT_PACKS; k++) {
-		if (t->expert.i >= t->expert.n_tokens)
+	for (int k = 0; k < EXPERT_PACKS; k++)
+		if (!expert_step(ctx, t))
 			return 0;
-		expert_pack(ctx, t);
-	}
 	tail_call(ctx, EXTERN_MAP(MAP_JUMP), JUMP_BASE + JUMP_EXPERT);
 	return 0;
 }
+#endif
 
 INLINE void experts_begin(struct pt_regs *ctx, struct thread_state *t, u32 point, u64 tensor)
 {

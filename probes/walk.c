@@ -247,14 +247,9 @@ INLINE int walk_step(void *ctx, struct thread_state *t)
 }
 
 #ifdef HAVE_BPF_LOOP
-struct walk_loop {
-	void *ctx;
-	struct thread_state *t;
-};
-
 int cc_0(void *round)
 {
-	struct walk_loop *l;
+	struct thread_loop *l;
 
 	asm volatile("%0 = r2" : "=r"(l));
 	return !walk_step(l->ctx, l->t);
@@ -262,7 +257,7 @@ int cc_0(void *round)
 
 int graph_walk(struct pt_regs *ctx)
 {
-	struct walk_loop l = {ctx, thread_state()};
+	struct thread_loop l = {ctx, thread_state()};
 	void *step;
 
 	if (!l.t)

@@ -57,20 +57,41 @@ bool callback_used_by(const struct code_program *p)
 	return false;
 }
 
+static bool saves(const struct bpf_insn *in, int reg)
+{
+	return in->code == (BPF_ALU64 | BPF_MOV | BPF_X) && in->src_reg == reg;
+}
+
+/* The instruction may stand before r2 to r4 are saved: it goes on to the next and leaves them. */
+static bool leaves_arguments(const struct bpf_insn *in)
+{
+	switch (BPF_CLASS(in->code)) {
+	case BPF_ST:
+	case BPF_STX:
+		return true;
+	case BPF_ALU:
+	case BPF_ALU64:
+		return in->dst_reg < 2 || in->dst_reg > 4;
+	default:
+		return false;
+	}
+}
+
 /* A callback starts by saving r2 to r4 (of bpf_loop: r2), and none of them over one still needed.
  */
 static bool saves_arguments(const struct code_program *p)
 {
-	int n = text_starts(p->name, "cc_") ? 1 : 3;
+	int last = text_starts(p->name, "cc_") ? 2 : 4, reg = 2;
 
-	for (int i = 0; i < n && p->n_insns > 2; i++) {
+	for (uint32_t i = 0; i < p->n_insns && reg <= last; i++) {
 		const struct bpf_insn *in = &p->insns[i];
 
-		if (in->code != (BPF_ALU64 | BPF_MOV | BPF_X) || in->src_reg != i + 2 ||
-		    (n > 1 && in->dst_reg > i + 2 && in->dst_reg <= 4))
+		if (saves(in, reg) && (in->dst_reg <= reg || in->dst_reg > last))
+			reg++;
+		else if (!leaves_arguments(in))
 			return false;
 	}
-	return true;
+	return reg > last;
 }
 
 static int add_part(struct joiner *j, const struct code_program *p, int id, struct diag *d)

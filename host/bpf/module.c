@@ -137,7 +137,7 @@ struct kernel_kind {
 };
 
 static int resolve_kind(enum bpf_kind kind, const char *name, const char *target,
-			uint32_t uprobe_attach, struct kernel_kind *k, struct diag *d)
+			struct kernel_kind *k, struct diag *d)
 {
 	static const struct kernel_kind plain[] = {
 		[BPF_KIND_SESSION] = {.type = BPF_PROG_TYPE_KPROBE,
@@ -155,7 +155,7 @@ static int resolve_kind(enum bpf_kind kind, const char *name, const char *target
 	int id = 0;
 
 	if (kind == BPF_KIND_UPROBE) {
-		*k = (struct kernel_kind){BPF_PROG_TYPE_KPROBE, uprobe_attach, 0, 0};
+		*k = (struct kernel_kind){BPF_PROG_TYPE_KPROBE, ATTACH_UPROBE_MULTI, 0, 0};
 		return 0;
 	}
 	*k = plain[kind];
@@ -267,8 +267,19 @@ struct loading {
 	struct bpf_module *m;
 	const struct bpf_code *code;
 	const struct bpf_load_opts *o;
-	uint32_t uprobe_attach;
 };
+
+/* Programs loaded for multi links can be attached in every other way too, so it is always asked
+ * for; kernels that do not know it may refuse. What the second try says is about the program. */
+static int load_any_attach(struct prog_spec *s)
+{
+	int fd = sys_prog_load(s);
+
+	if (fd >= 0 || s->attach_type != ATTACH_UPROBE_MULTI)
+		return fd;
+	s->attach_type = 0;
+	return sys_prog_load(s);
+}
 
 /* Loads what `s` says about `p`, whose instructions and kind are still missing there. */
 static int load_spec(const struct loading *l, const struct code_program *p, struct prog_spec *s,
@@ -278,7 +289,7 @@ static int load_spec(const struct loading *l, const struct code_program *p, stru
 	enum bpf_kind kind = kind_of(l->o, p->name, &target);
 	struct kernel_kind k;
 	struct bpf_insn *insns;
-	int fd, err = resolve_kind(kind, p->name, target, l->uprobe_attach, &k, d);
+	int fd, err = resolve_kind(kind, p->name, target, &k, d);
 
 	if (err)
 		return err;
@@ -291,7 +302,7 @@ static int load_spec(const struct loading *l, const struct code_program *p, stru
 	s->flags = k.flags;
 	s->insns = insns;
 	s->n_insns = p->n_insns;
-	fd = sys_prog_load(s);
+	fd = load_any_attach(s);
 	if (fd < 0)
 		load_error(s, p->name, fd, d);
 	else
@@ -332,24 +343,12 @@ static bool wanted(const struct bpf_load_opts *o, const char *name)
 	return !o->only && !callback_is_name(name);
 }
 
-/* Programs loaded for multi links can be attached in every other way too, so it is always asked
- * for where the kernel knows it. */
-static uint32_t uprobe_attach_type(void)
-{
-	int fd = sys_prog_load_null(BPF_PROG_TYPE_KPROBE, ATTACH_UPROBE_MULTI);
-
-	if (fd < 0)
-		return 0;
-	close(fd);
-	return ATTACH_UPROBE_MULTI;
-}
-
 struct bpf_module *bpf_module_load(const struct bpf_code *code, const struct bpf_load_opts *o,
 				   struct diag *d)
 {
 	static const struct bpf_load_opts none;
 	struct bpf_module *m = xcalloc(1, sizeof(*m));
-	struct loading l = {m, code, o ? o : &none, uprobe_attach_type()};
+	struct loading l = {m, code, o ? o : &none};
 	uint32_t i;
 	int err;
 

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -16,6 +17,9 @@
 
 #include "util/alloc.h"
 #include "util/clock.h"
+
+/* Closing a link waits for grace periods; closes at the same time wait for the same ones. */
+enum { CLOSERS = 8, CLOSER_STACK = 16 << 10 };
 
 struct reaper {
 	int *done; /* per job the read end of a pipe that ends when the job has */
@@ -77,7 +81,33 @@ struct job {
 	int done; /* write end: closed when all is closed */
 	const char *text;
 	int text_fd;
+	size_t next; /* to close, shared by the closers */
+	char (*stacks)[CLOSER_STACK];
 };
+
+static int close_some(void *arg)
+{
+	struct job *job = arg;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < job->n_close)
+		close(job->close_fds[i]);
+	return 0;
+}
+
+/* Tasks that share descriptors and memory with this one; what they leave it does itself. */
+static void close_all(struct job *job)
+{
+	size_t n = job->n_close < CLOSERS ? job->n_close : CLOSERS, i;
+
+	for (i = 1; i < n; i++)
+		if (clone(close_some, job->stacks[i] + CLOSER_STACK,
+			  CLONE_VM | CLONE_FS | CLONE_FILES, job) < 0)
+			break;
+	close_some(job);
+	while (wait4(-1, NULL, __WALL, NULL) > 0 || errno == EINTR)
+		;
+}
 
 /*
  * The child's child, so that nobody has to wait for it and no zombie stays; made by a bare clone,
@@ -85,7 +115,7 @@ struct job {
  * its job, or a pipe of ours would stay open for as long as the kernel takes. Then it waits until
  * it is the last that holds the descriptors, because only the last close is slow.
  */
-static void child(const struct job *job)
+static void child(struct job *job)
 {
 	unsigned next = 0;
 	size_t i;
@@ -106,8 +136,7 @@ static void child(const struct job *job)
 	close_between(next, UINT_MAX);
 	while (read(job->go, &c, 1) < 0 && errno == EINTR)
 		;
-	for (i = 0; i < job->n_close; i++)
-		close(job->close_fds[i]);
+	close_all(job);
 	if (job->text)
 		write_lines(job->text, job->text_fd);
 	_exit(0);
@@ -158,6 +187,7 @@ static bool start(struct reaper *r, struct job *job, int go)
 		qsort(keep, n, sizeof(*keep), by_number);
 		job->keep_fds = keep;
 		job->n_keep = n;
+		job->stacks = xcalloc(CLOSERS, sizeof(*job->stacks));
 		/* No exit signal: SIGCHLD handlers and waits elsewhere never see this child. */
 		pid = syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
 		if (!pid)
@@ -170,6 +200,7 @@ static bool start(struct reaper *r, struct job *job, int go)
 	}
 	if (pid > 0)
 		waitpid((pid_t)pid, &status, __WALL);
+	free(job->stacks);
 	free(keep);
 	return !status;
 }

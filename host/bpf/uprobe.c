@@ -88,6 +88,12 @@ static bool concerns_all(int err)
 	       err == -ESRCH || err == -EISDIR || err == -ENOTDIR || err == -EMFILE;
 }
 
+/* EINVAL is all that kernels without multi links say about them. */
+static bool lacks_multi(int err)
+{
+	return err == -EINVAL && !sys_has_uprobe_multi();
+}
+
 static int attach_multi(struct attach *a)
 {
 	size_t n = a->o->n_sites, i;
@@ -104,7 +110,7 @@ static int attach_multi(struct attach *a)
 	if (fd >= 0) {
 		links_add(a->l, fd, n);
 		a->res->attached = n;
-	} else if (concerns_all(fd) || n == 1) {
+	} else if (concerns_all(fd) || n == 1 || lacks_multi(fd)) {
 		a->first_err = fd;
 		a->res->failed = n;
 	} else {
@@ -226,34 +232,43 @@ static int nothing_attached(const struct attach *a, int err)
 			 a->o->n_sites == 1 ? "" : "s", a->o->path, why, fix);
 }
 
+typedef int (*attach_fn)(struct attach *a);
+
+static int try_method(struct attach *a, attach_fn attach)
+{
+	memset(a->res, 0, sizeof(*a->res));
+	a->first_err = 0;
+	return attach(a);
+}
+
+/* The fastest way that the kernel has. */
+static int attach_auto(struct attach *a)
+{
+	int err = try_method(a, attach_multi);
+
+	if (!lacks_multi(err))
+		return err;
+	err = try_method(a, attach_tracefs);
+	return err ? try_method(a, attach_perf) : 0;
+}
+
 int links_uprobes(struct bpf_links *l, int prog_fd, const struct uprobe_opts *o,
 		  struct uprobe_result *res, struct diag *d)
 {
-	static int (*const methods[])(struct attach *) = {
+	static const attach_fn methods[] = {
+		[LINK_AUTO] = attach_auto,
 		[LINK_UPROBE_MULTI] = attach_multi,
 		[LINK_TRACEFS] = attach_tracefs,
 		[LINK_PERF] = attach_perf,
 	};
 	struct uprobe_result own;
 	struct attach a = {.l = l, .prog_fd = prog_fd, .o = o, .res = res ? res : &own, .d = d};
-	int m = o->method == LINK_AUTO ? LINK_UPROBE_MULTI : (int)o->method, err = 0;
+	int err;
 
 	memset(a.res, 0, sizeof(*a.res));
 	if (!o->n_sites)
 		return 0;
-	if (o->session || (o->method == LINK_AUTO && sys_has_uprobe_multi())) {
-		err = attach_multi(&a);
-	} else if (o->method != LINK_AUTO) {
-		err = methods[m](&a);
-	} else {
-		for (m = LINK_TRACEFS; m <= LINK_PERF; m++) {
-			memset(a.res, 0, sizeof(*a.res));
-			a.first_err = 0;
-			err = methods[m](&a);
-			if (!err)
-				break;
-		}
-	}
+	err = try_method(&a, o->session ? attach_multi : methods[o->method]);
 	if (err)
 		nothing_attached(&a, err);
 	else if (a.res->failed > WARN_MAX)
