@@ -200,32 +200,42 @@ struct outcome {
 	int status; /* of waitpid */
 };
 
-static int run_child(struct compile_child *c, unsigned timeout_ms, struct outcome *res)
-{
+/* A compiler that was started. */
+struct running {
 	struct pipes p;
 	pid_t pid;
-	int err = open_pipes(&p);
+};
+
+static int start_child(struct compile_child *c, struct running *r)
+{
+	int err = open_pipes(&r->p);
 
 	if (err)
 		return err;
-	c->out = p.out[1];
-	pid = fork();
-	if (!pid)
-		enter_child(c, p.log[1]);
-	err = pid < 0 ? -errno : 0;
-	close(p.out[1]);
-	close(p.log[1]);
-	if (!err) {
-		res->err = collect(&p, clock_now() + timeout_ms * 1000000ull, &res->out, &res->log);
-		if (res->err)
-			kill(-pid, SIGKILL);
-		if (res->err)
-			kill(pid, SIGKILL);
-		res->status = wait_child(pid);
+	c->out = r->p.out[1];
+	r->pid = fork();
+	if (!r->pid)
+		enter_child(c, r->p.log[1]);
+	err = r->pid < 0 ? -errno : 0;
+	close(r->p.out[1]);
+	close(r->p.log[1]);
+	if (err) {
+		close(r->p.out[0]);
+		close(r->p.log[0]);
 	}
-	close(p.out[0]);
-	close(p.log[0]);
 	return err;
+}
+
+static void finish_child(struct running *r, unsigned timeout_ms, struct outcome *res)
+{
+	res->err = collect(&r->p, clock_now() + timeout_ms * 1000000ull, &res->out, &res->log);
+	if (res->err) {
+		kill(-r->pid, SIGKILL);
+		kill(r->pid, SIGKILL);
+	}
+	res->status = wait_child(r->pid);
+	close(r->p.out[0]);
+	close(r->p.log[0]);
 }
 
 static void explain(const struct outcome *res, const char *name, unsigned timeout_ms,
@@ -266,35 +276,6 @@ static struct bpf_code *take_answer(struct outcome *res, const char *name, unsig
 	return code;
 }
 
-static struct bpf_code *compile_fresh(const struct bpf_compile_opts *o, const struct flags *f,
-				      bool stubs, struct diag *d)
-{
-	unsigned timeout = o->timeout_ms ? o->timeout_ms : COMPILE_TIMEOUT_MS;
-	const char *name = o->name ? o->name : "program";
-	struct compile_child c = {.text = o->text, .cflags = f->list, .n_cflags = f->n};
-	struct outcome res = {0};
-	struct bpf_code *code = NULL;
-	char dir[PATH_MAX];
-	int err;
-
-	if (stubs) {
-		err = headers_write(dir, sizeof(dir), d);
-		if (err)
-			return NULL;
-		c.headers = dir;
-	}
-	err = run_child(&c, timeout, &res);
-	if (err)
-		diag_add(d, DIAG_ERROR, "%s: cannot start the compiler: %s", name, strerror(-err));
-	else
-		code = take_answer(&res, name, timeout, d);
-	if (stubs)
-		headers_remove(dir);
-	buf_free(&res.out);
-	buf_free(&res.log);
-	return code;
-}
-
 static struct bpf_code *from_cache(const char *dir, const struct cache_key *k)
 {
 	struct buf b = {0};
@@ -325,37 +306,121 @@ static char *named_text(const struct bpf_compile_opts *o)
 	return xasprintf("#line 1 \"%s\"\n%s", o->name ? o->name : "program", o->text);
 }
 
+/* One text on its way to code. */
+struct attempt {
+	struct bpf_compile_opts o; /* the text is ours, with its name */
+	char *text;
+	struct flags flags;
+	struct cache_key key;
+	bool stubs, headers_made;
+	char headers[PATH_MAX];
+	struct running child;
+	int start_err;
+};
+
+static void start_compiler(struct attempt *a, struct diag *d)
+{
+	struct compile_child c = {.text = a->text, .cflags = a->flags.list, .n_cflags = a->flags.n};
+
+	a->start_err = a->stubs ? headers_write(a->headers, sizeof(a->headers), d) : 0;
+	if (a->start_err)
+		return;
+	a->headers_made = a->stubs;
+	if (a->stubs)
+		c.headers = a->headers;
+	a->start_err = start_child(&c, &a->child);
+	if (a->start_err)
+		diag_add(d, DIAG_ERROR, "%s: cannot start the compiler: %s", a->o.name,
+			 strerror(-a->start_err));
+}
+
+static struct bpf_code *take_compiled(struct attempt *a, struct diag *d)
+{
+	unsigned timeout = a->o.timeout_ms ? a->o.timeout_ms : COMPILE_TIMEOUT_MS;
+	struct outcome res = {0};
+	struct bpf_code *code = NULL;
+
+	if (!a->start_err) {
+		finish_child(&a->child, timeout, &res);
+		code = take_answer(&res, a->o.name, timeout, d);
+	}
+	if (a->headers_made)
+		headers_remove(a->headers);
+	buf_free(&res.out);
+	buf_free(&res.log);
+	return code;
+}
+
+/* Makes the key and looks into the cache. Returns 0 or -errno with an error in `d`. */
+static int begin_attempt(struct attempt *a, const struct bpf_compile_opts *o,
+			 struct bpf_code **cached, struct diag *d)
+{
+	struct utsname uts;
+	int err;
+
+	memset(a, 0, sizeof(*a));
+	a->o = *o;
+	a->o.name = o->name ? o->name : "program";
+	a->text = named_text(o);
+	*cached = NULL;
+	uname(&uts);
+	err = headers_choose(a->text, uts.release, &a->stubs, d);
+	if (err)
+		return err;
+	make_flags(o, headers_kernel_version(uts.release), &a->flags);
+	make_key(a->text, &a->flags, a->stubs, uts.release, &a->key);
+	*cached = from_cache(o->cache_dir, &a->key);
+	return 0;
+}
+
+static void end_attempt(struct attempt *a)
+{
+	free(a->flags.list);
+	free(a->text);
+}
+
 struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d)
 {
-	struct bpf_compile_opts named = *o;
-	struct flags flags = {0};
-	struct cache_key key = {{0}};
-	struct bpf_code *code = NULL;
-	struct utsname uts;
+	struct attempt a;
+	struct bpf_code *code;
 	uint64_t start = clock_now();
-	char *text = named_text(o);
-	bool stubs;
+	int err = begin_attempt(&a, o, &code, d);
 
-	named.text = text;
-	uname(&uts);
 	if (o->from_cache)
-		*o->from_cache = false;
-	if (headers_choose(text, uts.release, &stubs, d))
-		goto out;
-	make_flags(o, headers_kernel_version(uts.release), &flags);
-	make_key(text, &flags, stubs, uts.release, &key);
-	code = from_cache(o->cache_dir, &key);
-	if (code && o->from_cache)
-		*o->from_cache = true;
-	if (!code) {
-		code = compile_fresh(&named, &flags, stubs, d);
+		*o->from_cache = code != NULL;
+	if (!err && !code) {
+		start_compiler(&a, d);
+		code = take_compiled(&a, d);
 		if (code)
-			to_cache(o->cache_dir, &key, code);
+			to_cache(o->cache_dir, &a.key, code);
 	}
-out:
 	if (o->took_ns)
 		*o->took_ns = clock_now() - start;
-	free(flags.list);
-	free(text);
+	end_attempt(&a);
 	return code;
+}
+
+void bpf_compile_many(const struct bpf_compile_opts *o, size_t n, struct bpf_code **out)
+{
+	struct attempt *a = xcalloc(n + 1, sizeof(*a));
+	struct diag *quiet = diag_new();
+	size_t begun = 0, at_once = (size_t)sysconf(_SC_NPROCESSORS_ONLN), i;
+
+	for (i = 0; i < n; i++) {
+		for (; begun < n && begun < i + at_once; begun++) {
+			a[begun].start_err =
+				begin_attempt(&a[begun], &o[begun], &out[begun], quiet);
+			if (!a[begun].start_err && !out[begun])
+				start_compiler(&a[begun], quiet);
+		}
+		if (out[i] || a[i].start_err)
+			continue;
+		out[i] = take_compiled(&a[i], quiet);
+		if (out[i])
+			to_cache(o[i].cache_dir, &a[i].key, out[i]);
+	}
+	for (i = 0; i < n; i++)
+		end_attempt(&a[i]);
+	free(a);
+	diag_free(quiet);
 }

@@ -32,6 +32,12 @@ struct bpf_compile_opts {
  */
 struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d);
 
+/*
+ * Compiles `n` texts side by side, as many at a time as there are processors, and gives the results
+ * to `out`: NULL for those that could not be compiled. Says nothing about why: bpf_compile does.
+ */
+void bpf_compile_many(const struct bpf_compile_opts *o, size_t n, struct bpf_code **out);
+
 /* "0.26.0", or "" when libbcc.so.0 cannot be found; loads no LLVM. `out` holds 32 bytes. */
 const char *bpf_compiler_version(char out[32]);
 

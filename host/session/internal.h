@@ -30,6 +30,13 @@ struct session_module {
 	struct bpf_module *bpf;
 };
 
+/* Text that is compiled ahead of its loading. */
+struct session_wanted {
+	enum rec_level level;
+	char *text;
+	struct bpf_code *code; /* NULL: not yet, taken, or it cannot be compiled */
+};
+
 /* One site of the plan, attached for one process and one level. */
 struct session_probe {
 	pid_t pid;
@@ -114,6 +121,8 @@ struct session {
 	struct session_level level[LEVEL_COUNT];
 	struct session_module *modules;
 	size_t n_modules, cap_modules;
+	struct session_wanted *wanted;
+	size_t n_wanted, cap_wanted;
 	bool barrier_on;      /* barrier probes are wanted now */
 	bool barrier_shed;    /* sampling pauses */
 	bool barrier_changed; /* during this recording */
@@ -242,6 +251,15 @@ bool session_pid_filter(struct session *s);
 struct bpf_module *session_module(struct session *s, enum rec_level level,
 				  const struct level_instance *instances, size_t n, int layout,
 				  struct diag *d);
+
+/*
+ * Modules that will be asked for are compiled side by side: each is wanted, all are compiled, then
+ * session_module finds them ready; what is left is forgotten.
+ */
+void session_want_module(struct session *s, enum rec_level level,
+			 const struct level_instance *instances, size_t n, int layout);
+void session_compile_wanted(struct session *s);
+void session_forget_wanted(struct session *s);
 
 /* Those of the level are loaded anew when they are wanted again; it must be off. */
 void session_forget_modules(struct session *s, enum rec_level level);

@@ -145,6 +145,10 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 	return err;
 }
 
+/* What is done with each group, the elements of the list that have `layout`. */
+typedef int (*group_fn)(struct session *s, const struct level *l, pid_t pid,
+			const struct wanted_list *list, int layout, struct diag *d);
+
 static int attach_group(struct session *s, const struct level *l, pid_t pid,
 			const struct wanted_list *list, int layout, struct diag *d)
 {
@@ -171,9 +175,22 @@ static int attach_group(struct session *s, const struct level *l, pid_t pid,
 	return err;
 }
 
+static int want_group(struct session *s, const struct level *l, pid_t pid,
+		      const struct wanted_list *list, int layout, struct diag *d)
+{
+	struct level_instance *instances = xcalloc(list->count, sizeof(*instances));
+	size_t n = make_instances(list, layout, instances);
+
+	(void)pid;
+	(void)d;
+	session_want_module(s, l->id, instances, n, l->needs_layout ? layout : -1);
+	free(instances);
+	return 0;
+}
+
 /* The groups are the distinct layouts of the list's points. */
-static int attach_list(struct session *s, const struct level *l, pid_t pid,
-		       const struct wanted_list *list, struct diag *d)
+static int each_group(struct session *s, const struct level *l, pid_t pid,
+		      const struct wanted_list *list, group_fn fn, struct diag *d)
 {
 	int err = 0;
 
@@ -184,12 +201,13 @@ static int attach_list(struct session *s, const struct level *l, pid_t pid,
 		for (size_t k = 0; k < i && first; k++)
 			first = list->at[k].layout != layout;
 		if (first)
-			err = attach_group(s, l, pid, list, layout, d);
+			err = fn(s, l, pid, list, layout, d);
 	}
 	return err;
 }
 
-static int attach_process(struct session *s, const struct level *l, pid_t pid, struct diag *d)
+static int each_group_of(struct session *s, const struct level *l, pid_t pid, group_fn fn,
+			 struct diag *d)
 {
 	struct mapping_list maps = {0};
 	struct wanted_list list = {0};
@@ -197,11 +215,16 @@ static int attach_process(struct session *s, const struct level *l, pid_t pid, s
 
 	if (!err) {
 		collect(s, l, pid, &maps, &list, d);
-		err = attach_list(s, l, pid, &list, d);
+		err = each_group(s, l, pid, &list, fn, d);
 	}
 	free(list.at);
 	mapping_list_free(&maps);
 	return err;
+}
+
+static bool has_tracepoints(const struct level *l)
+{
+	return l->programs && !l->needs_layout;
 }
 
 static int attach_tracepoints(struct session *s, const struct level *l, struct diag *d)
@@ -211,7 +234,7 @@ static int attach_tracepoints(struct session *s, const struct level *l, struct d
 	struct bpf_module *m;
 	int err = 0;
 
-	if (!l->programs || links_count(sl->links) || l->needs_layout)
+	if (!has_tracepoints(l) || links_count(sl->links))
 		return 0;
 	m = session_module(s, l->id, NULL, 0, -1, d);
 	if (!m)
@@ -229,7 +252,7 @@ static int attach_or_gone(struct session *s, const struct level *l, pid_t pid, s
 {
 	struct diag *own = diag_new();
 
-	return session_unless_ended(s, pid, attach_process(s, l, pid, own), own, d);
+	return session_unless_ended(s, pid, each_group_of(s, l, pid, attach_group, own), own, d);
 }
 
 static int attach_level(struct session *s, enum rec_level id, struct diag *d)
@@ -243,15 +266,43 @@ static int attach_level(struct session *s, enum rec_level id, struct diag *d)
 	return err;
 }
 
+static void want_level(struct session *s, enum rec_level id, struct diag *d)
+{
+	const struct level *l = level_get(id);
+
+	if (!l)
+		return;
+	if (has_tracepoints(l))
+		session_want_module(s, id, NULL, 0, -1);
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (s->processes[i].alive)
+			each_group_of(s, l, s->processes[i].process.pid, want_group, d);
+}
+
+void session_prepare(struct session *s, const bool levels[LEVEL_COUNT])
+{
+	struct diag *quiet = diag_new();
+
+	session_forget_wanted(s);
+	for (int id = 0; id < LEVEL_COUNT; id++)
+		if (levels[id])
+			want_level(s, id, quiet);
+	session_compile_wanted(s);
+	diag_free(quiet);
+}
+
 int session_attach_missing(struct session *s, struct diag *d)
 {
-	for (int id = 0; id < LEVEL_COUNT; id++) {
-		int err = s->level[id].on && level_get(id) ? attach_level(s, id, d) : 0;
+	bool on[LEVEL_COUNT];
+	int err = 0;
 
-		if (err)
-			return err;
-	}
-	return 0;
+	for (int id = 0; id < LEVEL_COUNT; id++)
+		on[id] = s->level[id].on;
+	session_prepare(s, on);
+	for (int id = 0; id < LEVEL_COUNT && !err; id++)
+		err = on[id] && level_get(id) ? attach_level(s, id, d) : 0;
+	session_forget_wanted(s);
+	return err;
 }
 
 void session_settle(struct session *s, unsigned timeout_ms)

@@ -65,15 +65,36 @@ static int set_jumps(struct session *s, const struct level *l, unsigned layout_i
 	return 0;
 }
 
+static struct bpf_compile_opts compile_opts(const struct session *s, enum rec_level level,
+					    const char *text)
+{
+	return (struct bpf_compile_opts){
+		.text = text, .name = level_name(level), .cache_dir = s->opts.cache_dir};
+}
+
+/* Takes what session_compile_wanted has made of the text, or compiles it now. */
+static struct bpf_code *code_of(struct session *s, enum rec_level level, const char *text,
+				struct diag *d)
+{
+	struct bpf_compile_opts o = compile_opts(s, level, text);
+
+	for (size_t i = 0; i < s->n_wanted; i++)
+		if (s->wanted[i].code && strcmp(s->wanted[i].text, text) == 0) {
+			struct bpf_code *code = s->wanted[i].code;
+
+			s->wanted[i].code = NULL;
+			return code;
+		}
+	return bpf_compile(&o, d);
+}
+
 static struct bpf_module *load(struct session *s, const struct level *l, const char *text,
 			       struct diag *d)
 {
-	struct bpf_compile_opts o = {
-		.text = text, .name = level_name(l->id), .cache_dir = s->opts.cache_dir};
 	struct bpf_program_kind kinds[8];
 	struct bpf_extern externs[MAP_COUNT];
 	struct bpf_load_opts lo = {.externs = externs, .kinds = kinds};
-	struct bpf_code *code = bpf_compile(&o, d);
+	struct bpf_code *code = code_of(s, l->id, text, d);
 	struct bpf_module *m;
 
 	if (!code)
@@ -85,6 +106,65 @@ static struct bpf_module *load(struct session *s, const struct level *l, const c
 	m = bpf_module_load(code, &lo, d);
 	bpf_code_free(code);
 	return m;
+}
+
+static struct session_module *find_module(struct session *s, const char *text)
+{
+	for (size_t i = 0; i < s->n_modules; i++)
+		if (strcmp(s->modules[i].text, text) == 0)
+			return &s->modules[i];
+	return NULL;
+}
+
+static bool is_wanted(const struct session *s, const char *text)
+{
+	for (size_t i = 0; i < s->n_wanted; i++)
+		if (strcmp(s->wanted[i].text, text) == 0)
+			return true;
+	return false;
+}
+
+void session_want_module(struct session *s, enum rec_level level,
+			 const struct level_instance *instances, size_t n, int layout)
+{
+	struct diag *quiet = diag_new();
+	struct level_input in;
+	struct buf text = {0};
+
+	fill_input(s, layout, &in);
+	if (!level_text(level_get(level), &in, instances, n, &text, quiet) &&
+	    !find_module(s, buf_str(&text)) && !is_wanted(s, buf_str(&text)))
+		*VEC_PUSH(s->wanted, s->n_wanted, s->cap_wanted) =
+			(struct session_wanted){level, buf_take(&text), NULL};
+	buf_free(&text);
+	diag_free(quiet);
+}
+
+void session_compile_wanted(struct session *s)
+{
+	struct bpf_compile_opts *o = xcalloc(s->n_wanted + 1, sizeof(*o));
+	struct bpf_code **code = xcalloc(s->n_wanted + 1, sizeof(*code));
+
+	/* A single one is as well compiled when it is loaded. */
+	for (size_t i = 0; i < s->n_wanted; i++)
+		o[i] = compile_opts(s, s->wanted[i].level, s->wanted[i].text);
+	if (s->n_wanted > 1)
+		bpf_compile_many(o, s->n_wanted, code);
+	for (size_t i = 0; i < s->n_wanted; i++)
+		s->wanted[i].code = code[i];
+	free(code);
+	free(o);
+}
+
+void session_forget_wanted(struct session *s)
+{
+	for (size_t i = 0; i < s->n_wanted; i++) {
+		free(s->wanted[i].text);
+		bpf_code_free(s->wanted[i].code);
+	}
+	free(s->wanted);
+	s->wanted = NULL;
+	s->n_wanted = s->cap_wanted = 0;
 }
 
 struct bpf_module *session_module(struct session *s, enum rec_level level,
@@ -102,11 +182,11 @@ struct bpf_module *session_module(struct session *s, enum rec_level level,
 		buf_free(&text);
 		return NULL;
 	}
-	for (size_t i = 0; i < s->n_modules; i++)
-		if (strcmp(s->modules[i].text, buf_str(&text)) == 0) {
-			buf_free(&text);
-			return s->modules[i].bpf;
-		}
+	entry = find_module(s, buf_str(&text));
+	if (entry) {
+		buf_free(&text);
+		return entry->bpf;
+	}
 	m = load(s, l, buf_str(&text), d);
 	/* Without a layout it holds API calls alone. */
 	if (m && !(l->needs_layout && layout < 0) && set_jumps(s, l, in.layout_id, m, d)) {

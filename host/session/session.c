@@ -117,6 +117,7 @@ void session_free(struct session *s)
 	spawn_free(s->spawn);
 	if (s->spool)
 		spool_close(s->spool);
+	session_forget_wanted(s);
 	free_modules(s);
 	session_maps_free(s);
 	transport_free(s->transport);
