@@ -51,10 +51,16 @@ static bool same_begin(const struct session *s, const struct plan_point *a,
 	return a->id && b->id && s->point_ids[a->id - 1] == s->point_ids[b->id - 1];
 }
 
+/* Whichever function shows a scheduler: what is read of it is the same. */
+static bool same_symbol(const struct plan_point *a, const struct plan_point *b)
+{
+	return strcmp(a->symbol, b->symbol) == 0 || strcmp(a->event, "scheduler_seen") == 0;
+}
+
 static bool same_point(struct session *s, const struct plan_point *a, const struct plan_point *b)
 {
 	if (a->level != b->level || a->n_args != b->n_args || strcmp(a->event, b->event) != 0 ||
-	    strcmp(a->symbol, b->symbol) != 0 || strcmp(a->kind, b->kind) != 0 ||
+	    !same_symbol(a, b) || strcmp(a->kind, b->kind) != 0 ||
 	    strcmp(a->backend, b->backend) != 0 ||
 	    session_layout_id(s, a->layout) != session_layout_id(s, b->layout) ||
 	    !same_begin(s, a, b))
