@@ -77,12 +77,14 @@ static bool leaves_arguments(const struct bpf_insn *in)
 	}
 }
 
-/* A callback starts by saving r2 to r4 (of bpf_loop: r2), and none of them over one still needed.
- */
+/* A callback starts by saving r2 to r4 (of bpf_loop: r2), and none of them over one still needed;
+ * one that only returns needs none. */
 static bool saves_arguments(const struct code_program *p)
 {
 	int last = text_starts(p->name, "cc_") ? 2 : 4, reg = 2;
 
+	if (p->n_insns <= 2)
+		return true;
 	for (uint32_t i = 0; i < p->n_insns && reg <= last; i++) {
 		const struct bpf_insn *in = &p->insns[i];
 
