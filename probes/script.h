@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
  * What the text that is made of a script stands on. WAKE_BYTES is the fill level of the ring that
- * wakes the reader; LEAN says that libbcc's own headers are left out, which take clang most of its
+ * wakes the reader, SCRATCH_LEVELS how deep programs may interrupt one another; LEAN says that libbcc's own headers are left out, which take clang most of its
  * time.
  */
 #ifdef LEAN
@@ -145,4 +145,23 @@ INLINE u64 lp_hist(s64 n, u64 k)
 		return n + 1;
 	l = lp_log2(n) - k;
 	return 1 + (l << k) + ((u64)n >> l);
+}
+
+/* An area that no interrupted program is using; its first word says that it is taken. */
+INLINE char *lp_scratch(u32 *nest)
+{
+#pragma unroll
+	for (u32 i = 0; i < SCRATCH_LEVELS; i++) {
+		u32 key = i;
+		u64 *area = map_lookup(EXTERN_MAP(2), &key);
+		if (!area)
+			break;
+		if (area[0])
+			continue;
+		area[0] = 1;
+		*nest = i;
+		return (char *)(area + 1);
+	}
+	lp_lost();
+	return 0;
 }

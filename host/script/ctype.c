@@ -93,10 +93,34 @@ static void prep_define(struct prep *p, const char *rest)
 	free(name);
 }
 
-static bool prep_condition(struct prep *p, const char *rest)
+/* defined(X) and defined X become 1 or 0. */
+static char *resolve_defined(struct prep *p, const char *rest)
+{
+	struct buf out = {0};
+	const char *at;
+
+	while ((at = strstr(rest, "defined"))) {
+		const char *word = skip_ws(at + strlen("defined"));
+		bool paren = *word == '(';
+		char *name;
+
+		buf_add(&out, rest, (size_t)(at - rest));
+		word = skip_ws(word + paren);
+		name = take_word(&word);
+		buf_puts(&out, is_defined(p, name) ? "1" : "0");
+		free(name);
+		word = paren ? skip_ws(word) : word;
+		rest = word + (paren && *word == ')');
+	}
+	buf_puts(&out, rest);
+	return buf_take(&out);
+}
+
+static bool prep_condition(struct prep *p, const char *text)
 {
 	struct arena *arena = arena_new();
 	struct diag *ignored = diag_new();
+	char *rest = resolve_defined(p, text);
 	struct source src = {"#if", rest, strlen(rest)};
 	struct node *n = script_parse_expr(&src, arena, ignored);
 	int64_t v = 0;
@@ -104,6 +128,7 @@ static bool prep_condition(struct prep *p, const char *rest)
 
 	diag_free(ignored);
 	arena_free(arena);
+	free(rest);
 	return ok;
 }
 

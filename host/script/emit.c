@@ -140,7 +140,7 @@ const char *em_slot(struct emit *e, uint32_t size)
 void em_return(struct emit *e)
 {
 	if (!e->callback) {
-		em(e, "return 0;");
+		em(e, "goto out;");
 		return;
 	}
 	em(e, "c[%zu] = 1;", e->callback->n_vars + 1);
@@ -216,11 +216,10 @@ static void emit_body(struct emit *e, const struct probe *p)
 		const char *v = em_value(e, p->pred);
 
 		em(e, "if (!(%s))", v);
-		em(e, "\treturn 0;");
+		em(e, "\tgoto out;");
 	}
 	zero_variables(e, p);
 	em_block(e, p->body->list);
-	em(e, "return 0;");
 }
 
 static void emit_line(struct emit *e, const struct node *n)
@@ -285,7 +284,7 @@ static void close_rounds(struct emit *e, int id, const char *name, const char *r
 static void emit_program(struct emit *e, const struct probe *p)
 {
 	struct script_program *prog = add_program(e, p, e->n_matches);
-	struct buf head = {0}, body = {0}, rounds = {0};
+	struct buf head = {0}, body = {0}, rounds = {0}, entry = {0};
 	struct script_code *code = e->code;
 	int id = 0;
 
@@ -294,9 +293,10 @@ static void emit_program(struct emit *e, const struct probe *p)
 	e->tmp = 0;
 	e->out = &head;
 	place_variables(e, p);
-	e->out = &body;
+	e->out = &entry;
 	if (!e->err)
 		e->err = emit_entry(e);
+	e->out = &body;
 	emit_rounds(e, &rounds);
 	emit_line(e, p->body);
 	emit_body(e, p);
@@ -308,10 +308,12 @@ static void emit_program(struct emit *e, const struct probe *p)
 		buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
 			   e->attach->kind == PROBE_ENGINE ? "\tu64 left = 0;\n" : "");
 	buf_add(&code->text, head.data, head.len);
+	buf_add(&code->text, entry.data, entry.len);
 	if (e->scratch_max)
-		buf_puts(&code->text, "\tchar *scr = map_lookup(EXTERN_MAP(2), &zero);\n"
+		buf_puts(&code->text, "\tu32 nest = 0;\n\tchar *scr = lp_scratch(&nest);\n"
 				      "\tif (!scr)\n\t\treturn 0;\n");
-	buf_printf(&code->text, "%s}\n\n", buf_str(&body));
+	buf_printf(&code->text, "%sout:\n%s\treturn 0;\n}\n\n", buf_str(&body),
+		   e->scratch_max ? "\t*(u64 *)(scr - 8) = 0;\n" : "");
 	if (rounds.len)
 		close_rounds(e, id, prog->name, buf_str(&rounds));
 	if (e->scratch_max > code->scratch_size)
@@ -319,6 +321,7 @@ static void emit_program(struct emit *e, const struct probe *p)
 	buf_free(&head);
 	buf_free(&body);
 	buf_free(&rounds);
+	buf_free(&entry);
 }
 
 struct match_name {
@@ -400,6 +403,7 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 
 	code->action_tail = &code->actions;
 	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);
+	buf_printf(&code->text, "#define SCRATCH_LEVELS %d\n", SCRATCH_LEVELS);
 	if (!o->engine)
 		buf_puts(&code->text, "#define LEAN\n");
 	e.err = data_file_include(&code->text, "probes/script.h", s->diag);

@@ -39,6 +39,9 @@ enum extern_id {
 	EXTERN_SCRIPT = 64 /* + id of the script's map */
 };
 
+/* Scratch areas per CPU: a program can be interrupted by another one, up to this deep. */
+enum { SCRATCH_LEVELS = 4 };
+
 /* Words of the globals map, set before the programs run. */
 enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_ZERO, GLOBAL_WORDS = 8 };
 

@@ -5,7 +5,7 @@
  * further arguments are taken from the registers first of all: libbcc would read declared ones out
  * of a register struct. Register variables travel in an array on the
  * caller's stack: c[0..n-1] values, c[n] the program's context, c[n+1] set when the script
- * returned.
+ * returned, c[n+2] the next number of a range, c[n+3] which scratch area is in use.
  */
 #include <string.h>
 
@@ -67,11 +67,12 @@ static void transfer(struct emit *e, const char *array, bool in, bool declare)
 static void open_frame(struct emit *e, const struct callback *cb)
 {
 	em(e, "void *ctx = (void *)c[%zu];", cb->n_vars);
-	em(e, "u32 zero = 0;");
+	em(e, "u32 zero = 0, nest = c[%zu];", cb->n_vars + 3);
 	em(e, "int r = 0;");
-	em(e, "char *scr = map_lookup(EXTERN_MAP(%d), &zero);", EXTERN_SCRATCH);
+	em(e, "char *scr = map_lookup(EXTERN_MAP(%d), &nest);", EXTERN_SCRATCH);
 	em(e, "if (!scr)");
 	em(e, "\treturn 1;");
+	em(e, "scr += 8;");
 	transfer(e, "c", true, true);
 }
 
@@ -192,11 +193,12 @@ static const char *open_loop(struct emit *e, struct node *n, struct callback *cb
 	if (e->scratch_max < 8)
 		e->scratch_max = 8;
 	emit_callback(e, n, cb);
-	em(e, "u64 %s[%zu];", array, cb->n_vars + 3);
+	em(e, "u64 %s[%zu];", array, cb->n_vars + 4);
 	transfer(e, array, false, false);
 	em(e, "%s[%zu] = (u64)ctx;", array, cb->n_vars);
 	em(e, "%s[%zu] = 0;", array, cb->n_vars + 1);
 	em(e, "%s[%zu] = %s;", array, cb->n_vars + 2, z);
+	em(e, "%s[%zu] = nest;", array, cb->n_vars + 3);
 	for (size_t i = 0; i < cb->n_vars; i++)
 		em(e, "%s[%zu] += %s;", array, i, z);
 	return array;

@@ -128,7 +128,7 @@ static void em_unroll(struct emit *e, struct node *n)
 
 static void em_discarded(struct emit *e, struct node *n)
 {
-	if (n->kind == N_STEP)
+	if (n->kind == N_STEP || n->kind == N_CALL)
 		n->id = 1;
 	if (n->kind == N_TERNARY || type_in_register(n->type) || n->type->kind == TY_NONE)
 		em_expr(e, n);

@@ -48,9 +48,10 @@ static const struct type *check_delete(struct sema *s, struct node *n)
 
 static struct operand emit_delete(struct emit *e, struct node *n)
 {
-	const char *found;
+	const char *found = "0";
+	bool used = n->id == 0; /* set by the statement when the value is dropped */
 
-	em_map_delete(e, n->list, &found);
+	em_map_delete(e, n->list, used ? &found : NULL);
 	return opd_value(found);
 }
 
@@ -146,6 +147,23 @@ static struct operand emit_find(struct emit *e, struct node *n)
 
 /* ---- print, clear, zero ---- */
 
+/* print(@t, min, max) of a time series. */
+static const struct type *check_print_range(struct sema *s, struct node *n)
+{
+	int64_t min = 0, max = 0;
+
+	if (call_args(n) == 2)
+		return sema_error(s, n,
+				  "print() must provide both min and max arguments when used on "
+				  "tseries() maps.");
+	const_eval(s->types, call_arg(n, 1), &min);
+	const_eval(s->types, call_arg(n, 2), &max);
+	if (min > max)
+		return sema_error(
+			s, n, "print()'s min argument cannot be greater than its max argument.");
+	return &type_none;
+}
+
 static const struct type *check_print(struct sema *s, struct node *n)
 {
 	struct node *a = n->list;
@@ -158,10 +176,19 @@ static const struct type *check_print(struct sema *s, struct node *n)
 		if (a->sym->type->kind == TY_NONE)
 			return sema_error(s, a, "Undefined map: %s", a->name);
 		for (struct node *x = a->next; x; x = x->next)
-			if (!sema_literal(s, x, "print() top and div", &v) || v < 0)
+			if (!sema_literal(s, x, "print() top and div", &v))
 				return &type_none;
-		if (a->next && a->sym->key_known && !a->sym->key &&
-		    !map_has_buckets(a->sym->type->kind))
+			else if (v < 0 && a->sym->type->kind != TY_TSERIES)
+				return sema_error(s, n, "print(): top and div can not be negative");
+		if (a->next && a->sym->type->kind == TY_TSERIES)
+			return check_print_range(s, n);
+		if (a->next && a->sym->type->kind == TY_STATS)
+			sema_warn(
+				s, n,
+				"print()'s top and div arguments are ignored when used on stats() "
+				"maps.");
+		else if (a->next && a->sym->key_known && !a->sym->key &&
+			 !map_has_buckets(a->sym->type->kind))
 			sema_warn(s, n,
 				  "print(): top and div have no effect on a map without keys");
 		return &type_none;

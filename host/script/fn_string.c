@@ -4,6 +4,7 @@
 
 #include "script/builtin.h"
 #include "script/const.h"
+#include "script/runtime.h"
 
 static bool is_address(const struct type *t)
 {
@@ -306,12 +307,22 @@ static struct operand emit_concat(struct emit *e, struct node *n)
 static const struct type *named_number(struct sema *s, struct node *n, enum type_kind kind)
 {
 	const struct type *t = sema_expr(s, n->list);
+	struct buf text = {0};
+	int64_t v;
 
 	if (t->kind == TY_NONE)
 		return t;
 	if (!type_is_int(t))
 		return sema_error(s, n, "%s() only supports int arguments (%s provided)", n->name,
 				  type_word(t));
+	if (const_eval(s->types, n->list, &v)) {
+		number_name(kind, (uint64_t)v, &text);
+		node_become(n, &(struct node){.kind = N_STR,
+					      .name = arena_strdup(s->arena, buf_str(&text)),
+					      .len = (uint32_t)text.len});
+		buf_free(&text);
+		return sema_expr(s, n);
+	}
 	return type_plain(s->types, kind, 8);
 }
 

@@ -205,6 +205,33 @@ static struct node *parse_record(struct parser *p, struct node *n)
 	return parser_done(p, n);
 }
 
+/* What follows (name) when that is a cast to a typedef: nothing else stands there. */
+static bool starts_operand(const struct parser *p)
+{
+	switch ((int)p->tok.kind) {
+	case TOK_INT:
+	case TOK_STR:
+	case TOK_VAR:
+	case TOK_MAP:
+	case TOK_PARAM:
+	case '(':
+		return true;
+	case TOK_IDENT:
+		return !parser_at_word(p, "else");
+	default:
+		return false;
+	}
+}
+
+static struct node *named_cast(struct parser *p, struct node *n, struct node *name)
+{
+	n->kind = N_CAST;
+	n->a = name;
+	name->kind = N_TYPE;
+	n->b = parse_unary(p);
+	return parser_done(p, n);
+}
+
 /* After the opening parenthesis: (e), (a,b), (a,), (), (x=1) */
 static struct node *parse_paren(struct parser *p, struct node *n)
 {
@@ -219,7 +246,8 @@ static struct node *parse_paren(struct parser *p, struct node *n)
 	node_append(&tail, first);
 	if (p->tok.kind == ')') {
 		parser_advance(p);
-		return first;
+		return first->kind == N_IDENT && starts_operand(p) ? named_cast(p, n, first)
+								   : first;
 	}
 	while (parser_accept(p, ',') && p->tok.kind != ')')
 		node_append(&tail, parse_expr(p));

@@ -38,6 +38,14 @@ static bool is_pointer_cast(const struct lexer *lx, uint32_t pos)
 	}
 }
 
+static bool is_typedef(const struct parser *p)
+{
+	for (const struct typedef_name *t = p->typedefs; t; t = t->next)
+		if (strcmp(t->name, p->tok.text) == 0)
+			return true;
+	return false;
+}
+
 bool parse_at_type(struct parser *p)
 {
 	if (p->tok.kind != TOK_IDENT)
@@ -45,7 +53,7 @@ bool parse_at_type(struct parser *p)
 	if (is_word_of(p->tok.text, tag_words) || is_word_of(p->tok.text, c_words) ||
 	    strcmp(p->tok.text, "typeof") == 0)
 		return true;
-	if (type_is_scalar_name(p->tok.text))
+	if (type_is_scalar_name(p->tok.text) || is_typedef(p))
 		return at_end_of_cast(&p->lx, p->lx.pos) || lexer_peek_is(&p->lx, p->lx.pos, '*') ||
 		       lexer_peek_is(&p->lx, p->lx.pos, '[');
 	return is_pointer_cast(&p->lx, p->lx.pos);

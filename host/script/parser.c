@@ -257,9 +257,12 @@ static void take_directive(struct parser *p, struct buf *out)
 static void take_declaration(struct parser *p, struct buf *out)
 {
 	uint32_t start = p->tok.loc.pos;
+	bool is_typedef = parser_at_word(p, "typedef");
+	const char *last = NULL;
 	int depth = 0;
 
 	while (p->tok.kind != TOK_EOF && !(p->tok.kind == ';' && depth <= 0)) {
+		last = p->tok.kind == TOK_IDENT ? p->tok.text : last;
 		depth += p->tok.kind == '{' ? 1 : p->tok.kind == '}' ? -1 : 0;
 		if (depth == 0 && p->tok.kind == '}' && parser_peek(p).kind != ';' &&
 		    parser_peek(p).kind != TOK_IDENT && parser_peek(p).kind != '*')
@@ -270,6 +273,12 @@ static void take_declaration(struct parser *p, struct buf *out)
 		parser_unexpected(p, ";");
 	buf_add(out, p->lx.src->text + start, p->tok.loc.end - start);
 	buf_puts(out, ";\n");
+	if (is_typedef && last) {
+		struct typedef_name *t = arena_alloc(p->arena, sizeof(*t));
+
+		*t = (struct typedef_name){last, p->typedefs};
+		p->typedefs = t;
+	}
 	parser_advance(p);
 }
 

@@ -10,6 +10,12 @@
 
 enum { PARSER_MAX_DEPTH = 200, PARSER_MAX_CHAIN = 1000 };
 
+/* A name that a typedef of the preamble made: (name)x is a cast. */
+struct typedef_name {
+	const char *name;
+	struct typedef_name *next;
+};
+
 struct parser {
 	struct lexer lx;
 	struct arena *arena;
@@ -19,6 +25,7 @@ struct parser {
 	uint32_t prev_end; /* where the token before it ended */
 	int depth;
 	struct buf raw; /* an attach point in the making */
+	struct typedef_name *typedefs;
 	jmp_buf fail;
 };
 

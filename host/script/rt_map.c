@@ -22,6 +22,7 @@ struct table {
 	size_t n_buckets;
 	struct element *v;
 	size_t n, cap;
+	const int64_t *range; /* of a time series, NULL: its own */
 };
 
 static uint64_t word(const void *p, size_t i)
@@ -271,51 +272,19 @@ static void put_element(struct table *t, struct buf *out, const struct element *
 	value_text(t->r, out, ty->is_signed ? &type_i64 : &type_u64, value, 8);
 }
 
-/* hh:mm:ss.ms |   *   | per interval, oldest first, the star by the value's place in the range. */
-static void put_tseries(struct table *t, struct buf *out, const struct element *e)
+/* Averages are told as such from here on. */
+static void settle_tseries(const struct table *t, const struct element *e)
 {
-	const struct type *ty = t->m->type;
-	uint64_t newest = 0, oldest = UINT64_MAX, span = (uint64_t)ty->args[0];
-	int64_t min = INT64_MAX, max = INT64_MIN;
+	for (size_t b = 0; b < t->n_buckets; b++)
+		if (t->m->type->args[2] == 1 && e->stamp[b * 2 + 1])
+			e->buckets[b] =
+				(uint64_t)((int64_t)e->buckets[b] / (int64_t)e->stamp[b * 2 + 1]);
+}
 
-	for (size_t b = 0; b < t->n_buckets; b++) {
-		int64_t v = (int64_t)e->buckets[b];
-
-		if (!e->stamp[b * 2 + 1])
-			continue;
-		if (ty->args[2] == 1)
-			v = e->buckets[b] = (uint64_t)(v / (int64_t)e->stamp[b * 2 + 1]);
-		newest = e->stamp[b * 2] > newest ? e->stamp[b * 2] : newest;
-		min = v < min ? v : min;
-		max = v > max ? v : max;
-	}
-	if (newest + 1 >= t->n_buckets)
-		oldest = newest + 1 - t->n_buckets;
-	else
-		oldest = 0;
-	buf_printf(out, "%-13s%-26lld%26lld\n", "", (long long)min, (long long)max);
-	for (uint64_t at = oldest; at <= newest; at++) {
-		size_t b = at % t->n_buckets;
-		bool have = e->stamp[b * 2] == at && e->stamp[b * 2 + 1];
-		struct buf clock = {0};
-		char row[54];
-		int64_t v = (int64_t)e->buckets[b];
-
-		if (!have && at < newest && out->len == 0)
-			continue;
-		memset(row, ' ', 53);
-		row[53] = 0;
-		if (have)
-			row[max > min ? (v - min) * 52 / (max - min) : 0] = '*';
-		format_time(&clock, "%H:%M:%S", at * span);
-		buf_printf(out, "%s.%03llu |%s| ", buf_str(&clock),
-			   (unsigned long long)(at * span / 1000000 % 1000), row);
-		if (have)
-			buf_printf(out, "%lld", (long long)v);
-		buf_putc(out, '\n');
-		buf_free(&clock);
-	}
-	buf_putc(out, '\n');
+static void put_series(struct table *t, struct buf *out, const struct element *e)
+{
+	settle_tseries(t, e);
+	tseries_text(out, t->m->type, e->buckets, e->stamp, t->n_buckets, t->range);
 }
 
 static void put_name(struct table *t, struct buf *out, const struct element *e)
@@ -342,7 +311,7 @@ static void print_text(struct table *t, size_t from, uint64_t div)
 		}
 		buf_puts(&out, ":\n");
 		if (t->m->type->kind == TY_TSERIES)
-			put_tseries(t, &out, &t->v[i]);
+			put_series(t, &out, &t->v[i]);
 		else
 			hist_text(&out, t->m->type, t->v[i].buckets, t->n_buckets, div);
 	}
@@ -368,23 +337,27 @@ static const char *json_type(const struct type *t)
 	}
 }
 
+/* The parts of a tuple behind one another, those of inner tuples too. */
+static void key_parts(struct table *t, struct buf *out, const struct type *type,
+		      const uint8_t *data)
+{
+	if (type->kind != TY_TUPLE) {
+		value_key_text(t->r, out, type, data);
+		return;
+	}
+	for (size_t i = 0; i < type->fields->n; i++) {
+		buf_puts(out, i ? "," : "");
+		key_parts(t, out, type->fields->v[i].type, data + type->fields->v[i].offset);
+	}
+}
+
 static void json_key(struct table *t, struct buf *out, const struct element *e)
 {
-	struct buf text = {0}, tight = {0};
+	struct buf text = {0};
 
-	if (t->m->key->kind != TY_TUPLE) {
-		value_key_text(t->r, &text, t->m->key, e->key);
-	} else {
-		for (size_t i = 0; i < t->m->key->fields->n; i++) {
-			const struct field *f = &t->m->key->fields->v[i];
-
-			buf_puts(&text, i ? "," : "");
-			value_key_text(t->r, &text, f->type, e->key + f->offset);
-		}
-	}
+	key_parts(t, &text, t->m->key, e->key);
 	json_string(out, buf_str(&text), text.len);
 	buf_free(&text);
-	buf_free(&tight);
 }
 
 static void json_tseries(struct table *t, struct buf *out, const struct element *e)
@@ -466,8 +439,13 @@ static void add_zero(struct table *t)
 void map_print(struct runtime *r, const struct symbol *m, uint64_t top, uint64_t div, bool at_exit)
 {
 	struct table t = {.r = r, .m = m, .n_buckets = map_buckets(m->type)};
+	int64_t range[2] = {(int64_t)top, (int64_t)div};
 	size_t from = 0;
 
+	if (m->type->kind == TY_TSERIES) {
+		t.range = top || div ? range : NULL;
+		top = div = 0;
+	}
 	t.key_size = m->key ? map_key_size(m) - (map_has_buckets(m->type->kind) ? 8 : 0) : 0;
 	kmap_each(r->map_fds[m->id], add_element, &t);
 	if (!t.n && !m->key && !at_exit)

@@ -216,6 +216,16 @@ static void put_signal(struct buf *out, uint64_t n)
 		buf_printf(out, "Unknown signal: %llu", (unsigned long long)n);
 }
 
+void number_name(enum type_kind kind, uint64_t n, struct buf *out)
+{
+	if (kind == TY_STRERROR)
+		buf_puts(out, strerror((int)n));
+	else if (kind == TY_SIGNAL)
+		put_signal(out, n);
+	else
+		put_syscall_name(out, n);
+}
+
 void format_time(struct buf *out, const char *fmt, uint64_t ns)
 {
 	struct timespec mono, real;
@@ -277,13 +287,9 @@ static bool put_special(struct runtime *r, struct buf *out, const struct type *t
 		put_cgroup_path(out, word(data, 0));
 		return true;
 	case TY_STRERROR:
-		buf_puts(out, strerror((int)word(data, 0)));
-		return true;
 	case TY_SIGNAL:
-		put_signal(out, word(data, 0));
-		return true;
 	case TY_SYSCALL:
-		put_syscall_name(out, word(data, 0));
+		number_name(t->kind, word(data, 0), out);
 		return true;
 	case TY_PROBE:
 	case TY_FUNC:

@@ -45,6 +45,8 @@ void run_print(struct runtime *r, const struct action *a, const uint8_t *data, s
 void run_clear(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_zero(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 
+/* The name of an errno, a signal or a system call: kind TY_STRERROR, TY_SIGNAL or TY_SYSCALL. */
+void number_name(enum type_kind kind, uint64_t n, struct buf *out);
 /* Text of a value (rt_value.c). `indent` is that of stack frames. */
 void value_text(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
 		int indent);
@@ -65,6 +67,11 @@ void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, si
 	       uint64_t div);
 void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
 	       uint64_t div);
+
+/* A time series: values[n] by bucket, stamps { interval number, count }[n]. `range` limits what the
+ * width stands for, NULL: least to greatest value. */
+void tseries_text(struct buf *out, const struct type *t, const uint64_t *values,
+		  const uint64_t *stamps, size_t n, const int64_t *range);
 
 /* {"type": T, "data": D} */
 void output_json(struct runtime *r, const char *type, const char *data);

@@ -61,8 +61,12 @@ static int make_maps(struct script *s, struct diag *d)
 {
 	struct kmap_spec loss = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1, 0, "lp_loss"};
 	struct kmap_spec globals = {BPF_MAP_TYPE_ARRAY, 4, GLOBAL_WORDS * 8, 1, 0, "lp_globals"};
-	struct kmap_spec scratch = {
-		BPF_MAP_TYPE_PERCPU_ARRAY, 4, pad8(s->code.scratch_size + 8), 1, 0, "lp_scratch"};
+	struct kmap_spec scratch = {BPF_MAP_TYPE_PERCPU_ARRAY,
+				    4,
+				    pad8(s->code.scratch_size + 8),
+				    SCRATCH_LEVELS,
+				    0,
+				    "lp_scratch"};
 	struct kmap_spec seen = {BPF_MAP_TYPE_LRU_HASH, 4, 4, SEEN_ENTRIES, 0, "lp_seen"};
 	uint64_t bytes = RING_BYTES;
 	int err;

@@ -103,6 +103,17 @@ static const struct type *wrong_count(struct sema *s, struct node *n, const stru
 	return sema_error(s, n, "%s() %s %d arguments (%d provided)", n->name, rule, want, have);
 }
 
+static bool is_compile_time(const char *name)
+{
+	static const char *const names[] = {"kaddr", "uaddr",	 "cgroupid", "reg",
+					    "pton",  "strftime", "getopt"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 static const struct type *call_type(struct sema *s, struct node *n)
 {
 	const struct builtin *b = builtin_find(n->name, true);
@@ -119,6 +130,10 @@ static const struct type *call_type(struct sema *s, struct node *n)
 		return &type_none;
 	}
 	n->builtin = b;
+	if (n->list && n->list->kind == N_STR &&
+	    ((b->flags & BUILTIN_VOID) ? b->check != NULL && strcmp(n->name, "print") != 0
+				       : is_compile_time(n->name)))
+		n->list->flag = true;
 	if ((b->flags & BUILTIN_UNSAFE) && !s->unsafe)
 		return sema_error(s, n, "%s() is an unsafe function being used in safe mode",
 				  n->name);
@@ -488,10 +503,21 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 	return to;
 }
 
+/* What sizeof and offsetof are asked for; a bare name may be that of a typedef. */
+static const struct type *type_or_expr(struct sema *s, struct node *n)
+{
+	const struct type *t = NULL;
+
+	if (n->kind == N_TYPE)
+		return sema_resolve_type(s, n);
+	if (n->kind == N_IDENT && !builtin_find(n->name, false) && !type_macro(s->types, n->name))
+		t = type_by_name(s->types, n->name);
+	return t ? t : sema_expr(s, n);
+}
+
 static const struct type *sizeof_type(struct sema *s, struct node *n)
 {
-	const struct type *t =
-		n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	const struct type *t = type_or_expr(s, n->a);
 	struct node value = {.kind = N_INT};
 
 	if (t->kind == TY_NONE)
@@ -505,8 +531,7 @@ static const struct type *sizeof_type(struct sema *s, struct node *n)
 
 static const struct type *offsetof_type(struct sema *s, struct node *n)
 {
-	const struct type *t =
-		n->a->kind == N_TYPE ? sema_resolve_type(s, n->a) : sema_expr(s, n->a);
+	const struct type *t = type_or_expr(s, n->a);
 	struct node value = {.kind = N_INT};
 
 	if (t->kind == TY_NONE)
@@ -596,6 +621,15 @@ static const struct type *comptime_type(struct sema *s, struct node *n)
 	return sema_expr(s, n);
 }
 
+/* `flag`: the text is used before the script runs, however long it is. */
+static const struct type *text_type(struct sema *s, struct node *n)
+{
+	if (!n->flag && n->len + 1 > s->settings->max_strlen)
+		return sema_error(s, n, "String is too long (over %llu bytes): %s",
+				  (unsigned long long)s->settings->max_strlen, n->name);
+	return type_string(s->types, n->len + 1);
+}
+
 static const struct type *type_expr(struct sema *s, struct node *n)
 {
 	switch (n->kind) {
@@ -606,7 +640,7 @@ static const struct type *type_expr(struct sema *s, struct node *n)
 	case N_BOOL:
 		return &type_bool;
 	case N_STR:
-		return type_string(s->types, n->len + 1);
+		return text_type(s, n);
 	case N_IDENT:
 		return ident_type(s, n);
 	case N_VAR:
