@@ -40,7 +40,8 @@ static const struct macro *find_macro(const struct sema *s, const struct node *c
 		if (strcmp(m->name, call->name) != 0)
 			continue;
 		here = distance(m, call);
-		if (!best || here < *d) {
+		/* the first definition wins, and the list starts with the last */
+		if (!best || here <= *d) {
 			best = m;
 			*d = here;
 		}

@@ -44,9 +44,11 @@ static struct range range_of(const struct type *t, uint64_t bucket)
 }
 
 /* 1024 as 1K, where the value is a whole number of them. */
-static void put_bound(struct buf *b, int64_t v, bool suffixes)
+static void put_bound(struct buf *b, int64_t bound, bool suffixes)
 {
 	static const char units[] = " KMGTPE";
+	/* the end of the last bucket is 2^63 */
+	__int128 v = bound == INT64_MIN ? (__int128)1 << 63 : bound;
 	int u = 0;
 
 	while (suffixes && v && v % 1024 == 0 && u < 6) {

@@ -518,21 +518,16 @@ static void put_padded(struct buf *out, const struct conversion *c, int width, i
 
 /* The conversion again with our own length: every integer is 64 bits here. */
 static void put_number(struct buf *out, const struct conversion *c, int width, int precision,
-		       const struct type *t, uint64_t v)
+		       uint64_t v)
 {
 	char fmt[48];
 	size_t n = 0;
 	char conv = c->conv[0] == 'p' ? 'x' : c->conv[0] == 'g' ? 'x' : c->conv[0];
 
-	if (t->kind == TY_INT && !t->is_signed && t->size == 8 && (conv == 'd' || conv == 'i') &&
-	    v >> 63)
-		v = (uint64_t)(int64_t)v;
 	if (c->size < 8)
 		v = strchr("di", conv)
 			    ? (uint64_t)((int64_t)(v << (64 - 8 * c->size)) >> (64 - 8 * c->size))
 			    : v & ((1ull << 8 * c->size) - 1);
-	else if (strchr("uxXo", conv) && type_is_int(t) && t->size < 8 && t->size)
-		v &= (1ull << (8 * t->size)) - 1;
 	if (c->conv[0] == 'p')
 		buf_puts(out, width > 0 ? "" : "0x");
 	n += (size_t)snprintf(fmt + n, sizeof(fmt) - n, "%%%s", c->flags);
@@ -566,7 +561,7 @@ static void put_conversion(struct runtime *r, struct buf *out, const struct conv
 		put_padded(out, c, width, -1, buf_str(&text), text.len);
 		break;
 	default:
-		put_number(out, c, width, precision, t, word(data, 0));
+		put_number(out, c, width, precision, word(data, 0));
 	}
 	buf_free(&text);
 }
