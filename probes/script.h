@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
  * What the text that is made of a script stands on. WAKE_BYTES is the fill level of the ring that
- * wakes the reader, SCRATCH_LEVELS how deep programs may interrupt one another; LEAN says that libbcc's own headers are left out, which take clang most of its
- * time.
+ * wakes the reader, SCRATCH_LEVELS how deep programs may interrupt one another; LEAN says that
+ * libbcc's own headers are left out, which take clang most of its time.
  */
 #ifdef LEAN
 typedef unsigned char u8;

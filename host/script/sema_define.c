@@ -48,17 +48,22 @@ struct params {
 	int n;
 };
 
-static void put_argument(void *ctx, struct node *n)
+/* What comes from the call is not looked at again: it may hold the same names. */
+static void put_arguments(const struct params *p, struct node *n)
 {
-	struct params *p = ctx;
-
-	if (n->kind != N_IDENT)
+	if (!n)
 		return;
-	for (int i = 0; i < p->n; i++)
+	for (int i = 0; n->kind == N_IDENT && i < p->n; i++)
 		if (strcmp(n->name, p->names[i]) == 0) {
 			node_become(n, node_clone(p->s->arena, p->args[i], NULL));
 			return;
 		}
+	put_arguments(p, n->a);
+	put_arguments(p, n->b);
+	put_arguments(p, n->c);
+	put_arguments(p, n->d);
+	for (struct node *c = n->list; c; c = c->next)
+		put_arguments(p, c);
 }
 
 /* Cuts the names off the text; returns what follows them. */
@@ -105,6 +110,6 @@ const struct type *sema_define_call(struct sema *s, struct node *n, const char *
 	value = parse_text(s, n, body);
 	if (!value)
 		return &type_none;
-	node_walk(value, put_argument, &p);
+	put_arguments(&p, value);
 	return replace_by(s, n, value);
 }
