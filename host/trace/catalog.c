@@ -7,6 +7,7 @@
 #include <uthash.h>
 
 #include "trace/cost.h"
+#include "trace/layers.h"
 #include "util/alloc.h"
 #include "util/text.h"
 
@@ -589,6 +590,43 @@ static void correct_bytes(struct catalog *c, const struct info *t)
 		   weight);
 }
 
+static struct layers_edge *edges_of(const struct catalog *c, size_t *n)
+{
+	struct layers_edge *edges = NULL;
+	size_t cap = 0;
+
+	*n = 0;
+	for (uint32_t i = 0; i < c->count; i++)
+		for (int k = 0; k < LAYOUT_MAX_SRC; k++)
+			if (c->infos[i]->src[k])
+				*VEC_PUSH(edges, *n, cap) =
+					(struct layers_edge){c->infos[i]->src[k] - 1, i};
+	return edges;
+}
+
+/* Layers of what the engine did not name after one. */
+static void place(struct catalog *c)
+{
+	int *layer = xcalloc(c->count + 1, sizeof(*layer));
+	struct layers_edge *edges;
+	size_t n_edges;
+
+	for (size_t i = 0; i < c->count; i++)
+		layer[i] = catalog_layer(c->infos[i]->name);
+	edges = edges_of(c, &n_edges);
+	layers_infer(layer, c->count, edges, n_edges);
+	for (size_t i = 0; i < c->count; i++) {
+		const struct info *t = c->infos[i];
+		/* Nothing takes the pair itself: what follows takes its second part. */
+		int at = t->kind == KIND_FUSED && layer[i] < 0 ? layer[t->consumer - 1] : layer[i];
+
+		if (at >= 0 && catalog_layer(t->name) < 0)
+			writer_add(c->w, W_TENSOR_LAYER, "ii", (int64_t)t->id, (int64_t)at);
+	}
+	free(edges);
+	free(layer);
+}
+
 void catalog_finish(struct catalog *c)
 {
 	for (struct place *p = c->places; p; p = p->hh.next)
@@ -596,6 +634,7 @@ void catalog_finish(struct catalog *c)
 			     &(struct catalog_query){(uint32_t)p->key.pid, p->key.addr, INT64_MAX,
 						     false},
 			     NULL);
+	place(c);
 	writer_exec(c->w, "CREATE TEMP TABLE pair(id INT, consumer INT)");
 	for (size_t i = 0; i < c->count; i++) {
 		const struct info *t = c->infos[i];

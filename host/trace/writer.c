@@ -46,6 +46,7 @@ static const struct {
 
 static const char *const updates[W_COUNT] = {
 	[W_TENSOR_COST] = "UPDATE tensor_t SET bytes = ?2, weight_bytes = ?3 WHERE id = ?1",
+	[W_TENSOR_LAYER] = "UPDATE tensor_t SET layer = ?2 WHERE id = ?1",
 };
 
 /* The file is made new and renamed when whole, so a journal would only cost. */

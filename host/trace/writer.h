@@ -30,7 +30,8 @@ enum writer_table {
 	W_OP_PHASE,
 	W_OP_TOKEN,
 	W_COUNTER_PHASE,
-	W_TENSOR_COST, /* update: bytes, weight_bytes by id */
+	W_TENSOR_COST,	/* update: bytes, weight_bytes by id */
+	W_TENSOR_LAYER, /* update: layer by id */
 	W_COUNT
 };
 

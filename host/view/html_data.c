@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "view/html_page.h"
+#include "view/place.h"
 #include "view/summary.h"
 
 enum {
@@ -88,11 +89,13 @@ static void put_operators(struct json_out *j, sqlite3 *db)
 {
 	sqlite3_stmt *row = view_query(
 		db, NULL,
-		"SELECT t.name, t.op, t.type, t.layer, p.phase, sum(p.compute_ns), sum(p.wait_ns), "
+		"SELECT l.label, t.op, t.type, t.layer, p.phase, sum(p.compute_ns), "
+		"sum(p.wait_ns), "
 		"max(p.n), sum(p.n * t.flops), sum(p.n * t.bytes), max(p.busiest / p.n) FROM "
 		"(SELECT phase, tensor_id, sum(compute_ns) AS compute_ns, sum(wait_ns) AS wait_ns, "
 		"max(count) AS n, max(compute_ns) AS busiest FROM op_phase_t GROUP BY 1, 2) p "
-		"JOIN tensor t ON t.id = p.tensor_id GROUP BY t.name, t.op, t.type, t.layer, "
+		"JOIN tensor t ON t.id = p.tensor_id JOIN temp.place l ON l.id = t.id "
+		"GROUP BY l.label, t.op, t.type, t.layer, "
 		"p.phase "
 		"ORDER BY 6 DESC",
 		NULL);
@@ -300,14 +303,16 @@ int html_run_data(struct json_out *j, const struct view_run *run, const struct v
 	json_query(j, db, "info",
 		   "SELECT key, substr(value, 1, 500) FROM run WHERE key NOT GLOB 'neuron.*' "
 		   "ORDER BY key");
+	place_tensors(db);
 	err = put_figures(j, db, o, d);
 	put_operators(j, db);
 	put_steps(j, db);
 	json_query(j, db, "matmuls",
-		   "SELECT t.flops, sum(p.compute_ns) * 1.0 / sum(p.count), t.name, p.phase FROM "
+		   "SELECT t.flops, sum(p.compute_ns) * 1.0 / sum(p.count), l.label, p.phase FROM "
 		   "(SELECT phase, tensor_id, thread_index, sum(compute_ns) AS compute_ns, "
 		   "sum(count) AS count FROM op_phase_t GROUP BY 1, 2, 3) p JOIN tensor t "
-		   "ON t.id = p.tensor_id WHERE t.op IN ('MUL_MAT', 'MUL_MAT_ID') AND t.flops > 0 "
+		   "ON t.id = p.tensor_id JOIN temp.place l ON l.id = t.id WHERE t.op IN "
+		   "('MUL_MAT', 'MUL_MAT_ID') AND t.flops > 0 "
 		   "GROUP BY p.phase, p.tensor_id ORDER BY 1 LIMIT 5000");
 	json_query(j, db, "threads",
 		   "SELECT p.tid, h.name, p.thread_index, sum(p.compute_ns), sum(p.wait_ns), "

@@ -73,7 +73,9 @@ static void divide(sqlite3 *db, struct strip *s)
 
 static void load_tensors(sqlite3 *db, struct strip *s)
 {
-	sqlite3_stmt *row = view_query(db, NULL, "SELECT id, op, name FROM tensor", NULL);
+	sqlite3_stmt *row = view_query(
+		db, NULL,
+		"SELECT t.id, t.op, l.label FROM tensor t JOIN temp.place l ON l.id = t.id", NULL);
 
 	s->n_tensors = view_int(db, 0, "SELECT max(id) + 1 FROM tensor", NULL);
 	s->classes = xcalloc((size_t)s->n_tensors + 1, sizeof(*s->classes));

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Where tensors belong. An engine names most of them after their layer, but leaves some with a
- * running number ("node_24"), the attention itself among them: those are placed by what surrounds
- * them in the graph.
- */
+/* What to call tensors that the engine left with a running number ("node_24"). */
 #ifndef LLMPROBE_VIEW_PLACE_H
 #define LLMPROBE_VIEW_PLACE_H
 

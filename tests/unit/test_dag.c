@@ -76,8 +76,7 @@ static void test_what_has_no_name_is_drawn_in_its_layer(void **state)
 	struct dag g;
 
 	(void)state;
-	fixture_exec(db, "UPDATE tensor_t SET name = 'node_24', layer = NULL WHERE name = "
-			 "'kq_soft_max-1'");
+	fixture_exec(db, "UPDATE tensor_t SET name = 'node_24' WHERE name = 'kq_soft_max-1'");
 	g = load(db, &o);
 	n = named(&g, "node_24");
 	assert_non_null(n);
