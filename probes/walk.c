@@ -9,8 +9,8 @@
  * takes to load. Older kernels have a program that tail-calls itself, some nodes at a time.
  *
  * Defines: LAYOUT_TENSOR_SIZE, _OP, _SRC, _NE, LAYOUT_CGRAPH_N_NODES, _NODES, _NODES_INLINE, _UID,
- * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID and LAYOUT_TENSOR_DATA, _NB for the experts; FILTER and what
- * level/filter.h names, when not all operators are wanted.
+ * LAYOUT_ID, LAYOUT_OP_MUL_MAT_ID, LAYOUT_TYPE_I32 and LAYOUT_TENSOR_DATA, _NB for the experts;
+ * FILTER and what level/filter.h names, when not all operators are wanted.
  */
 enum {
 #ifdef HAVE_BPF_LOOP
@@ -175,6 +175,9 @@ INLINE void moe_note(struct thread_state *t, u64 tensor, u64 ids)
 	if (!ids || ids == t->walk.last_ids)
 		return;
 	t->walk.last_ids = ids;
+	/* For some months after the operator came, the ids were its first source. */
+	if (RD_U32(ids) != LAYOUT_TYPE_I32)
+		return;
 	m.data = RD_U64(ids + LAYOUT_TENSOR_DATA);
 	m.n_used = RD_U64(ids + LAYOUT_TENSOR_NE);
 	m.n_tokens = RD_U64(ids + LAYOUT_TENSOR_NE + 8);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* list engines, list points: what the engine files say. */
 #include <cjson/cJSON.h>
+#include <stdlib.h>
 
 #include "cmd/list.h"
 #include "target/engine.h"
+#include "util/cxx_name.h"
 
 static const char *level_text(enum rec_level level)
 {
@@ -64,6 +66,7 @@ struct point {
 	const struct engine_level *level;
 	const struct engine_alternative *alternative;
 	const struct engine_function *function;
+	struct cxx_names *names;
 };
 
 static void print_events(const struct engine_function *f, struct buf *out)
@@ -77,7 +80,9 @@ static void print_events(const struct engine_function *f, struct buf *out)
 static void print_point(const struct point *p, cJSON *json)
 {
 	const struct engine_function *f = p->function;
-	const char *name = f->symbol ? f->symbol : f->string;
+	const char *symbol = f->symbol ? f->symbol : f->string;
+	char *plain = f->symbol ? cxx_demangle(p->names, symbol) : NULL;
+	const char *name = plain ? plain : symbol;
 	struct buf events = {0};
 	cJSON *o;
 
@@ -93,7 +98,9 @@ static void print_point(const struct point *p, cJSON *json)
 		cJSON_AddStringToObject(o, "engine", p->engine->name);
 		cJSON_AddStringToObject(o, "level", level_text(p->level->level));
 		cJSON_AddStringToObject(o, "alternative", p->alternative->name);
-		cJSON_AddStringToObject(o, f->symbol ? "symbol" : "string", name);
+		cJSON_AddStringToObject(o, f->symbol ? "symbol" : "string", symbol);
+		if (plain)
+			cJSON_AddStringToObject(o, "name", plain);
 		if (f->library)
 			cJSON_AddStringToObject(o, "library", f->library);
 		cJSON_AddStringToObject(o, "events", buf_str(&events));
@@ -101,16 +108,18 @@ static void print_point(const struct point *p, cJSON *json)
 			cJSON_AddStringToObject(o, "cannot", p->alternative->cannot);
 		cJSON_AddItemToArray(json, o);
 	}
+	free(plain);
 	buf_free(&events);
 }
 
-static void print_level_points(const struct engine *e, const struct engine_level *l, cJSON *json)
+static void print_level_points(const struct engine *e, const struct engine_level *l,
+			       struct cxx_names *names, cJSON *json)
 {
 	for (size_t a = 0; a < l->n_alternatives; a++) {
 		const struct engine_alternative *alt = &l->alternatives[a];
 
 		for (size_t f = 0; f < alt->n_functions; f++)
-			print_point(&(struct point){e, l, alt, &alt->functions[f]}, json);
+			print_point(&(struct point){e, l, alt, &alt->functions[f], names}, json);
 		if (alt->cannot && !json)
 			printf("%-24s it cannot see: %s\n", "", alt->cannot);
 	}
@@ -120,17 +129,20 @@ int list_points(const struct cmd_context *ctx)
 {
 	struct engine_set *set = engine_set_load(NULL, ctx->diag);
 	cJSON *json = ctx->config->json ? cJSON_CreateArray() : NULL;
+	struct cxx_names *names;
 
 	if (!set) {
 		cJSON_Delete(json);
 		return EXIT_USAGE;
 	}
+	names = cxx_names_new();
 	for (size_t i = 0; i < engine_count(set); i++) {
 		const struct engine *e = engine_at(set, i);
 
 		for (size_t l = 0; l < e->n_levels; l++)
-			print_level_points(e, &e->levels[l], json);
+			print_level_points(e, &e->levels[l], names, json);
 	}
+	cxx_names_free(names);
 	engine_set_free(set);
 	return json ? list_json(json) : EXIT_OK;
 }

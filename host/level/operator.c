@@ -2,6 +2,7 @@
 #include "level/level.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "level/filter.h"
 #include "probes/state.h"
@@ -54,14 +55,23 @@ static const struct {
 	{LAYOUT_PARAMS_ITH, "LAYOUT_PARAMS_ITH"},
 };
 
+static int type_number(const struct layout *l, const char *name)
+{
+	for (size_t i = 0; i < layout_type_count(l); i++)
+		if (strcmp(layout_type(l, i)->name, name) == 0)
+			return (int)i;
+	return -1;
+}
+
 /* Experts are read where the engine has the operator and its tensors' data can be found. */
 static void expert_defines(struct buf *out, const struct layout *l)
 {
-	int op = layout_op_number(l, "MUL_MAT_ID");
+	int op = layout_op_number(l, "MUL_MAT_ID"), i32 = type_number(l, "i32");
 
-	if (op < 0 || layout_get(l, LAYOUT_TENSOR_NB) < 0 || layout_get(l, LAYOUT_TENSOR_DATA) < 0)
+	if (op < 0 || i32 < 0 || layout_get(l, LAYOUT_TENSOR_NB) < 0 ||
+	    layout_get(l, LAYOUT_TENSOR_DATA) < 0)
 		return;
-	buf_printf(out, "#define LAYOUT_OP_MUL_MAT_ID %d\n", op);
+	buf_printf(out, "#define LAYOUT_OP_MUL_MAT_ID %d\n#define LAYOUT_TYPE_I32 %d\n", op, i32);
 	level_define_field(out, l, LAYOUT_TENSOR_NB, "LAYOUT_TENSOR_NB");
 	level_define_field(out, l, LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA");
 }

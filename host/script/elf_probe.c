@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "script/cxx_name.h"
+#include "util/cxx_name.h"
 #include "script/debug_info.h"
 #include "script/probe.h"
 #include "script/usdt.h"

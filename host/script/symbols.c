@@ -7,7 +7,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
-#include "script/cxx_name.h"
+#include "util/cxx_name.h"
 #include "target/elf.h"
 
 struct file {

@@ -42,12 +42,13 @@ struct engine_probe {
 
 /* A function of the engine that is probed. */
 struct engine_function {
-	char *symbol;	/* a name, a glob, or a C++ name with "::"; NULL when only `string` is given
-			 */
-	char *string;	/* a string constant that this function alone uses, for stripped files */
-	char *library;	/* glob over file names; NULL: any file of the engine */
-	char **unless;	/* left out when the copy's files define one of these; NULL-ended */
-	char **instead; /* left out when one of these symbols is probed already; NULL-ended */
+	char *symbol; /* a name, a glob, or a C++ name with "::"; NULL when only `string` is given
+		       */
+	char *string; /* a string constant that this function alone uses, for stripped files */
+	char *and_string; /* when several use it: the one that uses this constant as well */
+	char *library;	  /* glob over file names; NULL: any file of the engine */
+	char **unless;	  /* left out when the copy's files define one of these; NULL-ended */
+	char **instead;	  /* left out when one of these symbols is probed already; NULL-ended */
 	/* Probe its calls in the function that also calls this one where they can be found, not its
 	 * entry; NULL: the entry. */
 	char *calls_beside;

@@ -379,6 +379,7 @@ static void check_probe(struct reader *r, yaml_node_t *n, struct engine_probe *p
 static const struct key function_keys[] = {
 	{"symbol", read_string, offsetof(struct engine_function, symbol)},
 	{"string", read_string, offsetof(struct engine_function, string)},
+	{"and_string", read_string, offsetof(struct engine_function, and_string)},
 	{"library", read_string, offsetof(struct engine_function, library)},
 	{"unless", read_strings, offsetof(struct engine_function, unless)},
 	{"calls_beside", read_string, offsetof(struct engine_function, calls_beside)},
@@ -415,6 +416,8 @@ static void read_functions(struct reader *r, yaml_node_t *n, void *member)
 			mistake(r, e, "a function needs a symbol or a string");
 		if (!f->entry.event && !f->exit.event)
 			mistake(r, e, "a function needs an event at its entry or exit");
+		if (f->and_string && !f->string)
+			mistake(r, e, "and_string goes with a string");
 		if (f->calls_beside && (!f->symbol || f->exit.event || f->entry.n_args))
 			mistake(r, e,
 				"calls_beside is for a symbol with an entry event without "
@@ -573,6 +576,7 @@ static void free_alternative(struct engine_alternative *a)
 
 		free(f->symbol);
 		free(f->string);
+		free(f->and_string);
 		free(f->library);
 		free(f->calls_beside);
 		free_strings(f->unless);

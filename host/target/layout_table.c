@@ -183,12 +183,22 @@ static void put_rules(struct infer *in)
 			  "room before view_src");
 }
 
+static bool has_string(const struct infer *in, const char *text)
+{
+	uint64_t at;
+
+	for (size_t i = 0; i < in->src->count; i++)
+		if (elf_find_string(in->src->files[i], text, &at, 1))
+			return true;
+	return false;
+}
+
 /* llama.cpp took the graph with room for any number of nodes weeks after the tensor of that era. */
 static bool graph_has_room(const struct infer *in, enum era era)
 {
 	if (era >= ERA_8 || infer_has_symbol(in, "ggml_new_graph_custom"))
 		return true;
-	return era == ERA_7 && !infer_has_symbol(in, "ggml_new_graph");
+	return era == ERA_7 && !has_string(in, "cgraph->n_nodes < GGML_MAX_NODES");
 }
 
 static void put_graph(struct infer *in, enum era era)

@@ -232,7 +232,8 @@ static void add_no_engine(const struct plan *p, enum rec_level level, struct buf
 		for (size_t k = 0; k < e->n_levels; k++)
 			has |= e->levels[k].level == level;
 		for (char **g = has && !e->is_library ? e->files : NULL; g && *g && shown < 24; g++)
-			buf_printf(out, "%s %s", shown++ ? "," : "", *g);
+			if (!strstr(buf_str(out), *g))
+				buf_printf(out, "%s %s", shown++ ? "," : "", *g);
 	}
 	buf_puts(out, shown ? ", or a file with their symbols)\n" : " their symbols)\n");
 	buf_puts(out, "If the engine is linked into a stripped program, use a build that keeps "

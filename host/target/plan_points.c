@@ -9,7 +9,7 @@
 #include "target/plan_impl.h"
 #include "util/text.h"
 
-enum { MATCHES_MAX = 512, STRING_USERS_MAX = 8, WHY_MAX = 256 };
+enum { MATCHES_MAX = 512, STRING_USERS_MAX = 32, WHY_MAX = 256 };
 
 /* ns per hit of a small program, median of machines measured; a return probe costs more. */
 static double estimate_cost(enum insn_class class, bool is_return)
@@ -429,12 +429,32 @@ static int add_match(void *ctx, const struct elf_symbol *sym)
 	return m->out->count >= m->max;
 }
 
-static void find_by_string(struct match *m, const char *text)
+/* Keeps the functions that use the other constant as well. */
+static size_t keep_users_of(const struct elf *elf, const char *text, struct elf_func *users,
+			    size_t n)
 {
+	struct elf_func others[STRING_USERS_MAX];
+	size_t n_others = elf_find_string_users(elf, text, others, STRING_USERS_MAX), kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n_others; k++)
+			if (users[i].vaddr == others[k].vaddr) {
+				users[kept++] = users[i];
+				break;
+			}
+	return kept;
+}
+
+static void find_by_string(struct match *m, const struct engine_function *fn)
+{
+	const struct elf *elf = m->p->files[m->file]->elf;
+	const char *text = fn->string;
 	struct elf_func users[STRING_USERS_MAX];
-	size_t n = elf_find_string_users(m->p->files[m->file]->elf, text, users, STRING_USERS_MAX);
+	size_t n = elf_find_string_users(elf, text, users, STRING_USERS_MAX);
 	struct found *f;
 
+	if (n > 1 && fn->and_string)
+		n = keep_users_of(elf, fn->and_string, users, n);
 	if (n != 1)
 		return;
 	f = VEC_PUSH(m->out->at, m->out->count, m->out->cap);
@@ -467,7 +487,7 @@ static void find_in_file(struct match *m, const struct engine_function *fn)
 	} else if (fn->symbol && elf_find(elf, fn->symbol, &sym)) {
 		add_match(m, &sym);
 	} else if (fn->string) {
-		find_by_string(m, fn->string);
+		find_by_string(m, fn);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "target/plan.h"
+#include "util/cxx_name.h"
 #include "util/text.h"
 
 static const char *const level_names[] = {
@@ -20,6 +21,75 @@ static const char *const level_names[] = {
 struct page {
 	FILE *out;
 	const struct doctor_opts *opts;
+	struct cxx_names *names;
+};
+
+/* What a build does not show besides the blind spots of its points. */
+struct gap {
+	bool (*is)(const struct layout *l);
+	const char *what, *fix;
+};
+
+static bool lacks(const struct layout *l, enum layout_field f)
+{
+	return layout_get(l, f) < 0;
+}
+
+static bool lacks_names(const struct layout *l)
+{
+	return lacks(l, LAYOUT_TENSOR_NAME);
+}
+
+static bool lacks_experts(const struct layout *l)
+{
+	return layout_op_number(l, "MUL_MAT_ID") < 0;
+}
+
+static bool lacks_expert_data(const struct layout *l)
+{
+	return !lacks_experts(l) && (lacks(l, LAYOUT_TENSOR_DATA) || lacks(l, LAYOUT_TENSOR_NB));
+}
+
+static bool lacks_first_experts(const struct layout *l)
+{
+	return !lacks_experts(l) && !lacks(l, LAYOUT_PARAMS_TYPE);
+}
+
+static bool lacks_uid(const struct layout *l)
+{
+	return lacks(l, LAYOUT_CGRAPH_UID);
+}
+
+static bool lacks_schedulers(const struct layout *l)
+{
+	return lacks(l, LAYOUT_SCHED_BACKENDS) || lacks(l, LAYOUT_BACKEND_GRAPH_COMPUTE);
+}
+
+static bool lacks_guids(const struct layout *l)
+{
+	return !lacks(l, LAYOUT_BACKEND_GRAPH_COMPUTE) && lacks(l, LAYOUT_BACKEND_GUID);
+}
+
+static const struct gap gaps[] = {
+	{lacks_names, "tensor names: tensors had none before 2023-05", NULL},
+	{lacks_experts, "experts: this build computes each with an operator of its own, or none",
+	 "llama.cpp since 2024-04"},
+	{lacks_expert_data, "experts: where a tensor's data lies could not be found",
+	 "debug symbols of the engine"},
+	{lacks_first_experts, "experts of builds before 2024-04, whose ids come first",
+	 "llama.cpp since 2024-04"},
+	{lacks_uid,
+	 "whether a graph is the one before (they have numbers since 2026-04): each is "
+	 "looked through when it is computed",
+	 NULL},
+	{lacks_schedulers,
+	 "compute functions of backends that nothing names: schedulers have no "
+	 "fields that could be found",
+	 "llama.cpp since 2024-03, or debug symbols of the engine"},
+	{lacks_guids,
+	 "the kind of a backend, except by the name of its function: there are no GUIDs "
+	 "before 2024-02",
+	 NULL},
 };
 
 static void put_mark(const struct page *pg, bool ok)
@@ -95,11 +165,11 @@ static const char *title_of_level(enum rec_level level)
 
 static void print_site(const struct page *pg, const struct plan_site *s, const char *event)
 {
-	char cost[32], place[160];
+	char cost[32], *name = cxx_demangle(pg->names, s->symbol);
 
-	snprintf(place, sizeof(place), "%.120s+0x%" PRIx64 "%s", s->symbol, s->sym_offset,
-		 s->is_return ? " (return probe)" : "");
-	fprintf(pg->out, "    %-14s %s\n", event, place);
+	fprintf(pg->out, "    %-14s %s+0x%" PRIx64 "%s\n", event, name ? name : s->symbol,
+		s->sym_offset, s->is_return ? " (return probe)" : "");
+	free(name);
 	fprintf(pg->out, "    %-14s file %zu offset 0x%" PRIx64 ", %s, %s, about %s a hit\n", "",
 		s->file, s->offset, s->insn, insn_class_name(s->class), text_ns(s->cost_ns, cost));
 	fprintf(pg->out, "    %-14s %s\n", "", s->how);
@@ -130,16 +200,21 @@ static void print_level(const struct page *pg, struct plan *p, enum rec_level le
 	}
 }
 
+static void print_gaps(const struct page *pg, const struct plan_layout *l)
+{
+	for (size_t i = 0; i < ARRAY_LEN(gaps); i++)
+		if (gaps[i].is(l->layout))
+			fprintf(pg->out, "  %s: %s%s%s\n", l->source, gaps[i].what,
+				gaps[i].fix ? "; fix: " : "", gaps[i].fix ? gaps[i].fix : "");
+}
+
 /* Each alternative in use says once what it cannot see. */
 static void print_blind_spots(const struct page *pg, const struct plan *p)
 {
 	struct plan_mark m = plan_mark(p);
 	const char *last = "";
-	bool any = *plan_notes(p) != '\0';
 
-	for (size_t i = 0; i < m.points; i++)
-		any |= *plan_point(p, i)->cannot != '\0';
-	if (!any)
+	if (!m.points)
 		return;
 	put_heading(pg, "not visible");
 	for (size_t i = 0; i < m.points; i++) {
@@ -149,6 +224,8 @@ static void print_blind_spots(const struct page *pg, const struct plan *p)
 			fprintf(pg->out, "  %s, %s: %s\n", pt->engine, pt->alternative, pt->cannot);
 		last = pt->cannot;
 	}
+	for (size_t i = 0; i < m.layouts; i++)
+		print_gaps(pg, plan_layout(p, i));
 	put_lines(pg, "  ", plan_notes(p));
 }
 
@@ -243,8 +320,26 @@ static cJSON *site_json(const struct plan_site *s)
 	return o;
 }
 
-static cJSON *point_json(const struct plan *p, const struct plan_point *pt)
+static cJSON *gaps_json(const struct layout *l)
 {
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < ARRAY_LEN(gaps); i++) {
+		cJSON *o;
+
+		if (!gaps[i].is(l))
+			continue;
+		o = cJSON_CreateObject();
+		add_text(o, "what", gaps[i].what);
+		add_text(o, "fix", gaps[i].fix);
+		cJSON_AddItemToArray(list, o);
+	}
+	return list;
+}
+
+static cJSON *point_json(const struct plan *p, const struct plan_point *pt, struct cxx_names *names)
+{
+	char *name = cxx_demangle(names, pt->symbol);
 	cJSON *o = cJSON_CreateObject(), *args = cJSON_CreateObject(), *sites;
 	struct plan_mark m = plan_mark(p);
 
@@ -254,6 +349,8 @@ static cJSON *point_json(const struct plan *p, const struct plan_point *pt)
 	add_text(o, "alternative", pt->alternative);
 	add_text(o, "event", pt->event);
 	add_text(o, "symbol", pt->symbol);
+	add_text(o, "name", name ? name : pt->symbol);
+	free(name);
 	add_text(o, "kind", pt->kind);
 	add_text(o, "backend", pt->backend);
 	add_text(o, "cannot", pt->cannot);
@@ -293,18 +390,19 @@ static cJSON *layouts_json(const struct plan *p)
 		cJSON_AddNumberToObject(o, "operators", (double)layout_op_count(l->layout));
 		cJSON_AddNumberToObject(o, "types", (double)layout_type_count(l->layout));
 		layout_each_field(l->layout, add_field_json, cJSON_AddObjectToObject(o, "fields"));
+		cJSON_AddItemToObject(o, "gaps", gaps_json(l->layout));
 		cJSON_AddItemToArray(list, o);
 	}
 	return list;
 }
 
-static void add_plan_json(cJSON *root, struct plan *p)
+static void add_plan_json(cJSON *root, struct plan *p, struct cxx_names *names)
 {
 	cJSON *points = cJSON_CreateArray(), *missing = cJSON_CreateObject();
 	struct plan_mark m = plan_mark(p);
 
 	for (size_t i = 0; i < m.points; i++)
-		cJSON_AddItemToArray(points, point_json(p, plan_point(p, i)));
+		cJSON_AddItemToArray(points, point_json(p, plan_point(p, i), names));
 	for (int i = LEVEL_TOKEN; i <= LEVEL_OPERATOR; i++)
 		add_text(missing, level_names[i], plan_level_reason(p, (enum rec_level)i));
 	cJSON_AddItemToObject(root, "files", files_json(p));
@@ -314,16 +412,17 @@ static void add_plan_json(cJSON *root, struct plan *p)
 	cJSON_AddItemToObject(root, "layouts", layouts_json(p));
 }
 
-static void print_json(FILE *out, const struct doctor_fact *facts, size_t n, struct plan *p)
+static void print_json(const struct page *pg, const struct doctor_fact *facts, size_t n,
+		       struct plan *p)
 {
 	cJSON *root = cJSON_CreateObject();
 	char *text;
 
 	cJSON_AddItemToObject(root, "facts", facts_json(facts, n));
 	if (p)
-		add_plan_json(root, p);
+		add_plan_json(root, p, pg->names);
 	text = cJSON_Print(root);
-	fprintf(out, "%s\n", text ? text : "{}");
+	fprintf(pg->out, "%s\n", text ? text : "{}");
 	cJSON_free(text);
 	cJSON_Delete(root);
 }
@@ -331,14 +430,15 @@ static void print_json(FILE *out, const struct doctor_fact *facts, size_t n, str
 int doctor_print(FILE *out, const struct doctor_fact *facts, size_t n, struct plan *plan,
 		 const struct doctor_opts *opts)
 {
-	struct page pg = {.out = out, .opts = opts};
+	struct page pg = {.out = out, .opts = opts, .names = cxx_names_new()};
 
 	if (opts->json) {
-		print_json(out, facts, n, plan);
+		print_json(&pg, facts, n, plan);
 	} else {
 		print_facts(&pg, facts, n);
 		if (plan)
 			print_plan(&pg, plan);
 	}
+	cxx_names_free(pg.names);
 	return ferror(out) || fflush(out) ? -EIO : 0;
 }

@@ -91,6 +91,7 @@ while IFS=$'\t' read -r -a row; do
 			fail "$label stripped: $(cat "$TMP/err")"
 		check "$label stripped" "$TMP/without" 1 3 || wrong=$((wrong + 1))
 		check "$label stripped" "$TMP/without" 6 1 || wrong=$((wrong + 1))
+		check "$label stripped" "$TMP/without" 12 3 || wrong=$((wrong + 1))
 		check "$label stripped" "$TMP/without" 25 6 || wrong=$((wrong + 1))
 		grep -q 'more than one known' "$TMP/err" ||
 			check "$label stripped" "$TMP/without" 9 1 || wrong=$((wrong + 1))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Names of C++ symbols as source writes them. The C++ run-time is opened when the first is seen. */
-#ifndef LLMPROBE_SCRIPT_CXX_NAME_H
-#define LLMPROBE_SCRIPT_CXX_NAME_H
+#ifndef LLMPROBE_UTIL_CXX_NAME_H
+#define LLMPROBE_UTIL_CXX_NAME_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "script/cxx_name.h"
+#include "util/cxx_name.h"
 
 #include <dlfcn.h>
 #include <fnmatch.h>
