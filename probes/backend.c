@@ -53,8 +53,7 @@ INLINE void backends_send(struct backend_loop *l, u32 n)
 	for (u32 i = 0; i < BACKENDS_MAX; i++) {
 		if (i >= n)
 			break;
-		backend_send(l->ctx, l->point, RD_U64(l->at));
-		l->at += 8;
+		backend_send(l->ctx, l->point, RD_U64(l->at + (u64)i * 8));
 	}
 }
 #endif

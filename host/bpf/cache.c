@@ -76,15 +76,19 @@ static int dir_usable(const char *path)
 const char *bpf_cache_dir(char *out, size_t size)
 {
 	const char *base = getenv("XDG_CACHE_HOME");
-	const char *choice = getenv("LLMPROBE_CACHE");
+	const char *choice = getenv("LLMPROBE_CACHE"), *home = getenv("HOME"), *sub = "";
 	int n;
 
 	out[0] = '\0';
 	if (choice && !strcmp(choice, "off"))
 		return out;
-	if (!base || base[0] != '/')
-		base = "/var/cache";
-	n = snprintf(out, size, "%s/llmprobe", base);
+	if (!base || base[0] != '/') {
+		bool own = geteuid() && home && home[0] == '/';
+
+		base = own ? home : "/var/cache";
+		sub = own ? "/.cache" : "";
+	}
+	n = snprintf(out, size, "%s%s/llmprobe", base, sub);
 	if (n < 0 || (size_t)n >= size || file_mkdirs(out, 0700) || dir_usable(out))
 		out[0] = '\0';
 	return out;

@@ -111,6 +111,20 @@ void features_free(struct features *f)
 	free(f);
 }
 
+/* LLMPROBE_WITHOUT=NAME,NAME: the ways that older kernels need, on this one. */
+static bool left_out(const char *name)
+{
+	const char *list = getenv("LLMPROBE_WITHOUT");
+	size_t len = strlen(name), n;
+
+	for (; list && *list; list += n + (list[n] == ',')) {
+		n = strcspn(list, ",");
+		if (n == len && !strncmp(list, name, n))
+			return true;
+	}
+	return false;
+}
+
 const struct feature_result *feature_get(struct features *f, enum feature what)
 {
 	struct feature_result *r = &f->results[what];
@@ -119,6 +133,11 @@ const struct feature_result *feature_get(struct features *f, enum feature what)
 	if (f->tried[what])
 		return r;
 	f->tried[what] = true;
+	if (left_out(table[what].name)) {
+		r->err = -ENOTSUP;
+		snprintf(r->reason, sizeof(r->reason), "left out by LLMPROBE_WITHOUT");
+		return r;
+	}
 	r->err = table[what].attempt();
 	r->ok = r->err >= 0;
 	if (r->ok) {

@@ -38,6 +38,7 @@ struct uprobe_opts {
 	 * uprobe_result.pid_filtered. */
 	pid_t pid;
 	enum link_method method; /* LINK_AUTO outside of tests */
+	bool no_multi;		 /* LINK_AUTO: multi links are known not to be had */
 };
 
 struct uprobe_result {

@@ -244,9 +244,9 @@ static int try_method(struct attach *a, attach_fn attach)
 /* The fastest way that the kernel has. */
 static int attach_auto(struct attach *a)
 {
-	int err = try_method(a, attach_multi);
+	int err = a->o->no_multi ? 0 : try_method(a, attach_multi);
 
-	if (!lacks_multi(err))
+	if (!a->o->no_multi && !lacks_multi(err))
 		return err;
 	err = try_method(a, attach_tracefs);
 	return err ? try_method(a, attach_perf) : 0;

@@ -433,7 +433,7 @@ const struct option option_table[] = {
 		.complete = COMPLETE_DIR,
 		.help = "Where compiled probe programs are kept. Default: "
 			"$XDG_CACHE_HOME/llmprobe, "
-			"else ~/.cache/llmprobe.",
+			"else /var/cache/llmprobe for root and ~/.cache/llmprobe for others.",
 	},
 	{
 		.key = "log",

@@ -127,7 +127,8 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 	char path[64];
 	struct uprobe_opts o = {.sites = sites,
 				.is_return = w->at->is_return,
-				.pid = session_pid_filter(j->s) ? j->pid : 0};
+				.pid = session_pid_filter(j->s) ? j->pid : 0,
+				.no_multi = !feature_ok(j->s->features, FEATURE_UPROBE_MULTI)};
 	struct level_instance in;
 	int err;
 

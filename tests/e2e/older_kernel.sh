@@ -1,0 +1,35 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# The ways that older kernels need give the same rows: no multi links, no callbacks, no task storage,
+# no typed tracepoints, no ring buffer.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+
+run=$TMP/run.llmp
+rows() { # TABLE
+	sql "$run" "SELECT count(*) FROM $1"
+}
+# check FEATURES OPTIONS...: record the made engine and compare with what it says.
+check() {
+	local without=$1
+	shift
+	echo "-- without $without $*"
+	LLMPROBE_WITHOUT=$without expect_exit 0 record --force -o "$run" "$@" -- \
+		"$BUILD/tests/fake/fake_engine" --decodes 53 --moe
+	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+	assert_eq "decodes" "$(rows token)" "$(jq .decodes "$TMP/stdout")"
+	assert_eq "graphs" "$(rows graph)" "$(jq .graphs "$TMP/stdout")"
+	assert_eq "operators" "$(rows op)" \
+		"$(jq '[.threads[] | .ops + .fused] | add' "$TMP/stdout")"
+	assert_eq "operators without a name" "$(sql "$run" "SELECT count(*) FROM op o LEFT JOIN tensor t
+		ON t.id = o.tensor_id WHERE coalesce(t.name, '') = ''")" 0
+	assert_eq "chosen experts" "$(rows expert)" "$(jq '[.experts[][]] | add' "$TMP/stdout")"
+	assert_ge "intervals of the scheduler" "$(rows sched)" 1
+}
+check bpf_loop
+check task_storage
+check tp_btf
+check uprobe_multi
+check uprobe_multi,bpf_loop,task_storage,tp_btf,attach_cookie --buffer-type perf
+assert_match "doctor names what is left out" \
+	"$(LLMPROBE_WITHOUT=bpf_loop "$LLMPROBE" doctor 2>&1)" 'no +bpf_loop +left out by LLMPROBE_WITHOUT'
