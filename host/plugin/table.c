@@ -164,13 +164,30 @@ static void print_frame(struct symbols *s, pid_t pid, uint64_t ip, FILE *out)
 	}
 }
 
-/* A member of the key that is named like a stack's id, of a plugin that has a table of stacks. */
+static void print_stack(const struct plugin *p, uint32_t id, pid_t pid, FILE *out)
+{
+	uint64_t ip[FRAMES_MAX] = {0};
+
+	for (size_t k = 0; k < p->n_tables; k++) {
+		if (p->tables[k].map->type != BPF_MAP_TYPE_STACK_TRACE ||
+		    p->tables[k].map->value_size > sizeof(ip) ||
+		    kmap_lookup(p->tables[k].fd, &id, ip))
+			continue;
+		for (size_t f = 0; f < FRAMES_MAX && ip[f]; f++)
+			print_frame(p->set->symbols, pid, ip[f], out);
+	}
+}
+
+/* Of a plugin that has a table of stacks: members of the key that are named like a stack's id, or
+ * the key itself where the table is named so. */
 static void print_stacks(const struct plugin *p, const struct plugin_table *t, const struct row *r,
 			 FILE *out)
 {
-	uint64_t ip[FRAMES_MAX] = {0};
-	int64_t id, pid = 0;
+	int64_t id, pid = p->set->first_pid;
 
+	if (t->key && t->key->kind == CTYPE_INT && strstr(t->name, "stack") &&
+	    ctype_integer(t->key, r->key, t->map->key_size, &id) && id >= 0)
+		print_stack(p, (uint32_t)id, (pid_t)pid, out);
 	for (size_t i = 0; t->key && i < t->key->n_fields; i++) {
 		const char *name = t->key->fields[i].name;
 
@@ -178,16 +195,7 @@ static void print_stacks(const struct plugin *p, const struct plugin_table *t, c
 			continue;
 		if (!key_member(t, r, "pid", &pid))
 			key_member(t, r, "tgid", &pid);
-		for (size_t k = 0; k < p->n_tables; k++) {
-			uint32_t key = (uint32_t)id;
-
-			if (p->tables[k].map->type != BPF_MAP_TYPE_STACK_TRACE ||
-			    p->tables[k].map->value_size > sizeof(ip) ||
-			    kmap_lookup(p->tables[k].fd, &key, ip))
-				continue;
-			for (size_t f = 0; f < FRAMES_MAX && ip[f]; f++)
-				print_frame(p->set->symbols, (pid_t)pid, ip[f], out);
-		}
+		print_stack(p, (uint32_t)id, (pid_t)pid, out);
 	}
 }
 
