@@ -21,6 +21,7 @@
 #include "script/script.h"
 #include "target/process.h"
 #include "util/file.h"
+#include "util/text.h"
 #include "util/words.h"
 
 enum { DRAIN_MS = 10, REAP_MS = 20, MAX_SCRIPT = 16 << 20 };
@@ -52,6 +53,11 @@ static int read_program(struct run *r, const char *path)
 {
 	int err;
 
+	if (text_ends(path, ".c"))
+		return diag_fail(r->ctx->diag, -EINVAL,
+				 "%s is a plugin by its name: llmprobe record --plugin %s, or "
+				 "`load %s` at the prompt",
+				 path, path, path);
 	if (strcmp(path, "-") == 0)
 		path = "/dev/stdin";
 	err = file_read(path, &r->text, MAX_SCRIPT);

@@ -223,11 +223,34 @@ static size_t take_struct(struct scan *s, const struct tokens *t, size_t i, bool
 	return end;
 }
 
+/* BPF_TABLE("histogram", KEY, LEAF, NAME, SIZE), whose string is no token: the place of NAME, 0 for
+ * other text. */
+static size_t histogram_table(const struct tokens *t, size_t i)
+{
+	static const char kind[] = "\"histogram\"";
+	size_t commas = 0, gap;
+
+	if (!is(t, i, "BPF_TABLE") || !is(t, i + 1, "(") || !is(t, i + 2, ","))
+		return 0;
+	gap = (size_t)(t->at[i + 2].s - t->at[i + 1].s);
+	if (!memmem(t->at[i + 1].s, gap, kind, strlen(kind)))
+		return 0;
+	for (i += 2; i < t->n && !is(t, i, ")"); i++) {
+		commas += is(t, i, ",");
+		if (commas == 3)
+			return is_name(t, i + 1) ? i + 1 : 0;
+	}
+	return 0;
+}
+
 static void note_words(struct scan *s, const struct tokens *t, size_t i)
 {
 	if ((is(t, i, "BPF_HISTOGRAM") || is(t, i, "BPF_HISTGRAM")) && is(t, i + 1, "(") &&
 	    is_name(t, i + 2))
 		*VEC_PUSH(s->histograms, s->n_histograms, s->cap_histograms) = copy(t, i + 2);
+	if (histogram_table(t, i))
+		*VEC_PUSH(s->histograms, s->n_histograms, s->cap_histograms) =
+			copy(t, histogram_table(t, i));
 	s->uses_log2 = s->uses_log2 || is(t, i, "bpf_log2l") || is(t, i, "bpf_log2");
 	s->uses_printk = s->uses_printk || is(t, i, "bpf_trace_printk");
 	if (is(t, i, "enum") && is_name(t, i + 1) && is_name(t, i + 2) && is(t, i + 3, ";"))

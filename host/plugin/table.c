@@ -21,6 +21,7 @@ static const struct {
 	{BPF_MAP_TYPE_PERCPU_ARRAY, "per-CPU array"},
 	{BPF_MAP_TYPE_LRU_HASH, "LRU hash"},
 	{BPF_MAP_TYPE_LRU_PERCPU_HASH, "per-CPU LRU hash"},
+	{BPF_MAP_TYPE_LPM_TRIE, "prefix tree"},
 };
 
 static const char *kind_name(uint32_t type)
@@ -86,9 +87,14 @@ static void cell(const struct plugin_table *t, const struct column *c, const str
 	} else if (c->field && c->field->bits) {
 		struct ctype one = {.kind = CTYPE_STRUCT, .n_fields = 1};
 		struct ctype_field f = *c->field;
+		struct buf text = {0};
 
+		/* "{flag = -2}" without what the column's head says */
 		one.fields = &f;
-		ctype_print(&one, data, len, out);
+		ctype_print(&one, data, len, &text);
+		if (text.len > strlen(f.name) + 5)
+			buf_add(out, text.data + strlen(f.name) + 4, text.len - strlen(f.name) - 5);
+		buf_free(&text);
 	} else {
 		size_t at = c->field ? c->field->offset : 0;
 

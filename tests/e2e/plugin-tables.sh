@@ -13,6 +13,12 @@ cat >"$TMP/kinds.c" <<'EOF'
 #include <linux/sched.h>
 struct key_t { u32 slot; char tag[4]; };
 struct hist_key { char name[8]; u64 slot; };
+enum mode { OFF, ON = 5 };
+union word { u32 a; u8 b[4]; };
+struct nest { enum mode mode; union word word; struct { u16 x, y; } in; u64 two[2]; int flag : 3; };
+struct prefix { u32 prefixlen, address; };
+BPF_HASH(nested, u32, struct nest);
+BPF_LPM_TRIE(routes, struct prefix, u64, 16);
 struct val_t { u64 n; s32 low; u8 raw[3]; };
 struct data_t { u32 pid; u64 ts; char comm[TASK_COMM_LEN]; };
 BPF_HASH(plain);
@@ -25,6 +31,7 @@ BPF_PERCPU_ARRAY(pc_arr, u64, 3);
 BPF_HISTOGRAM(dist);
 BPF_HISTOGRAM(lin, u64, 64);
 BPF_HISTOGRAM(keyed, struct hist_key);
+BPF_TABLE("histogram", int, u64, table, 64);
 BPF_STACK_TRACE(stacks, 128);
 BPF_HASH(bystack, int, u64);
 BPF_PERF_OUTPUT(events);
@@ -38,7 +45,12 @@ int on_decode(struct pt_regs *ctx)
 	struct val_t fresh = {}, *val;
 	struct hist_key hk = {.name = "x"};
 	struct data_t d = {};
+	struct nest nest = {.mode = ON, .word.a = 0x01020304, .in.y = 9, .two[1] = 8, .flag = -2};
+	struct prefix prefix = {32, 0x0100007f};
 
+	nested.update(&k, &nest);
+	routes.update(&prefix, &one);
+	table.atomic_increment(4);
 	v = plain.lookup_or_try_init(&zero64, &zero64);
 	if (v)
 		(*v)++;
@@ -115,6 +127,11 @@ assert_eq "hash of structs" "$(json byname)" \
 	'{"key":{"slot":3,"tag":"ab"},"value":{"n":41,"low":-5,"raw":[0,9,0]}}'
 assert_match "its members as columns" "$(printed byname)" '^ +slot +tag +n +low +raw$'
 assert_match "their values" "$(printed byname)" '^ +3 +ab +41 +-5 +\[0, 9, 0\]$'
+assert_eq "enums, unions, structs in structs, bits" "$(json nested)" '{"key":7,"value":{"mode":"ON","word":'\
+'{"a":16909060,"b":[4,3,2,1]},"in":{"x":0,"y":9},"two":[0,8],"flag":-2}}'
+assert_match "as text" "$(printed nested)" \
+	'^ +7 +ON +\{a = 16909060, b = \[4, 3, 2, 1\]\} +\{x = 0, y = 9\} +\[0, 8\] +-2$'
+assert_eq "prefix tree" "$(json routes)" '{"key":{"prefixlen":32,"address":16777343},"value":1}'
 assert_eq "LRU hash" "$(json recent)" '{"key":7,"value":1}'
 assert_eq "per-CPU hash, summed" "$(json pc_hash)" '{"key":7,"value":82}'
 assert_eq "array" "$(json arr)" '{"key":1,"value":41}'
@@ -122,6 +139,7 @@ assert_eq "array of structs" "$(json arr_s)" '{"key":1,"value":{"n":123,"low":0,
 assert_eq "per-CPU array, summed" "$(json pc_arr)" '{"key":1,"value":41}'
 assert_match "log2 histogram" "$(printed dist)" '^ +64 -> 127 +: 41 +\|\*{40}\|$'
 assert_match "linear histogram" "$(printed lin)" '^ +5 +: 41 +\|\*{40}\|$'
+assert_match "a table that is a histogram" "$(printed table)" '^ +[48] .*: 41 +\|\*{40}\|$'
 assert_match "histogram by a struct: its section" "$(printed keyed)" '^name = x$'
 assert_match "its slots" "$(printed keyed)" '^ +512 -> 1023 +: 41 +\|'
 # The process has ended by the time its stacks are printed.
