@@ -83,7 +83,7 @@ struct plugins {
 	size_t count, cap;
 	FILE *out;
 	struct symbols *symbols;
-	pid_t first_pid; /* of the targets; stays when it has ended */
+	pid_t first_pid;  /* of the targets; stays when it has ended */
 	unsigned next_id; /* of notes */
 	struct diag *quiet;
 };
