@@ -8,6 +8,7 @@
 #include "util/buf.h"
 #include "util/text.h"
 #include "view/timeline_feed.h"
+#include "view/view.h"
 
 static const char *const level_names[] = {"token",    "graph", "operator", "scheduler",
 					  "counters", "call",  "note"};
@@ -370,6 +371,32 @@ static void count_rows(struct feed *f)
 				      0);
 }
 
+/* Levels that were asked for and that the run has nothing of. */
+static void say_what_is_missing(struct feed *f)
+{
+	struct view_levels has = view_levels(f->db);
+	const struct {
+		enum timeline_level level;
+		bool there;
+	} levels[] = {
+		{TIMELINE_TOKEN, has.token},
+		{TIMELINE_GRAPH, has.graph},
+		{TIMELINE_OPERATOR, has.op || has.op_sum},
+		{TIMELINE_SCHEDULER, has.sched},
+	};
+	struct buf names = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
+		if (wants(f, levels[i].level) && !levels[i].there)
+			buf_printf(&names, "%s%s", names.len ? ", " : "",
+				   level_names[__builtin_ctz(levels[i].level)]);
+	if (names.len)
+		diag_add(f->d, DIAG_NOTE,
+			 "the run has nothing of these levels, which were off or had no events: %s",
+			 buf_str(&names));
+	buf_free(&names);
+}
+
 static void say_what_was_written(struct feed *f, const struct tl_totals *t)
 {
 	char bytes[32], raw[32];
@@ -379,6 +406,7 @@ static void say_what_was_written(struct feed *f, const struct tl_totals *t)
 		 " scheduler switches, %" PRIu64 " notes; %s (%s before compression)",
 		 f->slices, f->counters, f->switches, f->instants,
 		 text_bytes((double)t->file_bytes, bytes), text_bytes((double)t->bytes, raw));
+	say_what_is_missing(f);
 	if (wants(f, TIMELINE_OPERATOR) && feed_number(f,
 						       "SELECT NOT EXISTS(SELECT 1 FROM op) AND "
 						       "EXISTS(SELECT 1 FROM op_summary)",

@@ -106,10 +106,12 @@ static int run_screen(struct loop *l, FILE *out, struct diag *d)
 
 	setlocale(LC_CTYPE, "");
 	screen = newterm(NULL, out, stdin);
-	if (!screen)
-		return diag_fail(d, -EINVAL,
-				 "the terminal type '%s' is not known; set TERM, or use --plain",
-				 getenv("TERM") ? getenv("TERM") : "");
+	if (!screen) {
+		diag_add(d, DIAG_WARNING,
+			 "the terminal type '%s' is not known, so there are lines only; set TERM",
+			 getenv("TERM") ? getenv("TERM") : "");
+		return run_plain(l->s, l->o, out);
+	}
 	cbreak();
 	noecho();
 	curs_set(0);

@@ -32,6 +32,11 @@ assert_eq "operator events in JSON" \
 expect_exit 0 timeline --levels token --to 10ms --format json "$run"
 assert_eq "only token slices" "$(jq -r '[.traceEvents[] | select(.ph == "X").cat] | unique | join(",")' \
 	"$TMP/stdout")" token
+"$BUILD/tests/run_make" --decodes 3 "$TMP/bare.llmp.spool" >/dev/null || fail "run_make"
+expect_exit 0 export "$TMP/bare.llmp"
+expect_exit 0 timeline -o "$TMP/bare.pftrace" "$TMP/bare.llmp"
+assert_match "a level that is missing" "$(cat "$TMP/stderr")" 'nothing of these levels.*: scheduler$'
+import_trace "$TMP/bare.pftrace" "$TMP/bare.llmp"
 expect_exit 2 timeline --levels tokens "$run"
 assert_match "unknown level" "$(cat "$TMP/stderr")" 'did you mean token'
 expect_exit 2 timeline --from 2s --to 1s -o "$TMP/x" "$run"
