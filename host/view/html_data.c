@@ -251,39 +251,55 @@ static int put_figures(struct json_out *j, sqlite3 *db, const struct view_opts *
 		if (s.phase[p].calls)
 			put_phase(j, &s, (enum summary_phase)p);
 	json_close(j, ']');
+	if (!err && s.levels.expert) {
+		json_open(j, "expert_figures", '{');
+		json_number(j, "used", (double)s.experts_used);
+		json_number(j, "all", (double)s.experts_all);
+		json_number(j, "uses", (double)s.expert_uses);
+		json_number(j, "skew", s.expert_skew);
+		json_close(j, '}');
+	}
 	summary_free(&s);
 	return err;
 }
 
-/* Uses by layer and expert, and by expert over the operators in order of time. */
+/* Uses by layer and expert, and by expert over the calls in order of time. */
 static void put_experts(struct json_out *j, sqlite3 *db)
 {
 	int64_t n = view_int(db, 0, "SELECT max(expert) + 1 FROM expert", NULL);
-	int64_t ops = view_int(db, 0, "SELECT count(DISTINCT op_id) FROM expert", NULL), seen = -1,
-		last = -1;
+	int64_t calls = view_int(db, 0,
+				 "SELECT count(DISTINCT token_id) FROM op_t WHERE id IN"
+				 " (SELECT op_id FROM expert_t)",
+				 NULL),
+		seen = -1, last = -1;
 	sqlite3_stmt *row;
 	double *uses;
 
 	json_number(j, "n_experts", (double)n);
+	json_number(j, "expert_calls", (double)calls);
 	json_query(j, db, "expert_layers",
 		   "SELECT t.layer, e.expert, count(*) FROM expert e JOIN op o ON o.id = e.op_id "
 		   "JOIN tensor t ON t.id = o.tensor_id GROUP BY 1, 2 ORDER BY 1, 2");
 	json_open(j, "expert_time", '[');
 	uses = xcalloc((size_t)n * EXPERT_COLUMNS + 1, sizeof(*uses));
-	row = n > 0 ? view_query(db, NULL, "SELECT op_id, expert FROM expert ORDER BY op_id", NULL)
+	row = n > 0 ? view_query(
+			      db, NULL,
+			      "SELECT o.token_id, e.expert FROM expert_t e JOIN op_t o ON o.id = "
+			      "e.op_id WHERE o.token_id IS NOT NULL ORDER BY 1",
+			      NULL)
 		    : NULL;
 	while (view_step(row)) {
 		int64_t column, expert = sqlite3_column_int64(row, 1);
 
 		seen += sqlite3_column_int64(row, 0) != last;
 		last = sqlite3_column_int64(row, 0);
-		column = seen * EXPERT_COLUMNS / (ops > EXPERT_COLUMNS ? ops : EXPERT_COLUMNS);
+		column = seen * EXPERT_COLUMNS / (calls > EXPERT_COLUMNS ? calls : EXPERT_COLUMNS);
 		if (expert >= 0)
 			uses[expert * EXPERT_COLUMNS + column]++;
 	}
 	for (int64_t e = 0; e < n; e++) {
 		json_open(j, NULL, '[');
-		for (int c = 0; c < EXPERT_COLUMNS && c < ops; c++)
+		for (int c = 0; c < EXPERT_COLUMNS && c < calls; c++)
 			json_number(j, NULL, uses[e * EXPERT_COLUMNS + c]);
 		json_close(j, ']');
 	}

@@ -201,10 +201,11 @@ function heat(title, rowNames, columnsN, value, describe) {
   canvas.width = columnsN * cell; canvas.height = rowNames.length * cell;
   canvas.style.width = canvas.width + "px"; canvas.style.maxWidth = "100%";
   canvas.setAttribute("role", "img"); canvas.setAttribute("aria-label", `${title}; most uses of one cell: ${max}`);
-  const g = canvas.getContext("2d");
+  const g = canvas.getContext("2d"), empty = "#8883";
   for (let r = 0; r < rowNames.length; r++) for (let c = 0; c < columnsN; c++) {
-    const v = max ? value(r, c) / max : 0;
-    g.fillStyle = `hsl(${220 - 190 * v} ${45 + 40 * v}% ${92 - 55 * v}%)`;
+    /* Logarithmic: the call of a prompt has many more uses than that of one token. */
+    const v = max ? Math.log1p(value(r, c)) / Math.log1p(max) : 0;
+    g.fillStyle = v ? `hsl(${215 - 15 * v} 75% ${78 - 52 * v}%)` : empty;
     g.fillRect(c * cell, r * cell, cell - (cell > 6 ? 1 : 0), cell - (cell > 6 ? 1 : 0));
   }
   /* The same with the arrow keys, for those who cannot point. */
@@ -225,12 +226,14 @@ function heat(title, rowNames, columnsN, value, describe) {
 function experts() {
   const body = $("#experts .body"), n = run.n_experts;
   if (!n) { body.append(missing("No experts were recorded: the model has none, or the operator level was off.")); return; }
-  const layers = [...new Set(run.expert_layers.map(e => e[0]))], uses = layers.map(() => new Array(n).fill(0)), total = new Array(n).fill(0);
-  for (const [layer, expert, count] of run.expert_layers) { uses[layers.indexOf(layer)][expert] += count; total[expert] += count; }
-  const sum = total.reduce((a, b) => a + b, 0), hot = total.indexOf(Math.max(...total));
-  body.append(el("p", {textContent: `${total.filter(v => v > 0).length} of ${n} experts were used, ${fmt(sum)} uses in all; the hottest, expert ${hot}, has ${(total[hot] * n / sum).toFixed(2)} times the mean.`}));
+  const layers = [...new Set(run.expert_layers.map(e => e[0]))], uses = layers.map(() => new Array(n).fill(0));
+  for (const [layer, expert, count] of run.expert_layers) uses[layers.indexOf(layer)][expert] += count;
+  const f = run.expert_figures;
+  if (f) body.append(el("p", {textContent: `${fmt(f.used)} of ${fmt(f.all)} experts (those of all layers together) were used, ${fmt(f.uses)} uses in all; the hottest ${f.skew.toFixed(1)} times as often as the mean of those used.`}));
   heat("Uses by layer (down) and expert (across)", layers, n, (r, c) => uses[r][c], (r, c, v) => `layer ${layers[r]}, expert ${c}: ${v} uses`);
-  if (run.expert_time.length && run.expert_time[0].length) heat("Uses by expert (down) over the run (across)", run.expert_time.map((e, i) => i), run.expert_time[0].length, (r, c) => run.expert_time[r][c] || 0, (r, c, v) => `expert ${r}, part ${c + 1} of the run: ${v} uses`);
+  const columns = run.expert_time.length ? run.expert_time[0].length : 0, each = Math.ceil(run.expert_calls / Math.max(columns, 1));
+  if (columns) heat(`Uses by expert (down) and call (across${each > 1 ? `, some ${each} each` : ""}), all layers`, run.expert_time.map((e, i) => i), columns, (r, c) => run.expert_time[r][c] || 0,
+    (r, c, v) => `expert ${r}, ${each > 1 ? `calls from ${Math.floor(c * run.expert_calls / columns) + 1} on` : `call ${c + 1}`}: ${v} uses`);
 }
 function recording() {
   const body = $("#recording .body"), table = (head, rows) => el("table", {}, el("thead", {}, el("tr", {}, ...head.map(h => el("th", {scope: "col", textContent: h})))),
