@@ -175,6 +175,9 @@ static int print_runs(const struct view_args *a, struct diag *d)
 	}
 	if (!err)
 		err = a->view->print(runs, n, &a->opts, stdout, d);
+	/* Half a table on a full disk is no success. */
+	if (err >= 0 && (fflush(stdout) || ferror(stdout)))
+		err = diag_fail(d, -EIO, "cannot write the output: %s", strerror(errno));
 	close_runs(runs, n);
 	/* The views say -EINVAL to what the command line asks of them. */
 	return err == -EINVAL ? EXIT_USAGE : err < 0 ? EXIT_FAILED : err;

@@ -98,6 +98,17 @@ assert_eq "complete" "$(key "$TMP/full.llmp" complete)" 0
 assert_ge "operators kept" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" 1000
 kill -0 "$engine" || fail "the target did not survive"
 
+echo "-- room for the spool but not for the run"
+mount -t tmpfs -o size=1500k none "$TMP/small" || fail "no tmpfs"
+"$BUILD/tests/run_make" --layers 4 --decodes 60 --threads 4 "$TMP/small/a.llmp.spool" >/dev/null || fail "run_make"
+expect_exit 1 export "$TMP/small/a.llmp"
+assert_match "message" "$(cat "$TMP/stderr")" 'the disk is full; the spool is kept'
+assert_eq "what is left" "$(ls "$TMP/small")" a.llmp.spool
+mv "$TMP/small/a.llmp.spool" "$TMP"
+umount "$TMP/small"
+expect_exit 0 export "$TMP/a.llmp"
+assert_eq "complete" "$(key "$TMP/a.llmp" complete)" 1
+
 echo "-- ^C"
 record "$TMP/once.llmp" -p "$engine"
 kill -INT "$PID"

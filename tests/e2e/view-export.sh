@@ -34,6 +34,12 @@ for table in tables:
             assert value is None and text == "" or type(value)(text) == value, (table, text, value)
     print(f"{table}: {len(wanted)} rows equal in CSV and JSON lines")
 PY
+for view in "export --table op" "html" "report" "timeline"; do
+	# shellcheck disable=SC2086
+	"$LLMPROBE" $view "$TMP/run1.llmp" >/dev/full 2>"$TMP/stderr"
+	assert_eq "$view onto a full disk" $? 1
+	assert_match "which is said" "$(cat "$TMP/stderr")" 'cannot write .*No space left on device'
+done
 expect_exit 0 export --format prometheus "$TMP/run1.llmp"
 cp "$TMP/stdout" "$TMP/metrics"
 if command -v promtool >/dev/null; then
