@@ -109,8 +109,8 @@ static void write_problems(struct convert *c)
 	problem(c, f.late, "%llu operator rows came late; their ids are not in order of time");
 	problem(c, f.missing, "%llu operator rows are missing by the threads' running numbers");
 	problem(c, f.uncounted,
-		"%llu operator rows have no counter values: the counters were not "
-		"running on that CPU just then");
+		"%llu operator rows have no counter values: the counters of their "
+		"thread were not open yet, or not running then");
 	problem(c, f.bad, "%llu operator rows end before they begin; counted as 0 ns");
 	problem(c, c->bad_layout, "%llu tensors have no description of their layout");
 	problem(c, c->foreign, "%llu records are of no known kind or too short");
