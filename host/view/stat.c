@@ -11,7 +11,7 @@
 
 static const struct {
 	const char *name, *sort, *help;
-	stat_fn *make;
+	stat_fn *make; /* NULL: stat_ratios */
 	size_t limit;
 } tables[] = {
 	{"ops", "compute_ns", "operators by phase; --by groups them", stat_ops, 30},
@@ -21,7 +21,10 @@ static const struct {
 	{"complexity", "ns", "matrix products: arithmetic against time, outliers", stat_complexity,
 	 30},
 	{"counters", NULL, "counters by operator and worker count", stat_counters, 40},
+	{"ratios", NULL, "several runs: operators by worker count, stall and memory ratios", NULL,
+	 60},
 	{"backends", NULL, "graphs by backend", stat_backends, 0},
+	{"devices", NULL, "operators by the backend that ran them", stat_devices, 40},
 	{"experts", "uses", "how often each expert was used", stat_experts, 30},
 	{"reuse", NULL, "how many tokens pass until an expert is used again", stat_reuse, 0},
 	{"latency", NULL, "products of experts by how many are new", stat_latency, 0},
@@ -93,22 +96,43 @@ static int find_table(const char *name, size_t *index, struct diag *d)
 	return -EINVAL;
 }
 
+static int choose_table(const struct view_opts *o, size_t n, size_t *which, struct diag *d)
+{
+	int err = find_table(o->table ? o->table : n > 1 ? "ratios" : NULL, which, d);
+
+	if (!err && n > 1 && tables[*which].make)
+		err = diag_fail(d, -EINVAL,
+				"--table %s is of one run; of several there is --table ratios, and "
+				"llmprobe diff",
+				tables[*which].name);
+	return err;
+}
+
+static struct table *make_table(size_t which, const struct view_run *runs, size_t n,
+				const struct view_opts *o, struct buf *foot, struct diag *d)
+{
+	for (size_t i = 0; i < n; i++) {
+		sqlite3_create_function(runs[i].db, "listed", -1, SQLITE_UTF8, NULL, sql_listed,
+					NULL, NULL);
+		sqlite3_create_function(runs[i].db, "opclass", 1, SQLITE_UTF8, NULL, sql_class,
+					NULL, NULL);
+	}
+	return tables[which].make ? tables[which].make(runs[0].db, o, foot, d)
+				  : stat_ratios(runs, n, o, foot, d);
+}
+
 static int stat_print(const struct view_run *runs, size_t n, const struct view_opts *o, FILE *out,
 		      struct diag *d)
 {
-	sqlite3 *db = runs[0].db;
 	struct buf foot = {0};
 	const char *sort;
 	struct table *t;
 	size_t which;
-	int err = find_table(o->table, &which, d);
+	int err = choose_table(o, n, &which, d);
 
-	(void)n;
 	if (err)
 		return err;
-	sqlite3_create_function(db, "listed", -1, SQLITE_UTF8, NULL, sql_listed, NULL, NULL);
-	sqlite3_create_function(db, "opclass", 1, SQLITE_UTF8, NULL, sql_class, NULL, NULL);
-	t = tables[which].make(db, o, &foot, d);
+	t = make_table(which, runs, n, o, &foot, d);
 	if (!t)
 		return -EINVAL;
 	sort = o->sort ? o->sort : tables[which].sort;
@@ -124,10 +148,10 @@ static int stat_print(const struct view_run *runs, size_t n, const struct view_o
 
 const struct view view_stat = {
 	.name = "stat",
-	.args = "RUN",
+	.args = "RUN...",
 	.help = "tables: operators, workers, growth with the context, experts ..",
 	.options = "json csv ascii limit sort filter phase layers by table",
 	.min_runs = 1,
-	.max_runs = 1,
+	.max_runs = 16,
 	.print = stat_print,
 };

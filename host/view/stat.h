@@ -12,9 +12,13 @@
 typedef struct table *stat_fn(sqlite3 *db, const struct view_opts *o, struct buf *foot,
 			      struct diag *d);
 
-stat_fn stat_ops, stat_threads, stat_counters, stat_backends;
+stat_fn stat_ops, stat_threads, stat_counters, stat_backends, stat_devices;
 stat_fn stat_series, stat_growth, stat_complexity;
 stat_fn stat_experts, stat_reuse, stat_latency, stat_heat;
+
+/* The one table of several runs: operators at different numbers of workers. */
+struct table *stat_ratios(const struct view_run *runs, size_t n, const struct view_opts *o,
+			  struct buf *foot, struct diag *d);
 
 /* Least squares of y over x. */
 struct stat_fit {

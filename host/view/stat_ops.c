@@ -250,3 +250,42 @@ struct table *stat_backends(sqlite3 *db, const struct view_opts *o, struct buf *
 	}
 	return t;
 }
+
+/* Operator rows know their graph, and that its backend; the sums do not, so this reads the rows. */
+struct table *stat_devices(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
+{
+	sqlite3_stmt *q = view_query(
+		db, d,
+		"SELECT op, backend, phase, n, c, c * 1.0 / n, c * 1.0 / sum(c) OVER (PARTITION BY"
+		" phase) FROM (SELECT coalesce(t.op, '?') op, coalesce(g.backend, '?') backend,"
+		" coalesce(k.phase, '') phase, count(*) n, sum(o.compute_ns) c FROM op_t o LEFT"
+		" JOIN graph_t g ON g.id = o.graph_id LEFT JOIN token_t k ON k.id = o.token_id"
+		" LEFT JOIN tensor_t t ON t.id = o.tensor_id WHERE (?2 IS NULL OR k.phase = ?2) AND"
+		" listed(?1, t.op, t.name) GROUP BY 1, 2, 3) ORDER BY phase, sum(c) OVER"
+		" (PARTITION BY phase, op) DESC, op, c DESC",
+		"ss", o->filter, o->phase);
+	struct table *t;
+
+	if (!q)
+		return NULL;
+	t = table_new();
+	table_column(t, "op", "op", TABLE_TEXT);
+	table_column(t, "backend", "backend", TABLE_TEXT);
+	table_column(t, "phase", "phase", TABLE_TEXT);
+	table_column(t, "rows", "rows", TABLE_COUNT);
+	table_column(t, "compute_ns", "compute", TABLE_NS);
+	table_column(t, "mean_ns", "mean", TABLE_NS);
+	table_column(t, "share", "of the phase", TABLE_PERCENT);
+	table_column(t, "bar", "", TABLE_BAR);
+	while (view_step(q)) {
+		table_row(t);
+		for (int c = 0; c < 3; c++)
+			table_text(t, view_text(q, c));
+		for (int c = 3; c < 7; c++)
+			table_number(t, or_nan(q, c));
+		table_number(t, or_nan(q, 6));
+	}
+	if (!table_rows(t))
+		buf_puts(foot, "no operator rows match; was the operator level on?\n");
+	return t;
+}

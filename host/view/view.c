@@ -26,7 +26,7 @@ const struct view_option view_options[] = {
 	OPT(0, VIEW_STRING, phase, "phase", "PHASE", "only prefill, decode or encode"),
 	OPT(0, VIEW_STRING, layers, "layers", "N[-M]", "only these layers"),
 	OPT('b', VIEW_STRING, by, "by", "KEY",
-	    "group by op, tensor, layer, class, thread, type, kind or backend"),
+	    "group by op, tensor, layer, class, thread, type or kind"),
 	OPT('t', VIEW_STRING, table, "table", "NAME", "which table"),
 	OPT(0, VIEW_STRING, format, "format", "NAME", "output format"),
 	OPT('o', VIEW_STRING, output, "output", "FILE", "write to a file"),

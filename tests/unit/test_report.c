@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "made_run.h"
 
+#include <errno.h>
 #include <math.h>
 
 #include "view/advice.h"
@@ -140,9 +141,9 @@ static void any_run_prints(void **state)
 	static const char *const options[] = {"--decodes 4", "--decodes 2 --moe --counters --sched",
 					      "--decodes 3 --begin-only", "--decodes 0 --prompt 1",
 					      "--decodes 2 --no-end --threads 1"};
-	static const char *const names[] = {"ops",	  "threads",  "growth",	  "series",
-					    "complexity", "counters", "backends", "experts",
-					    "reuse",	  "latency",  "heat"};
+	static const char *const names[] = {
+		"ops",	   "threads", "growth",	 "series", "complexity", "counters", "backends",
+		"experts", "reuse",   "latency", "heat",   "devices",	 "ratios"};
 	struct diag *d = diag_new();
 
 	(void)state;
@@ -205,6 +206,90 @@ static void growth_of_attention_only(void **state)
 	free(text);
 	diag_free(d);
 	made_free(&m);
+}
+
+/* A column of the rows of a CSV table whose first cells are `first`. */
+static double csv_value(const char *text, const char *first, const char *column)
+{
+	const char *end = strchr(text, '\n'), *line = strstr(text, first);
+	int index = 0;
+
+	for (const char *p = text; p < end && strncmp(p, column, strlen(column)) != 0; index++)
+		p = strpbrk(p, ",\n") + 1;
+	while (line && line[-1] != '\n')
+		line = strstr(line + 1, first);
+	for (; line && index--; line++)
+		line = strchr(line, ',');
+	return line ? strtod(line, NULL) : NAN;
+}
+
+/* The same work with two and four workers, with counters and without. */
+static void several_runs_side_by_side(void **state)
+{
+	struct made_run a = made_run("--decodes 20 --threads 2 --counters"), b;
+	struct view_opts o = {.csv = true, .phase = "decode"};
+	struct diag *d = diag_new();
+	char spool[64], path[64], *text;
+	int rc;
+
+	(void)state;
+	strcpy(spool, a.spool);
+	strcpy(path, a.path);
+	b = made_run("--decodes 20 --threads 4");
+	text = printed(&view_stat, &a, &b, &o, &rc, d);
+	assert_int_equal(rc, 0);
+	assert_non_null(strstr(text, "op,phase,threads,ns,speedup,gbs,ipc,stall,"));
+	assert_true(csv_value(text, "MUL_MAT,decode,2,", "speedup") == 1);
+	assert_true(fabs(csv_value(text, "MUL_MAT,decode,4,", "speedup") *
+				 csv_value(text, "MUL_MAT,decode,4,", "ns") /
+				 csv_value(text, "MUL_MAT,decode,2,", "ns") -
+			 1) < 1e-9);
+	free(text);
+	/* Only of one run, as the message says. */
+	o.table = "ops";
+	free(printed(&view_stat, &a, &b, &o, &rc, d));
+	assert_int_equal(rc, -EINVAL);
+	assert_non_null(strstr(diag_first_error(d), "--table ops is of one run"));
+	diag_free(d);
+	made_free(&a);
+	made_free(&b);
+	unlink(spool);
+	unlink(path);
+}
+
+/* Ratios are those of the counters' sums; one that was not counted stands for another here. */
+static void ratios_of_counters(void **state)
+{
+	struct made_run a = made_run("--decodes 20 --threads 2 --counters");
+	struct view_opts o = {.csv = true, .phase = "decode", .table = "ratios"};
+	struct diag *d = diag_new();
+	double cycles;
+	char *text;
+	int rc;
+
+	(void)state;
+	sqlite3_close(a.db);
+	assert_int_equal(sqlite3_open(a.path, &a.db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(a.db,
+				      "UPDATE counter_name_t SET name = 'instructions' WHERE name ="
+				      " 'cache-misses'",
+				      NULL, NULL, NULL),
+			 SQLITE_OK);
+	text = printed(&view_stat, &a, NULL, &o, &rc, d);
+	cycles = (double)made_int(&a, "SELECT sum(c.value) FROM counter c JOIN op o ON o.id ="
+				      " c.op_id JOIN token k ON k.id = o.token_id JOIN tensor t ON"
+				      " t.id = o.tensor_id WHERE k.phase = 'decode' AND t.op ="
+				      " 'MUL_MAT' AND c.name = 'cycles'");
+	assert_true(fabs(csv_value(text, "MUL_MAT,decode,", "ipc") -
+			 (double)made_int(&a, "SELECT sum(c.value) FROM counter c JOIN op o ON o.id"
+					      " = c.op_id JOIN token k ON k.id = o.token_id JOIN"
+					      " tensor t ON t.id = o.tensor_id WHERE k.phase ="
+					      " 'decode' AND t.op = 'MUL_MAT' AND c.name ="
+					      " 'instructions'") /
+				 cycles) < 1e-9);
+	free(text);
+	diag_free(d);
+	made_free(&a);
 }
 
 static void diff_judges(void **state)
@@ -315,6 +400,8 @@ int main(void)
 		cmocka_unit_test(any_run_prints),
 		cmocka_unit_test(says_what_is_missing),
 		cmocka_unit_test(growth_of_attention_only),
+		cmocka_unit_test(several_runs_side_by_side),
+		cmocka_unit_test(ratios_of_counters),
 		cmocka_unit_test(diff_judges),
 		cmocka_unit_test(rank_test_is_right),
 		cmocka_unit_test(means_and_tails_are_tested),
