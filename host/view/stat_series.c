@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/median.h"
 #include "util/text.h"
 #include "view/place.h"
 #include "view/stat.h"
@@ -71,48 +72,131 @@ struct table *stat_series(sqlite3 *db, const struct view_opts *o, struct buf *fo
 	return t;
 }
 
-struct points {
-	double *x, *y;
-	size_t n, x_cap, y_cap;
+struct point {
+	double x, y;
 };
+
+struct points {
+	struct point *v;
+	size_t n, cap;
+};
+
+enum { STRETCHES = 32, STRETCH_MIN = 4 };
+
+static int by_x(const void *a, const void *b)
+{
+	const struct point *p = a, *q = b;
+
+	return (p->x > q->x) - (p->x < q->x);
+}
+
+/*
+ * The medians of stretches of calls: one that was interrupted takes a hundred times as long, and
+ * would draw a line of its own. Fewer calls stay as they are. The caller frees x and y.
+ */
+static size_t medians(struct points *p, double **x, double **y)
+{
+	size_t n = p->n / STRETCH_MIN < STRETCHES ? p->n / STRETCH_MIN : STRETCHES;
+	double *own_x, *own_y;
+
+	if (n < 8)
+		n = p->n;
+	*x = xcalloc(n + 1, sizeof(double));
+	*y = xcalloc(n + 1, sizeof(double));
+	own_x = xcalloc(p->n + 1, sizeof(double));
+	own_y = xcalloc(p->n + 1, sizeof(double));
+	qsort(p->v, p->n, sizeof(*p->v), by_x);
+	for (size_t i = 0; i < n; i++) {
+		size_t from = i * p->n / n, to = (i + 1) * p->n / n;
+
+		for (size_t k = from; k < to; k++) {
+			own_x[k - from] = p->v[k].x;
+			own_y[k - from] = p->v[k].y;
+		}
+		(*x)[i] = median(own_x, to - from);
+		(*y)[i] = median(own_y, to - from);
+	}
+	free(own_x);
+	free(own_y);
+	return n;
+}
+
+/* Most of the change has to follow the context, and it has to be worth a word. */
+static const char *growth_verdict(size_t calls, const struct stat_fit *f, double growth)
+{
+	static const double trend = 0.5, much = 0.1;
+
+	if (calls < 8)
+		return "too few calls";
+	if (isnan(f->slope))
+		return "context does not change";
+	if (!(f->r2 > trend) || fabs(growth) < much)
+		return "no trend";
+	return f->slope > 0 ? "grows" : "shrinks";
+}
 
 static void growth_row(struct table *t, const char *op, struct points *p)
 {
-	struct stat_fit f = stat_fit(p->x, p->y, p->n);
-	double sum = 0, span = 0;
+	double *x, *y, typical, growth;
+	struct stat_fit f;
+	size_t n;
 
 	if (!p->n)
 		return;
-	for (size_t i = 0; i < p->n; i++) {
-		sum += p->y[i];
-		span = fmax(span, p->x[i] - p->x[0]);
-	}
+	n = medians(p, &x, &y);
+	f = stat_fit(x, y, n);
+	growth = f.slope * (x[n - 1] - x[0]);
+	typical = median(y, n);
+	growth = typical > 0 ? growth / typical : NAN;
 	table_row(t);
 	table_text(t, op);
 	table_number(t, (double)p->n);
-	table_number(t, sum / (double)p->n);
+	table_number(t, typical);
 	table_number(t, f.slope);
 	table_number(t, f.r2);
-	table_number(t, f.slope * span / (sum / (double)p->n));
-	table_text(t, p->n < 8	       ? "too few calls"
-		      : isnan(f.slope) ? "context does not change"
-		      : !(f.r2 > 0.25) ? "no trend"
-		      : f.slope > 0    ? "grows"
-				       : "shrinks");
+	table_number(t, growth);
+	table_text(t, growth_verdict(p->n, &f, growth));
 	p->n = 0;
+	free(x);
+	free(y);
+}
+
+/* Sums per call and operator. Without flash attention the cache is read by matrix products like any
+ * other, which then count apart. */
+static const char plain_sums[] = "op_token_t";
+static const char split_sums[] =
+	"(SELECT token_id, op, thread_index, compute_ns FROM op_token_t UNION ALL SELECT token_id,"
+	" 'MUL_MAT', thread_index, -c FROM kv UNION ALL SELECT token_id, 'MUL_MAT of the KV cache',"
+	" thread_index, c FROM kv)";
+
+static bool products_of_cache(sqlite3 *db)
+{
+	return view_int(db, 0,
+			"SELECT 1 FROM tensor_t WHERE op = 'MUL_MAT' AND kv_bytes > 0 LIMIT 1",
+			NULL) > 0;
 }
 
 /* Of each call the quickest worker counts: a task that steals one CPU is no growth. */
+static sqlite3_stmt *growth_query(sqlite3 *db, const struct view_opts *o, struct diag *d)
+{
+	char *sql = xasprintf(
+		CALLS
+		", kv AS (SELECT o.token_id, o.thread_index, sum(o.compute_ns) c FROM op_t o JOIN"
+		" tensor_t t ON t.id = o.tensor_id WHERE t.op = 'MUL_MAT' AND t.kv_bytes > 0 GROUP"
+		" BY 1, 2) SELECT op, length, min(c) FROM (SELECT coalesce(o.op, '?') op, p.id id,"
+		" p.length length, sum(o.compute_ns) c FROM placed p JOIN %s o ON o.token_id = p.id"
+		" WHERE p.phase = coalesce(?2, 'decode') AND listed(?1, o.op) GROUP BY op, p.id,"
+		" o.thread_index) GROUP BY op, id ORDER BY op, id",
+		products_of_cache(db) ? split_sums : plain_sums);
+	sqlite3_stmt *q = view_query(db, d, sql, "ss", o->filter, o->phase);
+
+	free(sql);
+	return q;
+}
+
 struct table *stat_growth(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
 {
-	sqlite3_stmt *q = view_query(
-		db, d,
-		CALLS " SELECT op, length, min(c) FROM (SELECT coalesce(o.op, '?') op, p.id id,"
-		      " p.length length, sum(o.compute_ns) c FROM placed p JOIN op_token_t o"
-		      " ON o.token_id = p.id WHERE p.phase = coalesce(?2, 'decode') AND"
-		      " listed(?1, o.op) GROUP BY op, p.id, o.thread_index) GROUP BY op, id"
-		      " ORDER BY op, id",
-		"ss", o->filter, o->phase);
+	sqlite3_stmt *q = growth_query(db, o, d);
 	struct points p = {0};
 	char op[128] = "";
 	struct table *t;
@@ -122,24 +206,21 @@ struct table *stat_growth(sqlite3 *db, const struct view_opts *o, struct buf *fo
 	t = table_new();
 	table_column(t, "op", "op", TABLE_TEXT);
 	table_column(t, "calls", "decodes", TABLE_COUNT);
-	table_column(t, "mean_ns", "mean per decode", TABLE_NS);
+	table_column(t, "typical_ns", "per decode", TABLE_NS);
 	table_column(t, "slope", "ns per context token", TABLE_NUMBER);
 	table_column(t, "r2", "r2", TABLE_NUMBER);
-	table_column(t, "growth", "over the run", TABLE_PERCENT);
+	table_column(t, "growth", "over the run", TABLE_CHANGE);
 	table_column(t, "verdict", "verdict", TABLE_TEXT);
 	while (view_step(q)) {
 		if (strcmp(op, view_text(q, 0)) != 0) {
 			growth_row(t, op, &p);
 			snprintf(op, sizeof(op), "%s", view_text(q, 0));
 		}
-		size_t n = p.n;
-
-		*VEC_PUSH(p.x, p.n, p.x_cap) = sqlite3_column_double(q, 1);
-		*VEC_PUSH(p.y, n, p.y_cap) = sqlite3_column_double(q, 2);
+		*VEC_PUSH(p.v, p.n, p.cap) =
+			(struct point){sqlite3_column_double(q, 1), sqlite3_column_double(q, 2)};
 	}
 	growth_row(t, op, &p);
-	free(p.x);
-	free(p.y);
+	free(p.v);
 	if (!table_rows(t))
 		buf_puts(foot, "needs the token and the operator level\n");
 	return t;

@@ -53,7 +53,14 @@ assert_eq "Gemma 3: norms of Q and K" "$(of gemma3 'cur_normed')" 2
 assert_eq "Gemma 3: norm after attention" "$(of gemma3 'attn_post_norm')" 1
 assert_eq "mixture: products of experts" "$(of moe 'MUL_MAT_ID')" 3
 
+# Experts: what stat counts is what the public view holds, per layer and expert.
 run=$TMP/moe.llmp
+expect_exit 0 stat --table experts --csv -n -1 "$run"
+awk -F, 'NR > 1 { print $1 "|" $2 "|" $3 }' "$TMP/stdout" | sort >"$TMP/counted"
+sql "$run" "SELECT t.layer, e.expert, count(*) FROM expert e JOIN op o ON o.id = e.op_id
+	JOIN tensor t ON t.id = o.tensor_id GROUP BY 1, 2" | sort >"$TMP/wanted"
+cmp "$TMP/counted" "$TMP/wanted" || fail "experts are counted differently"
+assert_ge "experts counted" "$(wc -l <"$TMP/counted")" 16
 expect_exit 0 report "$run"
 assert_match "experts" "$(cat "$TMP/stdout")" "experts: $(sql "$run" "SELECT count(*) FROM (SELECT
 	DISTINCT t.layer, x.expert FROM expert_t x JOIN tensor t ON t.id = x.tensor_id)") of 240 were used"
@@ -62,3 +69,74 @@ expect_exit 1 diff --fail-if 'tpot_p50 > +1%' "$TMP/tiny.llmp" "$TMP/moe.llmp"
 for bad in 'tpot_p50 >' 'nonsense > 3%' 'tpot_p50 > x%' ''; do
 	expect_exit 2 diff --fail-if "$bad" "$TMP/tiny.llmp" "$TMP/moe.llmp"
 done
+
+# Every total of report is a sum over the public views, to the last digit.
+run=$TMP/tiny.llmp
+expect_exit 0 report --json "$run"
+cp "$TMP/stdout" "$TMP/report.json"
+for phase in prefill decode; do
+	of_phase="FROM op o JOIN token k ON k.id = o.token_id WHERE k.phase = '$phase'"
+	of() { jq ".phases.$phase.$1" "$TMP/report.json"; }
+	assert_eq "$phase: compute" "$(of compute_ns)" \
+		"$(sql "$run" "SELECT sum(o.end_ns - o.begin_ns) $of_phase")"
+	assert_eq "$phase: wait" "$(of wait_ns)" "$(sql "$run" "SELECT sum(o.wait_ns) $of_phase")"
+	assert_eq "$phase: calls" "$(of calls)" \
+		"$(sql "$run" "SELECT count(*) FROM token WHERE phase = '$phase'")"
+	assert_eq "$phase: flop" "$(of flops)" "$(sql "$run" "SELECT cast(sum(t.flops) AS int) FROM op o
+		JOIN token k ON k.id = o.token_id JOIN tensor t ON t.id = o.tensor_id
+		WHERE k.phase = '$phase' AND o.thread_index = 0")"
+	assert_eq "$phase: operators" "$(of 'operators | map(.compute_ns) | add')" "$(of compute_ns)"
+	assert_eq "$phase: tensors" "$(of 'tensors | map(.rows) | add')" \
+		"$(sql "$run" "SELECT count(*) $of_phase")"
+done
+
+# With peaks by hand: the prefill of this size is arithmetic, a decode is memory, whatever else runs.
+printf 'name: by hand\nsource: test\npeaks:\n  - {threads: 1, gbs: 40, gflops: 200, gops8: 800}\n' \
+	>"$TMP/peaks.yaml"
+model llama-1b
+llmprobe record --force -o "$TMP/1b.llmp" -- "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" \
+	-t 2 -p 64 -n 8 -r 1 >"$TMP/bench" || fail "record the 1B shape: $(cat "$TMP/stderr")"
+expect_exit 0 report --json --peaks "$TMP/peaks.yaml" "$TMP/1b.llmp"
+for figure in mfu mbu; do
+	assert_ge "1B: $figure of prefill" "$(jq ".phases.prefill.$figure" "$TMP/stdout")" 0.001
+	assert_le "1B: $figure of decode" "$(jq ".phases.decode.$figure" "$TMP/stdout")" 4
+done
+assert_eq "1B: prefill" "$(jq -r .phases.prefill.roofline_side "$TMP/stdout")" compute
+assert_eq "1B: decode" "$(jq -r .phases.decode.roofline_side "$TMP/stdout")" memory
+
+# The cache grows with the context, and with it the time of attention and of nothing else.
+grows() { # FLASH-ATTENTION
+	llmprobe record --force -o "$TMP/kv.llmp" -l token,graph,operator -- "${IN_ROOT[@]}" \
+		/usr/bin/llama-bench -m /models/tiny.gguf -t 2 -p 0 -n 512 -r 1 -fa "$1" >"$TMP/bench" ||
+		fail "record 512 decodes: $(cat "$TMP/stderr")"
+	expect_exit 0 stat --table growth --csv -n -1 "$TMP/kv.llmp"
+	awk -F, '$NF == "grows" && $4 > 0 { print $1 }' "$TMP/stdout"
+}
+for fa in 0:'MUL_MAT of the KV cache' 1:FLASH_ATTN_EXT; do
+	for _ in 1 2 3; do # a loaded machine may drift once
+		found=$(grows "${fa%%:*}")
+		[ "$found" != "${fa#*:}" ] || break
+	done
+	assert_eq "grows with the context, -fa ${fa%%:*}" "$found" "${fa#*:}"
+done
+
+# A busy loop on the core of a worker, during the later half of the run, is named.
+cp "$(command -v yes)" "$TMP/hogtask"
+interfered() {
+	local recorder
+	llmprobe record --force -o "$TMP/hog.llmp" -- taskset -c 0 "${IN_ROOT[@]}" /usr/bin/llama-bench \
+		-m /models/tiny.gguf -t 1 -p 0 -n 512 -r 12 >"$TMP/bench" &
+	recorder=$!
+	wait_for 20 test -s "$TMP/hog.llmp.spool"
+	sleep 1
+	start timeout 30 taskset -c 0 "$TMP/hogtask"
+	wait "$recorder" || fail "record beside a busy loop: $(cat "$TMP/stderr")"
+	kill "$PID"
+	expect_exit 0 report "$TMP/hog.llmp"
+}
+for _ in 1 2 3; do
+	interfered
+	! grep -q 'no CPU for .*hogtask had it for' "$TMP/stdout" || break
+done
+assert_match "the busy loop" "$(cat "$TMP/stdout")" 'decode: workers are ready but have no CPU for .*hogtask had it for'
+assert_match "what to try" "$(cat "$TMP/stdout")" 'waiting for a CPU in decode: (stop hogtask|many tasks share the CPUs, hogtask)'

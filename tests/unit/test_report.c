@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "util/file.h"
 #include "view/advice.h"
 #include "view/rank.h"
 #include "view/report.h"
@@ -76,6 +77,62 @@ static void totals_equal_sql(void **state)
 	assert_int_equal(p->threads, 3);
 	summary_free(&s);
 	made_free(&m);
+}
+
+/* The model of one product: 32000 x 2048 weights of 4 bits times a vector of 2048 floats. */
+static void a_product_by_hand(void **state)
+{
+	const double m = 32000, k = 2048, flops = 2 * m * k, weights = m * k / 32 * 18;
+	const double all = weights + k * 4 + m * 4;
+	const struct {
+		const char *column;
+		double value;
+	} modelled[] = {{"flops", flops}, {"bytes", all}, {"weight_bytes", weights}};
+	struct made_run r = made_run("--decodes 3 --threads 2");
+	sqlite3 *db;
+	struct summary s;
+	struct diag *d = diag_new();
+	char *sql;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(modelled); i++) {
+		char *query = xasprintf("SELECT %s FROM tensor_t WHERE name = 'result_output' AND"
+					" id IN (SELECT o.tensor_id FROM op o JOIN token k ON k.id"
+					" = o.token_id WHERE k.phase = 'decode')",
+					modelled[i].column);
+
+		assert_int_equal(made_int(&r, query), (int64_t)modelled[i].value);
+		free(query);
+	}
+	made_free(&r);
+	/* It ran 10 times in 10 ms on two workers; a peak of 1 Gflop/s and 1 GB/s would be full at
+	 * that many ns. */
+	assert_int_equal(sqlite3_open(":memory:", &db), SQLITE_OK);
+	sql = data_file_read("host/trace/schema.sql");
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	free(sql);
+	sql = sqlite3_mprintf(
+		"INSERT INTO token_t(id, begin_ns, end_ns, pid, tid, phase, n_tokens, first_op)"
+		" VALUES(1, 0, 10000000, 1, 1, 'decode', 1, 1);"
+		"INSERT INTO tensor_t(id, name, op, type, ne0, ne1, flops, bytes, weight_bytes,"
+		" kv_bytes, kind) VALUES(1, 'w', 'NONE', 'f32', 2048, 32000, 0, 0, 0, 0,"
+		" 'weight'), (2, 'y', 'MUL_MAT', 'f32', 32000, 1, %.17g, %.17g, %.17g, 0,"
+		" 'activation');"
+		"INSERT INTO op_phase_t VALUES('decode', 2, 1, 0, 10, 9000000, 1000000, 10, 0, 0),"
+		" ('decode', 2, 2, 1, 10, 8000000, 2000000, 10, 0, 0)",
+		flops, all, weights);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	sqlite3_free(sql);
+	assert_int_equal(summary_make(db, with_peaks(), &s, d), 0);
+	/* The peaks are 100 GB/s and, as the weights are floats, 500 GFLOP/s. */
+	assert_true(fabs(s.phase[SUM_DECODE].mfu - 10 * flops / 1e7 / 500) < 1e-12);
+	assert_true(fabs(s.phase[SUM_DECODE].mbu - 10 * weights / 1e7 / 100) < 1e-12);
+	assert_true(fabs(s.phase[SUM_DECODE].intensity - flops / all) < 1e-12);
+	assert_int_equal(s.phase[SUM_DECODE].bound, BOUND_MEMORY);
+	assert_true(fabs(summary_wait_share(&s.phase[SUM_DECODE]) - 3.0 / 20) < 1e-12);
+	summary_free(&s);
+	sqlite3_close(db);
+	diag_free(d);
 }
 
 static void rates(void **state)
@@ -394,6 +451,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(totals_equal_sql),
+		cmocka_unit_test(a_product_by_hand),
 		cmocka_unit_test(rates),
 		cmocka_unit_test(warm_up),
 		cmocka_unit_test(names_the_culprit),
