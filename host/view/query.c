@@ -106,6 +106,12 @@ const char *view_text(sqlite3_stmt *stmt, int col)
 	return text ? text : "";
 }
 
+bool view_has_column(sqlite3 *db, const char *table, const char *column)
+{
+	return sqlite3_table_column_metadata(db, NULL, table, column, NULL, NULL, NULL, NULL,
+					     NULL) == SQLITE_OK;
+}
+
 static bool any(sqlite3 *db, const char *table)
 {
 	char *sql = xasprintf("SELECT 1 FROM %s LIMIT 1", table);

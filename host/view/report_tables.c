@@ -163,15 +163,31 @@ struct table *report_threads(sqlite3 *db, const struct summary *s)
 	return t;
 }
 
+/* Shared as in summary_sched.c: half to the first task and half to the last, where both are known.
+ */
+static const char culprits_sql[] =
+	"WITH waits AS (SELECT s.tid, s.end_ns - s.begin_ns ns, s.by_tid first_tid, s.by_comm "
+	"first,"
+	" r.prev_tid last_tid, r.prev_comm last FROM sched_t s LEFT JOIN sched_t r ON r.tid = s.tid"
+	" AND r.begin_ns = s.end_ns AND r.state = 'running' AND r.prev_tid > 0 WHERE s.state ="
+	" 'runnable'), shares AS (SELECT first_tid tid, first comm, ns / (1.0 + (last IS NOT "
+	"NULL)) ns"
+	" FROM waits WHERE first IS NOT NULL OR last IS NULL UNION ALL SELECT last_tid, last, ns /"
+	" (1.0 + (first IS NOT NULL)) FROM waits WHERE last IS NOT NULL)"
+	" SELECT coalesce(comm, '(not known)'), tid, count(*), sum(ns), max(ns), tid IN (SELECT tid"
+	" FROM thread_t) FROM shares GROUP BY 1, 2 ORDER BY 4 DESC";
+static const char first_culprits_sql[] =
+	"SELECT coalesce(by_comm, '(not known)'), by_tid, count(*), sum(end_ns - begin_ns),"
+	" max(end_ns - begin_ns), by_tid IN (SELECT tid FROM thread_t) FROM sched_t"
+	" WHERE state = 'runnable' GROUP BY 1, 2 ORDER BY 4 DESC";
+
 struct table *report_culprits(sqlite3 *db)
 {
 	struct table *t = table_new();
-	sqlite3_stmt *q = view_query(db, NULL,
-				     "SELECT coalesce(by_comm, '(not known)'), by_tid, count(*),"
-				     " sum(end_ns - begin_ns), max(end_ns - begin_ns), by_tid IN"
-				     " (SELECT tid FROM thread_t) FROM sched_t"
-				     " WHERE state = 'runnable' GROUP BY 1, 2 ORDER BY 4 DESC",
-				     NULL);
+	sqlite3_stmt *q = view_query(
+		db, NULL,
+		view_has_column(db, "sched_t", "prev_tid") ? culprits_sql : first_culprits_sql,
+		NULL);
 	double all = view_double(
 		db, 0, "SELECT sum(end_ns - begin_ns) FROM sched_t WHERE state = 'runnable'", NULL);
 

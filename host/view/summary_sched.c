@@ -66,12 +66,28 @@ static void blame(struct culprits *c, const char *comm, bool own, double ns)
 	c->v[i].ns += ns;
 }
 
-/* A row of sched_t that is not running. */
+/* A row of sched_t that is not running. Who took the CPU first is known, and who had it last; if
+ * those are two, each is taken to have had half: a kernel thread that comes first soon leaves it to
+ * the task that keeps it. */
 struct off_cpu {
 	double begin, end;
-	const char *state, *by;
-	bool own;
+	const char *state;
+	struct {
+		const char *comm;
+		bool own;
+	} first, last; /* comm "": not known */
 };
+
+static void blame_both(struct culprits *c, const struct off_cpu *r, double ns)
+{
+	bool first = *r->first.comm, last = *r->last.comm;
+	double part = first && last ? ns / 2 : ns;
+
+	if (first)
+		blame(c, r->first.comm, r->first.own, part);
+	if (last)
+		blame(c, r->last.comm, r->last.own, part);
+}
 
 static void add(struct summary *s, int phase, const struct off_cpu *r, double ns,
 		struct culprits *c)
@@ -80,8 +96,7 @@ static void add(struct summary *s, int phase, const struct off_cpu *r, double ns
 
 	if (strcmp(r->state, "runnable") == 0) {
 		f->runnable += ns;
-		if (*r->by)
-			blame(&c[phase], r->by, r->own, ns);
+		blame_both(&c[phase], r, ns);
 	} else if (strcmp(r->state, "sleeping") == 0) {
 		f->sleeping += ns;
 	} else if (strcmp(r->state, "blocked") == 0) {
@@ -138,22 +153,41 @@ static double worker_count(sqlite3 *db, bool operators)
 			   NULL);
 }
 
+/* Rows of the workers, or of all threads where no operators say who works. The last task before a
+ * thread runs again is that of the running row that follows. */
+static sqlite3_stmt *off_cpu_rows(sqlite3 *db, bool operators)
+{
+	static const char with_last[] =
+		"SELECT s.begin_ns, s.end_ns, s.state, s.by_comm, s.by_tid IN (SELECT tid FROM"
+		" thread_t), CASE WHEN r.prev_tid > 0 THEN r.prev_comm END, r.prev_tid IN (SELECT"
+		" tid FROM thread_t) FROM sched_t s LEFT JOIN sched_t r ON r.tid = s.tid AND"
+		" r.begin_ns = s.end_ns AND r.state = 'running' WHERE s.state != 'running' AND"
+		" (?1 = 0 OR s.tid IN (SELECT tid FROM op_phase_t))";
+	static const char first_only[] =
+		"SELECT begin_ns, end_ns, state, by_comm, by_tid IN (SELECT tid FROM thread_t),"
+		" NULL, 0 FROM sched_t WHERE state != 'running' AND (?1 = 0 OR tid IN (SELECT tid"
+		" FROM op_phase_t))";
+
+	return view_query(db, NULL,
+			  view_has_column(db, "sched_t", "prev_tid") ? with_last : first_only, "i",
+			  (int64_t)operators);
+}
+
 void summary_sched(sqlite3 *db, struct summary *s)
 {
 	struct intervals in = read_intervals(db, s->levels.graph);
 	struct culprits c[SUM_PHASES] = {0};
 	double threads = worker_count(db, s->levels.op);
-	sqlite3_stmt *q = view_query(
-		db, NULL,
-		"SELECT begin_ns, end_ns, state, by_comm, by_tid IN (SELECT tid FROM thread_t)"
-		" FROM sched_t WHERE state != 'running' AND (?1 = 0 OR tid IN (SELECT tid FROM"
-		" op_phase_t))",
-		"i", (int64_t)s->levels.op);
+	sqlite3_stmt *q = off_cpu_rows(db, s->levels.op);
 
 	while (view_step(q)) {
-		struct off_cpu r = {sqlite3_column_double(q, 0), sqlite3_column_double(q, 1),
-				    view_text(q, 2), view_text(q, 3),
-				    sqlite3_column_int(q, 4) != 0};
+		struct off_cpu r = {
+			.begin = sqlite3_column_double(q, 0),
+			.end = sqlite3_column_double(q, 1),
+			.state = view_text(q, 2),
+			.first = {view_text(q, 3), sqlite3_column_int(q, 4) != 0},
+			.last = {view_text(q, 5), sqlite3_column_int(q, 6) != 0},
+		};
 
 		one_row(s, &in, &r, c);
 	}

@@ -105,6 +105,9 @@ double view_double(sqlite3 *db, double none, const char *sql, const char *fmt, .
 char *view_run_value(sqlite3 *db, const char *key);
 const char *view_text(sqlite3_stmt *stmt, int col); /* never NULL; "" for NULL */
 
+/* Whether a table has a column: runs of older versions may lack it. */
+bool view_has_column(sqlite3 *db, const char *table, const char *column);
+
 /* Which levels left rows in this run. */
 struct view_levels {
 	bool token, graph, op, op_sum, sched, counter, expert, wait;

@@ -121,22 +121,36 @@ for fa in 0:'MUL_MAT of the KV cache' 1:FLASH_ATTN_EXT; do
 done
 
 # A busy loop on the core of a worker, during the later half of the run, is named.
-cp "$(command -v yes)" "$TMP/hogtask"
+cp "$(readlink -f "$(command -v sh)")" "$TMP/hogtask"
+decoding() { # the spool only grows so far when operators run
+	[ "$(stat -c %s "$TMP/hog.llmp.spool" 2>/dev/null || echo 0)" -gt 2000000 ]
+}
 interfered() {
 	local recorder
 	llmprobe record --force -o "$TMP/hog.llmp" -- taskset -c 0 "${IN_ROOT[@]}" /usr/bin/llama-bench \
 		-m /models/tiny.gguf -t 1 -p 0 -n 512 -r 12 >"$TMP/bench" &
 	recorder=$!
-	wait_for 20 test -s "$TMP/hog.llmp.spool"
-	sleep 1
-	start timeout 30 taskset -c 0 "$TMP/hogtask"
+	wait_for 60 decoding
+	start setsid timeout 4 taskset -c 0 "$TMP/hogtask" -c 'while :; do :; done'
 	wait "$recorder" || fail "record beside a busy loop: $(cat "$TMP/stderr")"
-	kill "$PID"
-	expect_exit 0 report "$TMP/hog.llmp"
+	expect_exit 0 report --json "$TMP/hog.llmp"
 }
-for _ in 1 2 3; do
+hog_ns() {
+	jq '[.culprits[] | select(.task == "hogtask") | .total_ns] | add // 0' "$TMP/stdout"
+}
+named() {
+	expect_exit 0 report "$TMP/hog.llmp"
+	grep -o 'decode: workers are ready but have no CPU for .* had it for' "$TMP/stdout"
+}
+for _ in 1 2 3; do # beside many others it may not come to run just before or after a worker
 	interfered
-	! grep -q 'no CPU for .*hogtask had it for' "$TMP/stdout" || break
+	assert_ge "time lost to the busy loop, ns" "$(hog_ns)" 0
+	[ "$(hog_ns)" = 0 ] || [[ $(named) != *hogtask* ]] || break
 done
-assert_match "the busy loop" "$(cat "$TMP/stdout")" 'decode: workers are ready but have no CPU for .*hogtask had it for'
-assert_match "what to try" "$(cat "$TMP/stdout")" 'waiting for a CPU in decode: (stop hogtask|many tasks share the CPUs, hogtask)'
+if [ "${CI:-}" = true ] || [ "$(cut -d. -f1 /proc/loadavg)" -lt 2 ]; then
+	assert_match "the culprit" "$(named)" hogtask
+	assert_match "what to try" "$(cat "$TMP/stdout")" \
+		'waiting for a CPU in decode: (stop hogtask|many tasks share the CPUs, hogtask)'
+else
+	assert_match "some culprit on a busy machine" "$(named)" 'no CPU for .*; .* had it for'
+fi
