@@ -124,14 +124,16 @@ static size_t medians(struct points *p, double **x, double **y)
 /* Most of the change has to follow the context, and it has to be worth a word. */
 static const char *growth_verdict(size_t calls, const struct stat_fit *f, double growth)
 {
-	static const double trend = 0.5, much = 0.1;
+	static const double trend = 0.5, little = 0.05, much = 0.2;
 
 	if (calls < 8)
 		return "too few calls";
 	if (isnan(f->slope))
 		return "context does not change";
-	if (!(f->r2 > trend) || fabs(growth) < much)
+	if (!(f->r2 > trend) || fabs(growth) < little)
 		return "no trend";
+	if (fabs(growth) < much)
+		return f->slope > 0 ? "grows a little" : "shrinks a little";
 	return f->slope > 0 ? "grows" : "shrinks";
 }
 
