@@ -231,16 +231,16 @@ static uint64_t number_of_name(const struct emit *e, const char *name, bool func
 {
 	const struct probe_match *m = e->attach->matches;
 	const struct script_code *c = e->code;
+	size_t i = c->n_matches;
 
-	for (size_t i = c->n_matches; m && i-- > 0;)
-		if (c->matches[i] == m)
-			for (; i < c->n_matches; i++) {
-				const char *have = func ? c->matches[i]->func : c->matches[i]->name;
+	while (m && i > 0 && c->matches[i - 1] != m)
+		i--;
+	for (i -= i > 0; m && i < c->n_matches; i++) {
+		const char *have = func ? c->matches[i]->func : c->matches[i]->name;
 
-				if (have && strcmp(have, name) == 0)
-					return func ? cookie_func(c->cookies[i])
-						    : cookie_probe(c->cookies[i]);
-			}
+		if (have && strcmp(have, name) == 0)
+			return func ? cookie_func(c->cookies[i]) : cookie_probe(c->cookies[i]);
+	}
 	return 1ull << 32;
 }
 
