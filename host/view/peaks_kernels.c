@@ -159,7 +159,8 @@ KERNEL(fma_neon, , float32x4_t, vdupq_n_f32(1e-3f), vdupq_n_f32(0.5f), vfmaq_f32
 #ifdef __clang__
 #define TARGET(extension) __attribute__((target(extension)))
 #else
-#define TARGET(extension) __attribute__((target("+" extension)))
+/* GNU's assembler takes neither extension with a base older than that. */
+#define TARGET(extension) __attribute__((target("arch=armv8.2-a+" extension)))
 #endif
 
 /* Assembly: some compilers offer the intrinsics only when the whole file may use them. */
