@@ -31,6 +31,7 @@ struct script {
 	struct bpf_code *bpf;
 	struct bpf_module *module;
 	struct bpf_links *links;
+	struct mmaps *mmaps; /* of a script that names addresses of processes */
 	int loss_fd, scratch_fd, globals_fd, seen_fd;
 	int *map_fds, *stack_fds;
 	int *usdt_fds; /* perf events of probes with a semaphore */

@@ -13,6 +13,7 @@
 #include "bpf/compile.h"
 #include "bpf/kmap.h"
 #include "bpf/callback.h"
+#include "script/mmaps.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -184,6 +185,8 @@ static void start_runtime(struct script *s)
 	};
 	for (const struct action *a = s->code.actions; a; a = a->next)
 		s->rt.actions[i++] = a;
+	if (strstr(buf_str(&s->code.text), "lp_see();"))
+		s->mmaps = mmaps_new(s->rt.symbols);
 	if (s->o.pid)
 		symbols_note(s->rt.symbols, s->o.pid, false);
 }
@@ -253,6 +256,7 @@ void script_unload(struct script *s)
 	close_map(s->scratch_fd);
 	close_map(s->globals_fd);
 	close_map(s->seen_fd);
+	mmaps_free(s->mmaps);
 	symbols_free(s->rt.symbols);
 	free(s->rt.actions);
 	free(s->rt.warned);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bpf/kmap.h"
+#include "script/mmaps.h"
 #include "script/script_impl.h"
 
 enum { RECORD_BUSY = 1u << 31, RECORD_DISCARD = 1u << 30, RECORD_HEAD = 8 };
@@ -41,6 +42,7 @@ int script_fd(const struct script *s)
 
 void script_drain(struct script *s)
 {
+	mmaps_drain(s->mmaps);
 	transport_drain(s->transport, on_block, s);
 }
 

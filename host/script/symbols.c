@@ -4,22 +4,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <uthash.h>
 
-#include "util/cxx_name.h"
 #include "target/elf.h"
+#include "util/cxx_name.h"
 
 struct file {
 	UT_hash_handle hh;
-	char *path;
+	char *key;	 /* inode and path: roots differ in what a path is */
 	struct elf *elf; /* NULL: not readable */
 };
 
 struct segment {
-	uint64_t begin, end, offset;
-	struct file *file;
-	char *path; /* as the process sees it */
+	uint64_t begin, end, offset, inode;
+	struct file *file; /* NULL: not looked for yet */
+	char *path;	   /* as the process sees it */
 };
 
 struct process {
@@ -27,6 +28,7 @@ struct process {
 	pid_t pid;
 	struct segment *v;
 	size_t n, cap;
+	bool noted, gone, old;
 };
 
 struct ksym {
@@ -81,7 +83,7 @@ void symbols_free(struct symbols *s)
 	HASH_ITER (hh, s->files, f, fn) {
 		HASH_DEL(s->files, f);
 		elf_close(f->elf);
-		free(f->path);
+		free(f->key);
 		free(f);
 	}
 	HASH_ITER (hh, s->names, d, dn) {
@@ -115,38 +117,64 @@ const char *symbols_demangle(struct symbols *s, const char *name)
 	return d->name;
 }
 
-static struct file *file_get(struct symbols *s, pid_t pid, const char *path)
+/* By a name of ours only when it is the very file. */
+static struct elf *open_same(const char *path, uint64_t inode)
 {
-	struct diag *ignored;
-	struct file *f;
-	char root[64];
+	struct diag *ignored = diag_new();
+	struct elf *elf = NULL;
+	struct stat st;
 
-	HASH_FIND_STR(s->files, path, f);
-	if (f)
-		return f;
-	f = xcalloc(1, sizeof(*f));
-	f->path = xstrdup(path);
-	ignored = diag_new();
-	snprintf(root, sizeof(root), "/proc/%d/root", (int)pid);
-	if (access(root, F_OK) == 0) {
-		char *full = xasprintf("%s%s", root, path);
-
-		f->elf = elf_open(full, ignored);
-		free(full);
-	}
-	if (!f->elf)
-		f->elf = elf_open(path, ignored);
+	if (!inode || (stat(path, &st) == 0 && st.st_ino == inode))
+		elf = elf_open(path, ignored);
 	diag_free(ignored);
-	HASH_ADD_KEYPTR(hh, s->files, f->path, strlen(f->path), f);
+	return elf;
+}
+
+static struct file *file_get(struct symbols *s, pid_t pid, const char *path, uint64_t inode)
+{
+	char *key = xasprintf("%llu %s", (unsigned long long)inode, path), *full;
+	struct file *f;
+
+	HASH_FIND_STR(s->files, key, f);
+	if (f) {
+		free(key);
+		return f;
+	}
+	f = xcalloc(1, sizeof(*f));
+	f->key = key;
+	full = xasprintf("/proc/%d/root%s", (int)pid, path);
+	f->elf = open_same(full, inode);
+	free(full);
+	if (!f->elf)
+		f->elf = open_same(path, inode);
+	HASH_ADD_KEYPTR(hh, s->files, f->key, strlen(f->key), f);
 	return f;
 }
 
-static bool have_segment(const struct process *p, uint64_t begin, uint64_t end)
+/* The newest mapping of an address counts: what lay there before may have been unmapped. */
+static struct segment *segment_at(const struct process *p, uint64_t address)
 {
-	for (size_t i = 0; i < p->n; i++)
-		if (p->v[i].begin == begin && p->v[i].end == end)
-			return true;
-	return false;
+	for (size_t i = p->n; i-- > 0;)
+		if (address >= p->v[i].begin && address < p->v[i].end)
+			return &p->v[i];
+	return NULL;
+}
+
+static bool is_known(const struct process *p, const struct symbols_mapping *m)
+{
+	const struct segment *at = segment_at(p, m->begin);
+
+	return at && at->begin == m->begin && at->end == m->end && at->inode == m->inode;
+}
+
+static void add_segment(struct symbols *s, struct process *p, const struct symbols_mapping *m,
+			bool open)
+{
+	struct segment *seg = VEC_PUSH(p->v, p->n, p->cap);
+
+	*seg = (struct segment){m->begin, m->end, m->offset, m->inode, NULL, xstrdup(m->path)};
+	if (open && m->path[0] == '/')
+		seg->file = file_get(s, p->pid, m->path, m->inode);
 }
 
 static void read_maps(struct symbols *s, struct process *p)
@@ -157,21 +185,29 @@ static void read_maps(struct symbols *s, struct process *p)
 	snprintf(name, sizeof(name), "/proc/%d/maps", (int)p->pid);
 	f = fopen(name, "re");
 	while (f && fgets(line, sizeof(line), f)) {
-		unsigned long long begin, end, offset;
+		unsigned long long begin, end, offset, inode;
 		char perm[5] = "", path[4096] = "";
-		struct segment *seg;
+		struct symbols_mapping m;
 
-		if (sscanf(line, "%llx-%llx %4s %llx %*s %*s %4095[^\n]", &begin, &end, perm,
-			   &offset, path) < 4 ||
-		    perm[2] != 'x' || have_segment(p, begin, end))
+		if (sscanf(line, "%llx-%llx %4s %llx %*s %llu %4095[^\n]", &begin, &end, perm,
+			   &offset, &inode, path) < 5 ||
+		    perm[2] != 'x')
 			continue;
-		seg = VEC_PUSH(p->v, p->n, p->cap);
-		*seg = (struct segment){begin, end, offset, NULL, xstrdup(path)};
-		if (path[0] == '/')
-			seg->file = file_get(s, p->pid, path);
+		m = (struct symbols_mapping){begin, end, offset, inode, path};
+		if (!is_known(p, &m))
+			add_segment(s, p, &m, true);
 	}
 	if (f)
 		fclose(f);
+}
+
+static struct process *process_new(struct symbols *s, pid_t pid)
+{
+	struct process *p = xcalloc(1, sizeof(*p));
+
+	p->pid = pid;
+	HASH_ADD_INT(s->processes, pid, p);
+	return p;
 }
 
 static struct process *process_get(struct symbols *s, pid_t pid, bool again)
@@ -181,33 +217,94 @@ static struct process *process_get(struct symbols *s, pid_t pid, bool again)
 	HASH_FIND_INT(s->processes, &pid, p);
 	if (p && !again)
 		return p;
-	if (!p) {
-		p = xcalloc(1, sizeof(*p));
-		p->pid = pid;
-		HASH_ADD_INT(s->processes, pid, p);
-	}
-	read_maps(s, p);
+	if (!p)
+		p = process_new(s, pid);
+	if (!p->gone) /* the number may be another process's by now */
+		read_maps(s, p);
 	return p;
 }
 
 void symbols_note(struct symbols *s, pid_t pid, bool again)
 {
 	if (pid > 0)
-		process_get(s, pid, again);
+		process_get(s, pid, again)->noted = true;
 }
 
-static const struct segment *segment_at(const struct process *p, uint64_t address)
+/* ---- what the kernel tells ---- */
+
+/* Files of another root can be opened only while the process lives. */
+static bool other_root(pid_t pid)
 {
-	/* the newest mapping of an address counts */
-	for (size_t i = p->n; i-- > 0;)
-		if (address >= p->v[i].begin && address < p->v[i].end)
-			return &p->v[i];
-	return NULL;
+	char name[64], root[8];
+	ssize_t n;
+
+	snprintf(name, sizeof(name), "/proc/%d/root", (int)pid);
+	n = readlink(name, root, sizeof(root));
+	return n > 0 && !(n == 1 && root[0] == '/');
+}
+
+void symbols_map(struct symbols *s, pid_t pid, const struct symbols_mapping *m)
+{
+	struct process *p;
+
+	HASH_FIND_INT(s->processes, &pid, p);
+	if (p && p->gone) { /* another one of that number */
+		HASH_DEL(s->processes, p);
+		process_free(p);
+		p = NULL;
+	}
+	if (!p) {
+		p = process_new(s, pid);
+		/* what it had before we looked */
+		read_maps(s, p);
+	}
+	if (m->inode && !is_known(p, m))
+		add_segment(s, p, m, other_root(pid));
+}
+
+void symbols_fork(struct symbols *s, pid_t pid, pid_t parent)
+{
+	struct process *from, *p;
+
+	HASH_FIND_INT(s->processes, &parent, from);
+	HASH_FIND_INT(s->processes, &pid, p);
+	if (!from || p)
+		return;
+	p = process_new(s, pid);
+	for (size_t i = 0; i < from->n; i++) {
+		struct segment *seg = VEC_PUSH(p->v, p->n, p->cap);
+
+		*seg = from->v[i];
+		seg->path = xstrdup(seg->path);
+	}
+}
+
+void symbols_exit(struct symbols *s, pid_t pid)
+{
+	struct process *p;
+
+	HASH_FIND_INT(s->processes, &pid, p);
+	if (p)
+		p->gone = true;
+}
+
+void symbols_forget(struct symbols *s)
+{
+	struct process *p, *next;
+
+	HASH_ITER (hh, s->processes, p, next) {
+		if (p->old && !p->noted) {
+			HASH_DEL(s->processes, p);
+			process_free(p);
+		} else {
+			p->old = p->gone;
+		}
+	}
 }
 
 bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_at *out)
 {
-	const struct segment *seg;
+	struct segment *seg;
 	struct elf_symbol sym;
 	uint64_t vaddr;
 
@@ -221,6 +318,8 @@ bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_
 		return false;
 	out->module = seg->path;
 	out->module_offset = address - seg->begin + seg->offset;
+	if (!seg->file && seg->path[0] == '/')
+		seg->file = file_get(s, pid, seg->path, seg->inode);
 	if (!seg->file || !seg->file->elf ||
 	    !elf_offset_to_vaddr(seg->file->elf, out->module_offset, &vaddr) ||
 	    !elf_symbol_at(seg->file->elf, vaddr, &sym))

@@ -19,6 +19,19 @@ void symbols_free(struct symbols *s); /* NULL is fine */
 /* Reads the process's mappings now, unless that was done; `again` reads what is new. */
 void symbols_note(struct symbols *s, pid_t pid, bool again);
 
+struct symbols_mapping {
+	uint64_t begin, end, offset; /* addresses; place in the file */
+	uint64_t inode;
+	const char *path; /* as the process sees it */
+};
+/* What the kernel tells of processes as it happens: code was mapped, a child begins with its
+ * parent's mappings, a process has ended. */
+void symbols_map(struct symbols *s, pid_t pid, const struct symbols_mapping *m);
+void symbols_fork(struct symbols *s, pid_t pid, pid_t parent);
+void symbols_exit(struct symbols *s, pid_t pid);
+/* Drops processes whose end was told before the last call of this, unless they were noted. */
+void symbols_forget(struct symbols *s);
+
 struct symbol_at {
 	const char *name;   /* demangled; NULL: none. Borrowed */
 	uint64_t offset;    /* from the symbol's start */
