@@ -33,4 +33,7 @@ const char *text_count(uint64_t n, char out[32]);
 bool text_starts(const char *s, const char *prefix);
 bool text_ends(const char *s, const char *suffix);
 
+/* Bytes of the well-formed UTF-8 character at `s`, 0 when there is none. */
+size_t text_utf8_len(const char *s);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/file.h"
+#include "util/text.h"
 #include "view/html.h"
 
 static const struct html_slot *slot_at(const char *at, const struct html_slot *slots, size_t n)
@@ -81,13 +82,20 @@ void html_escape(struct buf *out, const char *text)
 void html_json_string(struct buf *out, const char *text)
 {
 	buf_putc(out, '"');
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			buf_printf(out, "\\%c", *p);
-		else if (*p < 0x20 || *p == '<' || *p == '>' || *p == '&' || *p == 0x7f)
-			buf_printf(out, "\\u%04x", *p);
+	while (*text) {
+		size_t n = text_utf8_len(text);
+		unsigned char c = (unsigned char)*text;
+
+		/* A name that was cut in the middle of a character. */
+		if (!n)
+			buf_puts(out, "\\ufffd");
+		else if (c == '"' || c == '\\')
+			buf_printf(out, "\\%c", c);
+		else if (c < 0x20 || c == '<' || c == '>' || c == '&' || c == 0x7f)
+			buf_printf(out, "\\u%04x", c);
 		else
-			buf_putc(out, (char)*p);
+			buf_add(out, text, n);
+		text += n ? n : 1;
 	}
 	buf_putc(out, '"');
 }

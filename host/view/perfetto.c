@@ -7,6 +7,7 @@
 
 #include "view/perfetto.h"
 #include "util/alloc.h"
+#include "util/text.h"
 
 enum {
 	WIRE_VARINT = 0,
@@ -94,23 +95,6 @@ void pb_raw(struct pb *b, const void *data, size_t len)
 	b->len += len;
 }
 
-/* Length of the well-formed UTF-8 character at `s`, 0 when there is none. */
-static size_t utf8_len(const unsigned char *s)
-{
-	size_t n = *s < 0x80		 ? 1
-		   : (*s & 0xe0) == 0xc0 ? 2
-		   : (*s & 0xf0) == 0xe0 ? 3
-		   : (*s & 0xf8) == 0xf0 ? 4
-					 : 0;
-
-	if (n == 2 && *s < 0xc2)
-		return 0;
-	for (size_t i = 1; i < n; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	return n;
-}
-
 void pb_string(struct pb *b, unsigned int field, const char *text)
 {
 	size_t mark;
@@ -118,8 +102,8 @@ void pb_string(struct pb *b, unsigned int field, const char *text)
 	if (!text)
 		return;
 	mark = pb_open(b, field);
-	for (const unsigned char *s = (const unsigned char *)text; *s;) {
-		size_t n = utf8_len(s);
+	for (const char *s = text; *s;) {
+		size_t n = text_utf8_len(s);
 
 		pb_reserve(b, 4);
 		if (!n) {

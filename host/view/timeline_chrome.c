@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "util/alloc.h"
+#include "util/text.h"
 #include "view/timeline_sink.h"
 
 enum { PSEUDO_TID = 1000000000, CPU_PID = 1000000000 };
@@ -36,13 +37,19 @@ struct tl_sink {
 static void put_json(FILE *out, const char *text)
 {
 	fputc('"', out);
-	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-		if (*p == '"' || *p == '\\')
+	while (*text) {
+		size_t n = text_utf8_len(text);
+		unsigned char c = (unsigned char)*text;
+
+		if (c == '"' || c == '\\')
 			fputc('\\', out);
-		if (*p < 0x20)
-			fprintf(out, "\\u%04x", *p);
+		if (!n)
+			fputs("\\ufffd", out);
+		else if (c < 0x20)
+			fprintf(out, "\\u%04x", c);
 		else
-			fputc(*p, out);
+			fwrite(text, 1, n, out);
+		text += n ? n : 1;
 	}
 	fputc('"', out);
 }

@@ -227,6 +227,12 @@ static void test_escaping(void **state)
 	buf_reset(&b);
 	html_json_string(&b, "a\"\\\n</script>\xc3\xa9");
 	assert_string_equal(buf_str(&b), "\"a\\\"\\\\\\u000a\\u003c/script\\u003e\xc3\xa9\"");
+	buf_reset(&b);
+	/* Cut in the middle of a character, a lone half of a pair, longer than need be. */
+	html_json_string(&b, "a\xc3"
+			     "b\xed\xa0\x80\xc0\xaf\xf0\x9f\x98\x80");
+	assert_string_equal(buf_str(&b),
+			    "\"a\\ufffdb\\ufffd\\ufffd\\ufffd\\ufffd\\ufffd\xf0\x9f\x98\x80\"");
 	buf_free(&b);
 }
 
