@@ -111,6 +111,8 @@ static void write_problems(struct convert *c)
 	problem(c, f.uncounted,
 		"%llu operator rows have no counter values: the counters of their "
 		"thread were not open yet, or not running then");
+	problem(c, sched_unseen(c->sched),
+		"%llu scheduler intervals have an end that was not recorded; left out");
 	problem(c, f.bad, "%llu operator rows end before they begin; counted as 0 ns");
 	problem(c, c->bad_layout, "%llu tensors have no description of their layout");
 	problem(c, c->foreign, "%llu records are of no known kind or too short");

@@ -54,6 +54,9 @@ struct sched {
 	struct window *window;
 	bool seen; /* any event at all: without one the level was off */
 	bool off;
+	struct thread **running; /* by CPU, NULL: none of ours */
+	uint32_t n_cpus;
+	uint64_t unseen;
 };
 
 static const struct task nobody = {.tid = WRITER_NULL};
@@ -84,6 +87,7 @@ void sched_free(struct sched *s)
 		free(t);
 	}
 	window_free(s->window);
+	free(s->running);
 	free(s);
 }
 
@@ -160,10 +164,42 @@ static enum state left_as(const struct event *e)
 	return RUNNABLE;
 }
 
+/*
+ * The thread left its CPU and nobody told us when: a process that was just made is not followed
+ * from its first moment. What it did since is not known.
+ */
+static void lose_sight(struct sched *s, struct thread *t, int64_t ts)
+{
+	t->state = UNKNOWN;
+	go(s, t, ts, UNKNOWN, UNKNOWN);
+	s->unseen++;
+}
+
+/* Notes who runs on the event's CPU from now on. */
+static void take_cpu(struct sched *s, const struct event *e, struct thread *in)
+{
+	struct thread *before;
+
+	if (e->cpu >= s->n_cpus) {
+		s->running = xreallocarray(s->running, e->cpu + 1, sizeof(*s->running));
+		memset(s->running + s->n_cpus, 0, (e->cpu + 1 - s->n_cpus) * sizeof(*s->running));
+		s->n_cpus = e->cpu + 1;
+	}
+	before = s->running[e->cpu];
+	if (before && before->tid != e->prev && before->state == RUNNING && before->cpu == e->cpu)
+		lose_sight(s, before, e->ts);
+	s->running[e->cpu] = in;
+}
+
 static void switched(struct sched *s, const struct event *e)
 {
 	struct thread *out = find(s, e->prev), *in = find(s, e->next);
 
+	take_cpu(s, e, in);
+	if (in && in != out && in->state == RUNNING)
+		lose_sight(s, in, e->ts);
+	if (out && out->state != RUNNING && out->state != UNKNOWN)
+		lose_sight(s, out, e->ts);
 	if (out) {
 		out->cpu = e->cpu;
 		out->to = task_of(e->next, e->next_comm);
@@ -199,6 +235,8 @@ static void level(struct sched *s, const struct event *e)
 	if (s->off == !e->on)
 		return;
 	s->off = !e->on;
+	if (s->n_cpus)
+		memset(s->running, 0, s->n_cpus * sizeof(*s->running));
 	for (struct thread *t = s->threads; t; t = t->hh.next) {
 		if (!e->on)
 			go(s, t, e->ts, UNKNOWN, UNKNOWN);
@@ -272,4 +310,9 @@ void sched_finish(struct sched *s, int64_t end)
 		if (t->state != DEAD)
 			go(s, t, end, was, UNKNOWN);
 	}
+}
+
+uint64_t sched_unseen(const struct sched *s)
+{
+	return s->unseen;
 }

@@ -28,4 +28,8 @@ void sched_wakeup(struct sched *s, const struct rec_wakeup *r);
 /* Closes the intervals that are open at the end of the recording. */
 void sched_finish(struct sched *s, int64_t end);
 
+/* How often a thread left or came to its CPU without a record of it; such an interval has no row.
+ */
+uint64_t sched_unseen(const struct sched *s);
+
 #endif

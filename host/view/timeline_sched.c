@@ -140,12 +140,19 @@ static void leave_cpu(struct sched_feed *s, int cpu)
 	emit_switch(s, cpu, c->until_ns, &prev, c->end_state, &c->next);
 }
 
+/* A thread of the target runs where its own rows say so, and nowhere else. */
+static struct task neighbour(struct sched_feed *s, struct task t)
+{
+	return t.tid > 0 && feed_has_thread(s->f, t.tid) ? unknown : t;
+}
+
 /* What ran before `t` came in: as its row says, or whom it had to wait for. */
-static struct task before(const struct thread_state *t, sqlite3_stmt *row, uint64_t begin, int cpu)
+static struct task before(struct sched_feed *s, const struct thread_state *t, sqlite3_stmt *row,
+			  uint64_t begin, int cpu)
 {
 	struct task from = column_task(row, PREV_TID, cpu);
 
-	return from.tid < 0 && t->waited_until_ns == begin ? t->by : from;
+	return neighbour(s, from.tid < 0 && t->waited_until_ns == begin ? t->by : from);
 }
 
 static void enter_cpu(struct sched_feed *s, int cpu, uint64_t begin, struct task from,
@@ -173,13 +180,13 @@ static void on_running(struct sched_feed *s, int cpu, int64_t tid, sqlite3_stmt 
 	if (c->seen && c->until_ns >= begin)
 		emit_switch(s, cpu, begin, &prev, c->end_state, &next);
 	else
-		enter_cpu(s, cpu, begin, before(t, row, begin, cpu), &next);
+		enter_cpu(s, cpu, begin, before(s, t, row, begin, cpu), &next);
 	t->slept = false;
 	*c = (struct cpu_state){.seen = true,
 				.tid = tid,
 				.until_ns = (uint64_t)sqlite3_column_int64(row, END),
 				.end_state = TASK_INTERRUPTIBLE,
-				.next = column_task(row, NEXT_TID, cpu)};
+				.next = neighbour(s, column_task(row, NEXT_TID, cpu))};
 }
 
 static int64_t state_bits(const char *state)
@@ -211,7 +218,7 @@ static void note_leaving(struct sched_feed *s, int64_t tid, uint64_t at, int64_t
 			continue;
 		c->end_state = state;
 		if (state == TASK_RUNNING && c->next.tid < 0)
-			c->next = t->by;
+			c->next = neighbour(s, t->by);
 	}
 }
 

@@ -62,3 +62,6 @@ assert_eq "client, CPU" "$(graphs CPU "AND pid = $client")" "2|9"
 assert_eq "client, RPC" "$(graphs RPC "AND pid = $client")" "69|9"
 assert_eq "server, CPU" "$(graphs CPU "AND pid <> $client")" "69|9"
 assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+# Several processes, some of them short-lived.
+expect_exit 0 timeline -f -o "$TMP/t.pftrace" "$run"
+python3 "$TOP/tests/e2e/perfetto_import.py" "$TMP/t.pftrace" "$run" || fail "the timeline does not import"
