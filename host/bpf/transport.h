@@ -4,7 +4,7 @@
  * CPU) on kernels before 5.8.
  *
  * Programs send without wake-up and wake the reader only above a quarter of the buffer, so the
- * owner drains on a timer (10 ms) as well as when transport_fd() is readable.
+ * owner drains on a timer as well as when transport_fd() is readable.
  */
 #ifndef LLMPROBE_BPF_TRANSPORT_H
 #define LLMPROBE_BPF_TRANSPORT_H

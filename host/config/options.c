@@ -352,7 +352,7 @@ const struct option option_table[] = {
 		.offset = FIELD(drain_interval_ns),
 		.min = 1e6,
 		.max = 10e9,
-		.def = "10ms",
+		.def = "100ms",
 		.arg = "TIME",
 		.help = "Time between two drains of the buffers; a buffer that fills up is drained "
 			"earlier.",

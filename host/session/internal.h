@@ -161,7 +161,9 @@ struct session {
 	size_t n_riders;
 
 	int epoll_fd, timer_fd;
-	uint64_t last_slow_ns; /* last run of the once-in-a-while work */
+	uint64_t tick_ns;	 /* of the timer now */
+	uint64_t hurry_until_ns; /* see session_hurry */
+	uint64_t last_slow_ns;	 /* last run of the once-in-a-while work */
 };
 
 struct session_open_token {
@@ -266,6 +268,8 @@ void session_forget_modules(struct session *s, enum rec_level level);
 
 /* recording.c */
 void session_note_plan(struct session *s);
+/* Something new is there: the timer ticks faster for a while, because more may come. */
+void session_hurry(struct session *s);
 void session_note_level(struct session *s, enum rec_level level, bool on);
 void session_note_text(struct session *s, const char *kind, const char *text);
 /* How the recording's barrier wait came to be. */

@@ -105,6 +105,7 @@ void session_note_plan(struct session *s)
 
 	if (!s->spool || (m.points == s->noted_points && m.layouts == s->noted_layouts))
 		return;
+	session_hurry(s);
 	for (; s->noted_layouts < m.layouts; s->noted_layouts++)
 		if (session_layout_id(s, (int)s->noted_layouts) == (int)s->noted_layouts)
 			note_layout(s, s->noted_layouts);

@@ -8,7 +8,15 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { SLOW_WORK_NS = 250000000, EPOLL_EVENTS = 8 };
+enum {
+	SLOW_WORK_NS = 1000000000,
+	HURRY_NS = 1000000000,
+	HURRY_TICK_NS = 10000000,
+	EPOLL_EVENTS = 8,
+};
+
+/* Fuller than that, a buffer is drained at any occasion. */
+#define DRAIN_FILL 0.25
 
 static int check_rights(struct session *s, struct diag *d)
 {
@@ -21,28 +29,51 @@ static int check_rights(struct session *s, struct diag *d)
 			 *missing ? "; missing " : "", missing, *r->fix ? "; " : "", r->fix);
 }
 
-int session_poll(struct session *s, int fd, struct diag *d)
+static int poll_for(struct session *s, int fd, uint32_t events, struct diag *d)
 {
-	struct epoll_event e = {.events = EPOLLIN, .data.fd = fd};
+	struct epoll_event e = {.events = events, .data.fd = fd};
 
 	if (epoll_ctl(s->epoll_fd, EPOLL_CTL_ADD, fd, &e) == 0)
 		return 0;
 	return diag_fail(d, -errno, "cannot poll: %s", strerror(errno));
 }
 
-static int make_poll(struct session *s, struct diag *d)
+int session_poll(struct session *s, int fd, struct diag *d)
 {
-	uint64_t ns = s->opts.drain_ns;
+	return poll_for(s, fd, EPOLLIN, d);
+}
+
+static int set_timer(struct session *s, uint64_t ns)
+{
 	struct itimerspec every = {
 		.it_interval = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)}};
 
+	if (ns == s->tick_ns)
+		return 0;
+	s->tick_ns = ns;
 	every.it_value = every.it_interval;
+	return timerfd_settime(s->timer_fd, 0, &every, NULL) < 0 ? -errno : 0;
+}
+
+void session_hurry(struct session *s)
+{
+	s->hurry_until_ns = session_now_ns() + HURRY_NS;
+	if (s->timer_fd >= 0 && s->opts.drain_ns > HURRY_TICK_NS)
+		set_timer(s, HURRY_TICK_NS);
+}
+
+static int make_poll(struct session *s, struct diag *d)
+{
 	s->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (s->epoll_fd < 0 || s->timer_fd < 0 || timerfd_settime(s->timer_fd, 0, &every, NULL) < 0)
+	if (s->epoll_fd < 0 || s->timer_fd < 0 || set_timer(s, s->opts.drain_ns) < 0)
 		return diag_fail(d, -errno, "cannot make the drain timer: %s", strerror(errno));
-	return session_poll(s, s->timer_fd, d) ? -EIO
-					       : session_poll(s, transport_fd(s->transport), d);
+	session_hurry(s);
+	/* Edges only: a ring that is never quite empty would be ready all the time, and every look
+	 * takes a CPU from the target. */
+	return session_poll(s, s->timer_fd, d)
+		       ? -EIO
+		       : poll_for(s, transport_fd(s->transport), EPOLLIN | EPOLLET, d);
 }
 
 static int session_make(struct session *s, struct diag *d)
@@ -180,6 +211,8 @@ static int timer_ready(struct session *s, struct diag *d)
 	session_new_threads(s, d);
 	session_sample_barrier(s, d);
 	slow_work(s, d);
+	if (session_now_ns() >= s->hurry_until_ns)
+		set_timer(s, s->opts.drain_ns);
 	return 0;
 }
 
@@ -190,14 +223,25 @@ static void spawn_ready(struct session *s, struct diag *d)
 	session_reap(s, d);
 }
 
+/* Not only when the transport's descriptor is readable: asking uses a perf event's readiness up,
+ * and whoever polled session_fd() has asked. */
+static bool drain_is_due(const struct session *s, const struct epoll_event *events, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (events[i].data.fd == s->timer_fd ||
+		    events[i].data.fd == transport_fd(s->transport))
+			return true;
+	return (n <= 0 && s->opts.transport == TRANSPORT_PERF) ||
+	       transport_fill(s->transport) > DRAIN_FILL;
+}
+
 int session_dispatch(struct session *s, struct diag *d)
 {
 	struct epoll_event events[EPOLL_EVENTS];
 	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0);
-	/* Not only when the descriptor is readable: asking uses a perf event's readiness up, and
-	 * whoever polled session_fd() has asked. The same goes for the watch. */
-	int err = session_drain(s, d);
+	int err = drain_is_due(s, events, n) ? session_drain(s, d) : 0;
 
+	/* What was said of asking is true of the watch as well. */
 	if (s->watch && !err)
 		session_watch_ready(s, d);
 	for (int i = 0; i < n && !err; i++) {

@@ -77,7 +77,7 @@ static void test_defaults(void **state)
 	assert_true(f->c->tensor_dimensions && f->c->timestamps);
 	assert_int_equal(f->c->buffer.type, CONFIG_BUFFER_RING);
 	assert_int_equal(f->c->buffer.size, 4 << 20);
-	assert_int_equal(f->c->drain_interval_ns, 10000000);
+	assert_int_equal(f->c->drain_interval_ns, 100000000);
 	assert_string_equal(f->c->target.engine, "auto");
 	assert_int_equal(f->c->operators.barrier_every, 1);
 	assert_int_equal(f->c->operators.include.count, 1);
