@@ -210,7 +210,8 @@ const struct type *kernel_type_import(struct kernel_types *k, struct type_table 
 	return import_id(btf, t, (uint32_t)id, 0);
 }
 
-bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value)
+bool kernel_enum_value(struct kernel_types *k, struct type_table *t, const char *name,
+		       int64_t *value, const struct type **type)
 {
 	const struct btf *btf = kernel_btf(k);
 	const struct btf_type *bt;
@@ -224,6 +225,7 @@ bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value)
 			if (strcmp(btf__name_by_offset(btf, e->name_off), name) != 0)
 				continue;
 			*value = btf_kflag(bt) ? e->val : (int64_t)(uint32_t)e->val;
+			*type = bt->name_off ? import_id(btf, t, id, 0) : NULL;
 			return true;
 		}
 	}

@@ -19,8 +19,6 @@ static const char full_text[] = "Map full; can't update element. Try increasing 
 				"config or manually setting the "
 				"max entries in a map declaration e.g. `let %s = hash(%llu)`\n"
 				"Additional Info - helper: map_update_elem, retcode: -7";
-static const char missing_text[] = "Can't delete map element because it does not exist.\n"
-				   "Additional Info - helper: map_delete_elem, retcode: -2";
 
 uint32_t map_agg_words(enum type_kind kind)
 {
@@ -330,13 +328,8 @@ void em_map_delete(struct emit *e, struct node *access, const char **found)
 		em_zero(e, emf(e, "((char *)%s)", p), map_value_size(m));
 		em_close(e);
 	}
-	if (found) {
+	if (found)
 		*found = was;
-	} else if (m->key) {
-		em_open(e, "if (!%s)", was);
-		em_warning(e, access, missing_text);
-		em_close(e);
-	}
 }
 
 struct agg em_agg_begin(struct emit *e, struct node *access, const char *bucket)

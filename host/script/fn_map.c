@@ -48,10 +48,17 @@ static const struct type *check_delete(struct sema *s, struct node *n)
 
 static struct operand emit_delete(struct emit *e, struct node *n)
 {
-	const char *found = "0";
+	static const char missing[] = "Can't delete map element because it does not exist.\n"
+				      "Additional Info - helper: map_delete_elem, retcode: -2";
 	bool used = n->id == 0; /* set by the statement when the value is dropped */
+	const char *found;
 
-	em_map_delete(e, n->list, used ? &found : NULL);
+	em_map_delete(e, n->list, &found);
+	if (!used && n->list->a) {
+		em_open(e, "if (!%s)", found);
+		em_warning(e, n, missing);
+		em_close(e);
+	}
 	return opd_value(found);
 }
 

@@ -218,12 +218,39 @@ void run_zero(struct runtime *r, const struct action *a, const uint8_t *data, si
 	free(z.zeros);
 }
 
+/* What a helper refused, as JSON of its own; false for other warnings. */
+static bool json_warning(struct runtime *r, const struct action *a)
+{
+	static const char mark[] = "\nAdditional Info - helper: ";
+	struct span at = loc_span(a->node->src, a->node->loc);
+	const char *info = strstr(a->text, mark), *helper;
+	struct buf out = {0};
+	int code = 0;
+
+	if (!info)
+		return false;
+	helper = info + strlen(mark);
+	sscanf(helper, "%*[^,], retcode: %d", &code);
+	buf_puts(&out, "{\"msg\": ");
+	json_string(&out, a->text, (size_t)(info - a->text));
+	buf_puts(&out, ", \"helper\": ");
+	json_string(&out, helper, strcspn(helper, ","));
+	buf_printf(&out, ", \"retcode\": %d, \"filename\": ", code);
+	json_string(&out, a->node->src->name, strlen(a->node->src->name));
+	buf_printf(&out, ", \"line\": %d, \"col\": %d}", at.line, at.col);
+	output_json(r, "helper_error", buf_str(&out));
+	buf_free(&out);
+	return true;
+}
+
 /* A warning of the running script: the first time with its place, later only counted. */
 static void print_warning(struct runtime *r, const struct action *a)
 {
 	struct diag *d;
 
 	if (r->warned[a->id]++ || r->no_warnings)
+		return;
+	if (r->format == SCRIPT_JSON && json_warning(r, a))
 		return;
 	d = diag_new();
 	diag_add_at(d, DIAG_WARNING, a->node->src, loc_span(a->node->src, a->node->loc), "%s",

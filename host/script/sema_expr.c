@@ -467,6 +467,8 @@ static bool castable(const struct type *to, const struct type *from)
 {
 	if (type_same(to, from))
 		return true;
+	if (to->kind == TY_ARRAY && from->kind == TY_STRING)
+		return type_is_int(to->elem) && to->elem->size == 1 && to->size == from->size;
 	if (to->kind == TY_ARRAY)
 		return type_is_int(to->elem) && (type_in_register(from) || from->kind == TY_ARRAY);
 	if (type_is_int(to))

@@ -299,12 +299,13 @@ const char *type_macro(struct type_table *t, const char *name)
 
 const struct enum_value *type_enum_value(struct type_table *t, const char *name)
 {
+	const struct type *type = NULL;
 	struct named *n;
 	int64_t v;
 
 	HASH_FIND_STR(t->values, name, n);
-	if (!n && t->kernel && kernel_enum_value(t->kernel, name, &v)) {
-		type_define_enum_value(t, name, v, NULL);
+	if (!n && t->kernel && kernel_enum_value(t->kernel, t, name, &v, &type)) {
+		type_define_enum_value(t, name, v, type);
 		HASH_FIND_STR(t->values, name, n);
 	}
 	return n ? &n->value : NULL;

@@ -178,8 +178,10 @@ void kernel_types_free(struct kernel_types *k);
 /* Imports "struct x", "union x", "enum x" or a typedef name; NULL when the kernel has none. */
 const struct type *kernel_type_import(struct kernel_types *k, struct type_table *t,
 				      const char *name);
-/* An enum constant of the kernel's; false when there is none. */
-bool kernel_enum_value(struct kernel_types *k, const char *name, int64_t *value);
+/* An enum constant of the kernel's and its enum (NULL: it has no name); false when there is none.
+ */
+bool kernel_enum_value(struct kernel_types *k, struct type_table *t, const char *name,
+		       int64_t *value, const struct type **type);
 /* Types of a raw tracepoint's arguments, from `btf_trace_NAME`; NULL when unknown. */
 const struct type *kernel_rawtp_args(struct kernel_types *k, struct type_table *t,
 				     const char *name);
