@@ -50,6 +50,8 @@ INLINE void backends_send(struct backend_loop *l, u32 n)
 #else
 INLINE void backends_send(struct backend_loop *l, u32 n)
 {
+	/* Clang 18 would drop the bound below for the caller's, which the verifier has lost. */
+	barrier_var(n);
 	for (u32 i = 0; i < BACKENDS_MAX; i++) {
 		if (i >= n)
 			break;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bpf/code.h"
@@ -152,25 +153,22 @@ static void hide_kallsyms(void *handle)
 }
 
 /*
- * TRACEPOINT_PROBE makes libbcc read the event's format, at a fixed place. Where tracefs is not
- * mounted it is, in a mount namespace of this child. If that fails clang will say what is missing.
+ * TRACEPOINT_PROBE makes libbcc read the event's format, at a fixed place: 0.18 knows only the one
+ * below debug. Where tracefs is not mounted it is, in a mount namespace of this child, of which
+ * only /sys has to be private ("/" need not be a mount: a chroot). If that fails clang will say
+ * what is missing.
  */
 static void show_tracefs(const char *text)
 {
-	static const char *const places[] = {"/sys/kernel/tracing", "/sys/kernel/debug"};
-	static const char *const types[] = {"tracefs", "debugfs"};
-	size_t i;
-
 	if (!strstr(text, "TRACEPOINT_PROBE") || unshare(CLONE_NEWNS) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+	    mount(NULL, "/sys", NULL, MS_REC | MS_PRIVATE, NULL))
 		return;
-	for (i = 0; i < 2; i++) {
-		char *events = xasprintf("%s/%s", places[i], i ? "tracing/events" : "events");
-
-		if (access(events, F_OK))
-			mount("nodev", places[i], types[i], 0, NULL);
-		free(events);
-	}
+	if (access("/sys/kernel/tracing/events", F_OK))
+		mount("nodev", "/sys/kernel/tracing", "tracefs", 0, NULL);
+	if (access("/sys/kernel/debug/tracing/events", F_OK) &&
+	    !mount("nodev", "/sys/kernel/debug", "tmpfs", 0, NULL) &&
+	    !mkdir("/sys/kernel/debug/tracing", 0700))
+		mount("nodev", "/sys/kernel/debug/tracing", "tracefs", 0, NULL);
 }
 
 static bool open_libbcc(struct libbcc *bcc, int out)

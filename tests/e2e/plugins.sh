@@ -63,18 +63,18 @@ llmprobe record --plugin "$TMP/calls.c" --levels token --force -o "$run" -- \
 sed '/^calls\./,$d' "$TMP/out" >"$TMP/account"
 said() { jq -r "$1" "$TMP/account"; }
 rows() { sql "$run" "SELECT $1 FROM plugin WHERE plugin = 'calls' AND $2"; }
-assert_eq "decode calls counted" "$(rows "json ->> 'value'" "map = 'calls'")" "$(said .decodes)"
+assert_eq "decode calls counted" "$(rows "json_extract(json, '\$.value')" "map = 'calls'")" "$(said .decodes)"
 assert_eq "entries by perf buffer" "$(rows 'count(*)' "map = 'perf'")" "$(said .decodes)"
 assert_eq "returns by ring buffer" "$(rows 'count(*)' "map = 'ring'")" "$(said .decodes)"
-assert_eq "an entry's members" "$(rows "DISTINCT (json ->> 'side') || (json ->> '\$.part.high') ||
-	(json ->> 'comm')" "map = 'perf'")" ENTRY7fake_engine
+assert_eq "an entry's members" "$(rows "DISTINCT (json_extract(json, '\$.side')) || (json_extract(json, '\$.part.high')) ||
+	(json_extract(json, '\$.comm'))" "map = 'perf'")" ENTRY7fake_engine
 assert_eq "pid and time of an entry are columns" "$(rows "count(*)" "map = 'perf' AND pid = $(said .pid)
-	AND at_ns = json ->> 'ts'")" "$(said .decodes)"
-assert_eq "a return's side" "$(rows "DISTINCT json ->> 'side'" "map = 'ring'")" RETURN
-assert_eq "operators" "$(rows "sum(json ->> 'value')" "map = 'ops'")" \
+	AND at_ns = json_extract(json, '\$.ts')")" "$(said .decodes)"
+assert_eq "a return's side" "$(rows "DISTINCT json_extract(json, '\$.side')" "map = 'ring'")" RETURN
+assert_eq "operators" "$(rows "sum(json_extract(json, '\$.value'))" "map = 'ops'")" \
 	"$(said '[.threads[] | .ops + .fused] | add')"
-assert_eq "operators of thread 1" "$(rows "sum(json ->> 'value')" "map = 'ops' AND
-	json ->> '\$.key.ith' = 1")" "$(said '.threads[1] | .ops + .fused')"
+assert_eq "operators of thread 1" "$(rows "sum(json_extract(json, '\$.value'))" "map = 'ops' AND
+	json_extract(json, '\$.key.ith') = 1")" "$(said '.threads[1] | .ops + .fused')"
 assert_eq "a full table is counted" "$(sql "$run" "SELECT lost > 0 FROM loss
 	WHERE buffer = 'calls.full tables'")" 1
 assert_match "a histogram" "$(cat "$TMP/out")" '4 -> 7 +: 41 +\|\*{40}\|'
@@ -129,12 +129,12 @@ for plugin in kvfault iolat mmaps; do
 	assert_eq "$plugin: lost" "$(sql "$run" "SELECT coalesce(sum(lost), 0) FROM loss
 		WHERE level = 'plugin'")" 0
 	case $plugin in
-	kvfault) assert_ge "faults inside operators" "$(sql "$run" "SELECT coalesce(sum(json ->> 'value'), 0)
-		FROM plugin WHERE json ->> '\$.key.op' <> '-'")" 1 ;;
-	iolat) assert_ge "bytes read" "$(sql "$run" "SELECT sum(json ->> '\$.value.bytes') FROM plugin
+	kvfault) assert_ge "faults inside operators" "$(sql "$run" "SELECT coalesce(sum(json_extract(json, '\$.value')), 0)
+		FROM plugin WHERE json_extract(json, '\$.key.op') <> '-'")" 1 ;;
+	iolat) assert_ge "bytes read" "$(sql "$run" "SELECT sum(json_extract(json, '\$.value.bytes')) FROM plugin
 		WHERE map = 'total'")" 1000 ;;
 	mmaps) assert_eq "mmap records and their count" "$(sql "$run" "SELECT count(*) FROM plugin
-		WHERE map = 'calls' AND json ->> 'call' = 'mmap'")" "$(sql "$run" "SELECT
-		json ->> '\$.value.calls' FROM plugin WHERE map = 'total' AND json ->> '\$.key.call' = 'mmap'")" ;;
+		WHERE map = 'calls' AND json_extract(json, '\$.call') = 'mmap'")" "$(sql "$run" "SELECT
+		json_extract(json, '\$.value.calls') FROM plugin WHERE map = 'total' AND json_extract(json, '\$.key.call') = 'mmap'")" ;;
 	esac
 done

@@ -36,17 +36,23 @@ static inline void need_bpf(void)
 	close(fd);
 }
 
-static inline struct bpf_code *must_compile(const char *text)
+static inline struct bpf_code *must_compile_with(const struct bpf_compile_opts *o)
 {
-	struct bpf_compile_opts o = {.text = text, .name = "test"};
 	struct diag *d = diag_new();
-	struct bpf_code *code = bpf_compile(&o, d);
+	struct bpf_code *code = bpf_compile(o, d);
 
 	if (!code)
 		diag_print(d, stderr, DIAG_STYLE_FIELD, false);
 	assert_non_null(code);
 	diag_free(d);
 	return code;
+}
+
+static inline struct bpf_code *must_compile(const char *text)
+{
+	struct bpf_compile_opts o = {.text = text, .name = "test"};
+
+	return must_compile_with(&o);
 }
 
 static inline struct bpf_module *must_load(const char *text, const struct bpf_load_opts *o)
