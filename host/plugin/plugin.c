@@ -77,8 +77,10 @@ static void on_process(void *ctx, pid_t pid, struct diag *d)
 {
 	struct plugins *set = ctx;
 
-	symbols_note(set->symbols, pid, true);
 	set->first_pid = set->first_pid ? set->first_pid : pid;
+	/* Keeping its files at hand costs some MB. */
+	if (set->count)
+		symbols_note(set->symbols, pid, true);
 	for (size_t i = 0; i < set->count; i++)
 		if (set->at[i]->on)
 			plugin_attach_process(set->at[i], pid, d);
