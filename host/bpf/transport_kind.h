@@ -26,7 +26,8 @@ struct ring_state {
 struct perf_cpu {
 	int fd; /* -1: no such processor */
 	unsigned cpu;
-	void *map; /* struct perf_event_mmap_page, then the data */
+	void *map;	  /* struct perf_event_mmap_page, then the data */
+	const char *data; /* in `map`; a ring of 8-byte words */
 };
 
 struct perf_state {

@@ -59,6 +59,7 @@ static int open_cpu(struct transport *t, struct perf_cpu *c, struct diag *d)
 		c->map = NULL;
 		return map_error(t, -errno, d);
 	}
+	c->data = (const char *)c->map + sysconf(_SC_PAGESIZE);
 	err = kmap_update(t->map_fd, &c->cpu, &c->fd, BPF_ANY);
 	if (err)
 		return diag_fail(d, err, "cannot connect the perf buffer of CPU %u: %s", c->cpu,
@@ -107,60 +108,64 @@ static void perf_close(struct transport *t)
 	buf_free(&t->perf.batch);
 }
 
-static void copy_out(const struct transport *t, const struct perf_cpu *c, uint64_t at, void *to,
+/* The word at `at`, which the ring's end never splits. */
+static const void *word_at(const struct transport *t, const struct perf_cpu *c, uint64_t at)
+{
+	return c->data + (at & (t->bytes - 1));
+}
+
+static void copy_out(const struct transport *t, const struct perf_cpu *c, uint64_t at, char *to,
 		     size_t len)
 {
-	const char *data = (const char *)c->map + sysconf(_SC_PAGESIZE);
 	size_t start = at & (t->bytes - 1), first = t->bytes - start;
 
-	if (first > len)
-		first = len;
-	memcpy(to, data + start, first);
-	memcpy((char *)to + first, data, len - first);
+	if (first >= len) {
+		memcpy(to, c->data + start, len);
+		return;
+	}
+	memcpy(to, c->data + start, first);
+	memcpy(to + first, c->data, len - first);
 }
 
 /* Room for `len` more bytes at the batch's end, which count as added. */
 static char *batch_room(struct buf *b, size_t len)
 {
-	static const char zero[8];
-
-	if (b->cap < b->len + len + 1) {
-		b->cap = 2 * (b->len + len + 1);
+	if (b->cap < b->len + len) {
+		b->cap = TRANSPORT_CHUNK + 2 * (b->len + len);
 		b->data = xrealloc(b->data, b->cap);
 	}
 	b->len += len;
-	memcpy(b->data + b->len, zero, 1);
 	return b->data + b->len - len;
 }
 
-/* perf rounds samples up to 4 modulo 8 bytes; records say their true size themselves. */
+/* What a sample's first word holds. */
+struct sample_head {
+	uint32_t raw;
+	u16 own; /* of a record of ours: its true size, because perf rounds up to 4 modulo 8 */
+	u16 kind;
+};
+
 static void add_sample(struct transport *t, const struct perf_cpu *c, uint64_t at, size_t size)
 {
-	uint32_t raw = 0, head[2] = {0, 0};
-	u16 own = 0;
+	const struct sample_head *s = word_at(t, c, at);
+	uint32_t head[2] = {0, 0};
 	char *to;
 
-	if (size >= sizeof(raw))
-		copy_out(t, c, at, &raw, sizeof(raw));
-	if (size < sizeof(raw) || raw > size - sizeof(raw)) {
+	if (size < sizeof(*s) || s->raw > size - sizeof(s->raw)) {
 		t->stats.bad++;
 		return;
 	}
-	at += sizeof(raw);
+	at += sizeof(s->raw);
 	if (t->framed) {
-		head[0] = raw;
-		to = batch_room(&t->perf.batch, sizeof(head) + ((raw + 7ul) & ~7ul));
+		head[0] = s->raw;
+		to = batch_room(&t->perf.batch, sizeof(head) + ((s->raw + 7ul) & ~7ul));
 		memcpy(to, head, sizeof(head));
-		copy_out(t, c, at, to + sizeof(head), raw);
-		return;
-	}
-	if (raw >= sizeof(struct rec_head))
-		copy_out(t, c, at, &own, sizeof(own));
-	if (own < sizeof(struct rec_head) || own > raw) {
+		copy_out(t, c, at, to + sizeof(head), s->raw);
+	} else if (s->own < sizeof(struct rec_head) || s->own > s->raw) {
 		t->stats.bad++;
-		return;
+	} else {
+		copy_out(t, c, at, batch_room(&t->perf.batch, s->own), s->own);
 	}
-	copy_out(t, c, at, batch_room(&t->perf.batch, own), own);
 }
 
 struct walk {
@@ -171,28 +176,23 @@ struct walk {
 /* Takes records into the batch up to `head` or a chunk's worth. */
 static void take_batch(struct transport *t, const struct perf_cpu *c, uint64_t head, struct walk *w)
 {
-	struct perf_event_header h;
-	uint64_t words[2];
-
-	buf_reset(&t->perf.batch);
+	t->perf.batch.len = 0;
 	while (w->at < head && t->perf.batch.len < TRANSPORT_CHUNK) {
-		copy_out(t, c, w->at, &h, sizeof(h));
-		if (h.size < sizeof(h) || h.size > head - w->at) {
+		const struct perf_event_header *h = word_at(t, c, w->at);
+		size_t words = h->size / sizeof(uint64_t);
+
+		if (h->size < sizeof(*h) || h->size > head - w->at) {
 			t->stats.bad++;
 			w->at = head;
 			return;
 		}
-		if (h.type == PERF_RECORD_SAMPLE) {
-			add_sample(t, c, w->at + sizeof(h), h.size - sizeof(h));
-		} else if (h.type == PERF_RECORD_LOST && h.size >= sizeof(h) + sizeof(words)) {
-			copy_out(t, c, w->at + sizeof(h), words, sizeof(words));
-			w->lost += words[1];
-		} else if (h.type == PERF_RECORD_LOST_SAMPLES &&
-			   h.size >= sizeof(h) + sizeof(words[0])) {
-			copy_out(t, c, w->at + sizeof(h), words, sizeof(words[0]));
-			w->lost += words[0];
-		}
-		w->at += h.size;
+		if (h->type == PERF_RECORD_SAMPLE)
+			add_sample(t, c, w->at + sizeof(*h), h->size - sizeof(*h));
+		else if (h->type == PERF_RECORD_LOST && words >= 3)
+			w->lost += *(const uint64_t *)word_at(t, c, w->at + 16);
+		else if (h->type == PERF_RECORD_LOST_SAMPLES && words >= 2)
+			w->lost += *(const uint64_t *)word_at(t, c, w->at + 8);
+		w->at += h->size;
 	}
 }
 
