@@ -184,7 +184,7 @@ function threads() {
     for (const [tid, name, index, compute, wait, count] of run.threads) rows.append(el("tr", {}, el("th", {scope: "row", textContent: `${index}: ${name || "thread"} ${tid}`}),
       el("td", {textContent: fmtNs(compute)}), el("td", {textContent: fmtNs(wait)}), el("td", {textContent: fmtShare(wait / (compute + wait))}), el("td", {textContent: fmt(count)}),
       el("td", {}, el("div", {className: "stack"}, el("i", {style: `width:${100 * compute / longest}%;background:#3b78c9`}), el("i", {style: `width:${100 * wait / longest}%;background:#b0b6bf`})))));
-    body.append(el("div", {className: "scroll", tabIndex: 0, role: "region", "aria-label": "Threads"}, el("table", {}, el("thead", {}, el("tr", {}, ...["worker", "compute", "barrier wait", "wait share", "operators", "compute and wait"].map(h => el("th", {scope: "col"}, el("button", {type: "button", disabled: true, textContent: h}))))), rows)));
+    body.append(el("div", {className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of threads"}, el("table", {}, el("thead", {}, el("tr", {}, ...["worker", "compute", "barrier wait", "wait share", "operators", "compute and wait"].map(h => el("th", {scope: "col"}, el("button", {type: "button", disabled: true, textContent: h}))))), rows)));
   }
   if (run.sched.length) {
     const by = new Map(), states = [...new Set(run.sched.map(s => s[2]))].sort();
