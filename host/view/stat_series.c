@@ -14,32 +14,39 @@
  * Context length before a call: tokens since the context was last empty. What a prompt adds is
  * known; where a benchmark starts over without one is not, so a new prompt starts a new count.
  */
-#define CALLS                                                                                      \
-	"WITH calls AS (SELECT id, phase, begin_ns, end_ns, coalesce(n_tokens, 0) n, pid, "        \
-	"context,"                                                                                 \
-	" phase = 'prefill' AND lag(phase, 1, '') OVER w != 'prefill' AS fresh FROM token_t"       \
-	" WINDOW w AS (PARTITION BY pid, context ORDER BY begin_ns)),"                             \
-	" numbered AS (SELECT *, sum(fresh) OVER (PARTITION BY pid, context ORDER BY begin_ns) "   \
-	"part"                                                                                     \
-	" FROM calls),"                                                                            \
-	" placed AS (SELECT *, sum(n) OVER (PARTITION BY pid, context, part ORDER BY begin_ns) - " \
-	"n"                                                                                        \
-	" AS length FROM numbered)"
+static const char contexts_sql[] =
+	"CREATE TEMP TABLE IF NOT EXISTS placed(id INTEGER PRIMARY KEY, phase TEXT, begin_ns INT,"
+	" end_ns INT, n INT, length INT);"
+	"INSERT OR IGNORE INTO temp.placed WITH calls AS (SELECT id, phase, begin_ns, end_ns,"
+	" coalesce(n_tokens, 0) n, pid, context, phase = 'prefill' AND lag(phase, 1, '') OVER w !="
+	" 'prefill' AS fresh FROM token_t WINDOW w AS (PARTITION BY pid, context ORDER BY"
+	" begin_ns)), numbered AS (SELECT *, sum(fresh) OVER (PARTITION BY pid, context ORDER BY"
+	" begin_ns) part FROM calls) SELECT id, phase, begin_ns, end_ns, n, sum(n) OVER (PARTITION"
+	" BY pid, context, part ORDER BY begin_ns) - n FROM numbered";
+
+/* Makes temp.placed, once per connection, with an index that the joins below need. */
+static void place_calls(sqlite3 *db)
+{
+	sqlite3_exec(db, contexts_sql, NULL, NULL, NULL);
+}
 
 struct table *stat_series(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
 {
-	sqlite3_stmt *q = view_query(
-		db, d,
-		CALLS
-		" SELECT p.id, p.phase, p.begin_ns - (SELECT min(begin_ns) FROM token_t), p.n,"
-		" p.length, p.end_ns - p.begin_ns, sum(o.compute_ns), sum(o.wait_ns)"
-		" FROM placed p LEFT JOIN op_token_t o ON o.token_id = p.id AND"
-		" listed(?1, o.op) WHERE ?2 IS NULL OR p.phase = ?2 GROUP BY p.id ORDER BY p.id",
-		"ss", o->filter, o->phase);
 	double *spark = NULL;
 	size_t n = 0, cap = 0;
+	sqlite3_stmt *q;
 	struct table *t;
 
+	place_calls(db);
+	q = view_query(
+		db, d,
+		"WITH spent AS MATERIALIZED (SELECT token_id, sum(compute_ns) c, sum(wait_ns) w "
+		"FROM"
+		" op_token_t WHERE listed(?1, op) GROUP BY 1)"
+		" SELECT p.id, p.phase, p.begin_ns - (SELECT min(begin_ns) FROM token_t), p.n,"
+		" p.length, p.end_ns - p.begin_ns, o.c, o.w FROM temp.placed p LEFT JOIN spent o ON"
+		" o.token_id = p.id WHERE ?2 IS NULL OR p.phase = ?2 ORDER BY p.id",
+		"ss", o->filter, o->phase);
 	if (!q)
 		return NULL;
 	t = table_new();
@@ -182,16 +189,19 @@ static bool products_of_cache(sqlite3 *db)
 static sqlite3_stmt *growth_query(sqlite3 *db, const struct view_opts *o, struct diag *d)
 {
 	char *sql = xasprintf(
-		CALLS
-		", kv AS (SELECT o.token_id, o.thread_index, sum(o.compute_ns) c FROM op_t o JOIN"
+		"WITH kv AS (SELECT o.token_id, o.thread_index, sum(o.compute_ns) c FROM op_t o "
+		"JOIN"
 		" tensor_t t ON t.id = o.tensor_id WHERE t.op = 'MUL_MAT' AND t.kv_bytes > 0 GROUP"
-		" BY 1, 2) SELECT op, length, min(c) FROM (SELECT coalesce(o.op, '?') op, p.id id,"
-		" p.length length, sum(o.compute_ns) c FROM placed p JOIN %s o ON o.token_id = p.id"
-		" WHERE p.phase = coalesce(?2, 'decode') AND listed(?1, o.op) GROUP BY op, p.id,"
-		" o.thread_index) GROUP BY op, id ORDER BY op, id",
+		" BY 1, 2), spent AS MATERIALIZED (SELECT token_id, coalesce(op, '?') op,"
+		" thread_index, sum(compute_ns) c FROM %s WHERE listed(?1, op) GROUP BY 1, 2, 3)"
+		" SELECT s.op, p.length, min(s.c) FROM spent s CROSS JOIN temp.placed p ON p.id = "
+		"s.token_id"
+		" WHERE p.phase = coalesce(?2, 'decode') GROUP BY s.op, p.id ORDER BY s.op, p.id",
 		products_of_cache(db) ? split_sums : plain_sums);
-	sqlite3_stmt *q = view_query(db, d, sql, "ss", o->filter, o->phase);
+	sqlite3_stmt *q;
 
+	place_calls(db);
+	q = view_query(db, d, sql, "ss", o->filter, o->phase);
 	free(sql);
 	return q;
 }
