@@ -69,18 +69,32 @@ static struct row *row_of(struct loader *l, int64_t id)
 	return r;
 }
 
+/* A node of that name and operator in some layer: what ran in none of its own is the same tensor.
+ */
+static const struct dag_node *placed_node(const struct loader *l, const char *name, const char *op)
+{
+	for (size_t i = 0; i < l->g->n_nodes; i++)
+		if (!strcmp(l->g->nodes[i].name, name) && !strcmp(l->g->nodes[i].op, op))
+			return &l->g->nodes[i];
+	return NULL;
+}
+
+/* Names are unique but for running numbers, which mean another tensor in another graph. */
 static size_t node_for(struct loader *l, sqlite3_stmt *s)
 {
 	const char *name = view_text(s, 1);
-	char *key = xasprintf("%s\x1f%s\x1f%s", name, view_text(s, 3),
-			      place_unnamed(name) ? view_text(s, 2) : "");
+	bool numbered = place_unnamed(name), placed = *view_text(s, 2) != '\0';
+	const struct dag_node *same =
+		numbered && !placed ? placed_node(l, name, view_text(s, 3)) : NULL;
+	char *key =
+		xasprintf("%s\x1f%s\x1f%s", name, view_text(s, 3), numbered ? view_text(s, 2) : "");
 	struct by_key *k;
 	struct dag_node *n;
 
 	HASH_FIND_STR(l->keys, key, k);
-	if (k) {
+	if (k || same) {
 		free(key);
-		return k->node;
+		return k ? k->node : (size_t)(same - l->g->nodes);
 	}
 	k = xcalloc(1, sizeof(*k));
 	k->key = key;
@@ -107,7 +121,7 @@ static void load_tensors(struct loader *l)
 		view_query(l->db, l->d,
 			   "SELECT t.id, t.name, p.layer, t.op, t.type, t.ne0, t.ne1, t.ne2, "
 			   "t.ne3, t.flops, t.bytes, t.kind FROM tensor_t t JOIN "
-			   "temp.place p ON p.id = t.id ORDER BY t.id",
+			   "temp.place p ON p.id = t.id ORDER BY p.layer IS NULL, t.id",
 			   NULL);
 
 	while (view_step(s)) {

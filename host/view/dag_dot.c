@@ -7,6 +7,7 @@
 
 #include "util/text.h"
 #include "view/dag.h"
+#include "view/place.h"
 #include "view/view.h"
 
 struct style {
@@ -98,11 +99,18 @@ static const char *value_text(const char *by, double v, char out[64])
 	return out;
 }
 
+/* The same tensor of another run; one without a name is told by its operator and layer. */
+static bool alike(const struct dag_node *a, const struct dag_node *b)
+{
+	if (place_unnamed(a->name) && place_unnamed(b->name) && a->layer >= 0)
+		return !strcmp(a->op, b->op) && a->layer == b->layer;
+	return !strcmp(a->key, b->key) && (b->copies > 1 || a->layer == b->layer);
+}
+
 static const struct dag_node *same_node(const struct dag *g, const struct dag_node *n)
 {
 	for (size_t i = 0; i < g->n_nodes; i++)
-		if (!g->nodes[i].gone && !strcmp(g->nodes[i].key, n->key) &&
-		    (n->copies > 1 || g->nodes[i].layer == n->layer))
+		if (!g->nodes[i].gone && alike(&g->nodes[i], n))
 			return &g->nodes[i];
 	return NULL;
 }
@@ -188,7 +196,8 @@ static void put_node(const struct drawing *d, const struct dag *g, size_t run, s
 
 	buf_printf(out, "    r%zu_%zu [id=\"r%zu_%zu\", shape=%s, color=\"%s\", label=\"", run, i,
 		   run, i, s.shape, s.border);
-	put_name(out, n->name);
+	/* A running number tells nobody anything. */
+	put_name(out, place_unnamed(n->name) && !n->outside ? "(no name)" : n->name);
 	if (!n->outside) {
 		buf_puts(out, "\\n");
 		put_quoted(out, n->op);
