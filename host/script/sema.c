@@ -508,6 +508,19 @@ static void check_decls(struct sema *s)
 	}
 }
 
+static void check_vars(struct sema *s)
+{
+	/* in the order of the text: the list starts with the last */
+	for (int id = 0; id < s->n_vars; id++)
+		for (struct symbol *v = s->vars; v; v = v->next) {
+			struct node at = {.src = s->prog->src, .loc = v->loc};
+
+			if (v->id == id && v->declared && !v->assigned)
+				sema_warn(s, &at, "Variable $%s was never assigned to.",
+					  macro_own_name(v->name));
+		}
+}
+
 static void check_maps(struct sema *s)
 {
 	for (struct symbol *m = s->maps; m; m = m->next) {
@@ -534,6 +547,8 @@ int sema_run(struct sema *s, struct probe_plan *plans, size_t n)
 	s->final = true;
 	check_all(s, plans, n);
 	check_decls(s);
+	if (!s->errors)
+		check_vars(s);
 	if (!s->errors)
 		check_maps(s);
 	return s->errors ? -EINVAL : 0;

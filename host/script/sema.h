@@ -18,8 +18,9 @@ struct symbol {
 	const struct type *type; /* of the value; TY_NONE until known */
 	const struct type *key;	 /* maps: NULL scalar, TY_NONE not known yet */
 	bool key_known;
-	bool weak;  /* the type comes from literals and arithmetic only */
-	bool fixed; /* declared with a type */
+	bool weak;     /* the type comes from literals and arithmetic only */
+	bool fixed;    /* declared with a type */
+	bool declared; /* by let */
 	bool assigned;
 	int id; /* running number among its kind */
 	struct loc loc;

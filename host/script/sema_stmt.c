@@ -205,6 +205,8 @@ static void check_let(struct sema *s, struct node *n)
 	}
 	n->a->sym = v;
 	v->pass = s->pass;
+	v->declared = true;
+	v->loc = n->loc;
 	if (n->b) {
 		const struct type *t = sema_resolve_type(s, n->b);
 
