@@ -75,3 +75,24 @@ assert_eq "bytes written" "$(sql "$TMP/libnrt.so.1.llmp" \
 calls libcudart.so.12 cudaLaunchKernel=23 cudaGraphLaunch=9 cudaMemcpyAsync=4 cudaStreamSynchronize=3
 calls librknnrt.so rknn_matmul_run=13 rknn_matmul_set_io_mem=2
 calls libggml_clblast.so ggml_cl_mul_mat=6 ggml_cl_mul=8
+
+# Backends that compute a graph node by node: each node is a row with its tensor's name and shape.
+cc -O1 -o "$TMP/backend_drive" "$ENGINES/standin/backend_drive.c" -L"$BUILD/tests/fake" -lllama \
+	-Wl,-rpath,"$BUILD/tests/fake" -ldl || fail "the backend's driver does not compile"
+# operators FILE FUNCTION: 11 graphs of 7 nodes
+operators() {
+	local run=$TMP/$1.llmp
+	llmprobe record --force -o "$run" -- "$TMP/backend_drive" "$TMP/$1" "$2" 11 >"$TMP/said" ||
+		fail "record $1: $(cat "$TMP/stderr")"
+	assert_eq "$1: nodes computed, by its own account" "$(cat "$TMP/said")" 77
+	assert_eq "$1: rows, names, shape" "$(sql "$run" "SELECT count(*), count(DISTINCT t.name),
+		group_concat(DISTINCT t.op || ' ' || t.ne0 || 'x' || t.ne1) FROM op o
+		JOIN tensor t ON t.id = o.tensor_id WHERE t.name LIKE 'product-%'")" "77|7|MUL_MAT 32x32"
+	assert_eq "$1: rows in all" "$(sql "$run" 'SELECT count(*) FROM op')" 77
+	assert_eq "$1: graphs, backend" "$(sql "$run" 'SELECT count(*), backend, n_nodes FROM graph
+		GROUP BY 2, 3')" "11|OpenCL|7"
+	assert_ge "$1: shortest operator, ns" "$(sql "$run" 'SELECT min(end_ns - begin_ns) FROM op')" 20000
+	assert_eq "$1: lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+}
+operators libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor
+operators libggml-rknn.so ggml_rk_compute_forward
