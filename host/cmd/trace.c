@@ -90,7 +90,7 @@ int trace_load_plugins(struct trace *t, const struct cmd_context *ctx)
 
 int trace_enable_levels(struct trace *t, const struct cmd_context *ctx)
 {
-	session_prepare(t->session, ctx->config->level);
+	session_prepare(t->session, ctx->config->level, ctx->diag);
 	for (int i = 0; i < LEVEL_COUNT; i++) {
 		const char *why;
 

@@ -267,6 +267,16 @@ static int attach_level(struct session *s, enum rec_level id, struct diag *d)
 	return err;
 }
 
+/* What cannot be looked at is said by the attaching that follows. */
+static void want_of_process(struct session *s, const struct level *l, pid_t pid, struct diag *d)
+{
+	struct diag *own = diag_new();
+
+	if (!each_group_of(s, l, pid, want_group, own))
+		diag_move(d, own);
+	diag_free(own);
+}
+
 static void want_level(struct session *s, enum rec_level id, struct diag *d)
 {
 	const struct level *l = level_get(id);
@@ -277,19 +287,16 @@ static void want_level(struct session *s, enum rec_level id, struct diag *d)
 		session_want_module(s, id, NULL, 0, -1);
 	for (size_t i = 0; i < s->n_processes; i++)
 		if (s->processes[i].alive)
-			each_group_of(s, l, s->processes[i].process.pid, want_group, d);
+			want_of_process(s, l, s->processes[i].process.pid, d);
 }
 
-void session_prepare(struct session *s, const bool levels[LEVEL_COUNT])
+void session_prepare(struct session *s, const bool levels[LEVEL_COUNT], struct diag *d)
 {
-	struct diag *quiet = diag_new();
-
 	session_forget_wanted(s);
 	for (int id = 0; id < LEVEL_COUNT; id++)
 		if (levels[id])
-			want_level(s, id, quiet);
+			want_level(s, id, d);
 	session_compile_wanted(s);
-	diag_free(quiet);
 }
 
 int session_attach_missing(struct session *s, struct diag *d)
@@ -299,7 +306,7 @@ int session_attach_missing(struct session *s, struct diag *d)
 
 	for (int id = 0; id < LEVEL_COUNT; id++)
 		on[id] = s->level[id].on;
-	session_prepare(s, on);
+	session_prepare(s, on, d);
 	for (int id = 0; id < LEVEL_COUNT && !err; id++)
 		err = on[id] && level_get(id) ? attach_level(s, id, d) : 0;
 	session_forget_wanted(s);

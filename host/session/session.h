@@ -67,8 +67,9 @@ int session_launch(struct session *s, struct diag *d);
 int session_enable(struct session *s, enum rec_level level, struct diag *d);
 int session_disable(struct session *s, enum rec_level level, struct diag *d);
 /* Compiles what these levels will need side by side, so that enabling them, one after the other, is
- * quick. What goes wrong is said by session_enable. */
-void session_prepare(struct session *s, const bool levels[LEVEL_COUNT]);
+ * quick. What goes wrong with that is said by session_enable; `d` takes what there is to know about
+ * the choice of probes. */
+void session_prepare(struct session *s, const bool levels[LEVEL_COUNT], struct diag *d);
 bool session_level_on(const struct session *s, enum rec_level level);
 /* On, but not one probe could be placed so far; the text says why. "" when it has probes. */
 const char *session_level_reason(struct session *s, enum rec_level level);

@@ -148,7 +148,7 @@ static void switch_once(const struct bench *b, const char *cache, struct switchi
 
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
 		on[levels[i]] = true;
-	session_prepare(s, on);
+	session_prepare(s, on, d);
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
 		if (session_enable(s, levels[i], d))
 			die_of(d);

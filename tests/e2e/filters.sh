@@ -33,6 +33,8 @@ for type in f32 q4_0; do
 	rows=$(sql "$run" 'SELECT count(*) FROM op')
 
 	record --include-op MUL_MAT
+	assert_eq "how they are seen is told once" \
+		"$(grep -c 'seen at functions of their own' "$TMP/stderr")" 1
 	assert_eq "products per call and thread" "$(ops)" "$products"
 	assert_eq "nothing else" "$(sql "$run" 'SELECT group_concat(DISTINCT op) FROM op o
 		JOIN tensor t ON t.id = o.tensor_id')" MUL_MAT
