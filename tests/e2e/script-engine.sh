@@ -99,3 +99,19 @@ llmprobe script -q -e 'expert:select { @n = count(); } op:end { @ops = count(); 
 llmprobe record --force --levels token,operator -o "$TMP/run.llmp" -- $bench >/dev/null || fail record
 assert_eq "experts and the recording" "$(value @n)" "$(sql "$TMP/run.llmp" 'SELECT count(*) FROM expert')"
 assert_eq "operators and the recording" "$(value @ops)" "$(sql "$TMP/run.llmp" 'SELECT count(*) FROM op')"
+
+# One script, engines of all ages.
+model tiny
+for version in 3.1.1 3.12.0 3.18.1; do
+	npm_engine "$version"
+	drive="$BUILD/tests/ggml_drive -p 8 -n 16 $LIBLLAMA $MODEL"
+	llmprobe script -q -e 'op:end { @ops = count(); } graph:end { @graphs = count(); }
+		token:end { @tokens = count(); }' -c "$drive" >"$TMP/out" || fail "$version"
+	# shellcheck disable=SC2086
+	llmprobe record --force --levels token,graph,operator -o "$TMP/run.llmp" -- $drive >/dev/null ||
+		fail "$version: record"
+	for level in op graph token; do
+		assert_eq "$version: $level events and the recording" "$(value "@${level}s")" \
+			"$(sql "$TMP/run.llmp" "SELECT count(*) FROM $level")"
+	done
+done
