@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bpf/link.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -228,4 +229,35 @@ int links_perf_event(struct bpf_links *l, int prog_fd, const struct perf_event_a
 			 attr->type, (unsigned long long)attr->config, strerror(-err),
 			 err == -EACCES ? "; see /proc/sys/kernel/perf_event_paranoid" : "");
 	return err;
+}
+
+int links_perf_process(struct bpf_links *l, int prog_fd, const struct perf_event_attr *attr,
+		       pid_t pid, struct diag *d)
+{
+	struct perf_event_attr copy = *attr;
+	char *path = xasprintf("/proc/%d/task", (int)pid);
+	DIR *tasks = opendir(path);
+	int err = tasks ? -ESRCH : -errno, done = 0;
+	struct dirent *e;
+
+	copy.inherit = 1;
+	while (tasks && (e = readdir(tasks))) {
+		int tid = atoi(e->d_name), one;
+
+		if (tid <= 0)
+			continue;
+		one = attach_on_cpu(l, prog_fd, &copy, tid, -1);
+		/* a thread that has ended meanwhile is no loss */
+		err = one == -ESRCH && done ? err : one;
+		done += !one;
+		if (err && err != -ESRCH)
+			break;
+	}
+	if (tasks)
+		closedir(tasks);
+	free(path);
+	if (err && !(err == -ESRCH && done))
+		return diag_fail(d, err, "cannot attach to perf event (type %u, config %#llx): %s",
+				 attr->type, (unsigned long long)attr->config, strerror(-err));
+	return 0;
 }

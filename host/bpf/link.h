@@ -75,6 +75,10 @@ int links_kprobe(struct bpf_links *l, int prog_fd, const char *function, uint64_
 int links_perf_event(struct bpf_links *l, int prog_fd, const struct perf_event_attr *attr,
 		     pid_t pid, int cpu, struct diag *d);
 
+/* The same on every thread of a process and on those that they start. */
+int links_perf_process(struct bpf_links *l, int prog_fd, const struct perf_event_attr *attr,
+		       pid_t pid, struct diag *d);
+
 /* Number of descriptors and of probe sites now attached. */
 size_t links_count(const struct bpf_links *l);
 size_t links_sites(const struct bpf_links *l);

@@ -212,6 +212,13 @@ static void zero_variables(struct emit *e, const struct probe *p)
 static void emit_body(struct emit *e, const struct probe *p)
 {
 	e->at = p->pred ? p->pred : p->body;
+	/* inherited events follow a process's children too */
+	if (e->pid && e->attach->kind != PROBE_BEGIN && e->attach->kind != PROBE_END &&
+	    e->attach->kind != PROBE_SELF && e->attach->kind != PROBE_INTERVAL &&
+	    e->attach->kind != PROBE_ENGINE) {
+		em(e, "if (pid_tgid() >> 32 != %d)", (int)e->pid);
+		em(e, "\treturn 0;");
+	}
 	if (p->pred) {
 		const char *v = em_value(e, p->pred);
 
@@ -399,6 +406,7 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 			 .arena = s->arena,
 			 .code = code,
 			 .engine = o->engine,
+			 .pid = o->pid,
 			 .check_helpers = o->check_helpers};
 
 	code->action_tail = &code->actions;

@@ -133,6 +133,7 @@ struct emit {
 	uint32_t scratch, scratch_max;
 	struct callback *callback; /* NULL: in the program itself */
 	const struct node *at;	   /* the statement */
+	pid_t pid;		   /* see emit_opts */
 	bool check_helpers;	   /* failures of helpers are warned about */
 	int inner_loops;	   /* C loops around the statement, within the callback */
 	int err;
@@ -148,6 +149,7 @@ struct emit_opts {
 	const struct script_engine_binding *engine; /* NULL: none */
 	uint64_t wake_bytes; /* fill level of the ring that wakes the reader */
 	bool check_helpers;
+	pid_t pid; /* tracepoints fire everywhere: others are filtered out; 0: none */
 };
 
 /* Emits all probes. Returns 0 or -errno after adding errors. */

@@ -253,9 +253,21 @@ static void take_directive(struct parser *p, struct buf *out)
 	parser_advance(p);
 }
 
+/* Whether the brace before ends a declaration without semicolon: a typedef still needs its name, an
+ * attribute belongs to the struct, anything else is the next part of the program. */
+static bool ends_declaration(struct parser *p, bool is_typedef)
+{
+	struct token next = parser_peek(p);
+
+	if (next.kind == ';' || next.kind == '*')
+		return false;
+	return next.kind != TOK_IDENT || (!is_typedef && strcmp(next.text, "__attribute__") != 0);
+}
+
 /* Copies a declaration up to the semicolon outside of braces. */
 static void take_declaration(struct parser *p, struct buf *out)
 {
+	bool is_typedef = parser_at_word(p, "typedef");
 	uint32_t start = p->tok.loc.pos;
 	bool is_typedef = parser_at_word(p, "typedef");
 	const char *last = NULL;
@@ -264,8 +276,7 @@ static void take_declaration(struct parser *p, struct buf *out)
 	while (p->tok.kind != TOK_EOF && !(p->tok.kind == ';' && depth <= 0)) {
 		last = p->tok.kind == TOK_IDENT ? p->tok.text : last;
 		depth += p->tok.kind == '{' ? 1 : p->tok.kind == '}' ? -1 : 0;
-		if (depth == 0 && p->tok.kind == '}' && parser_peek(p).kind != ';' &&
-		    parser_peek(p).kind != TOK_IDENT && parser_peek(p).kind != '*')
+		if (depth == 0 && p->tok.kind == '}' && ends_declaration(p, is_typedef))
 			break; /* struct without its semicolon: accepted as in bpftrace */
 		parser_advance(p);
 	}

@@ -335,7 +335,8 @@ int script_emit(struct script *s, struct diag *d)
 {
 	struct emit_opts o = {.engine = script_uses_engine(s) ? s->o.engine : NULL,
 			      .wake_bytes = 1 << 20,
-			      .check_helpers = s->o.check_helpers};
+			      .check_helpers = s->o.check_helpers,
+			      .pid = s->o.pid};
 	int err;
 
 	if (s->emitted)

@@ -355,8 +355,9 @@ static int attach_timer(struct script *s, const struct attach *a, int fd, struct
 	} else {
 		attr.sample_period = a->period;
 	}
-	return links_perf_event(s->links, fd, &attr, all && s->o.pid > 0 ? s->o.pid : -1,
-				all ? -1 : 0, d);
+	if (all && s->o.pid > 0)
+		return links_perf_process(s->links, fd, &attr, s->o.pid, d);
+	return links_perf_event(s->links, fd, &attr, -1, all ? -1 : 0, d);
 }
 
 static int attach_event(struct script *s, const struct attach *a, int fd, struct diag *d)
@@ -370,7 +371,8 @@ static int attach_event(struct script *s, const struct attach *a, int fd, struct
 		.sample_period = a->period ? a->period : e->period,
 	};
 	struct diag *own = diag_new();
-	int err = links_perf_event(s->links, fd, &attr, s->o.pid > 0 ? s->o.pid : -1, -1, own);
+	int err = s->o.pid > 0 ? links_perf_process(s->links, fd, &attr, s->o.pid, own)
+			       : links_perf_event(s->links, fd, &attr, -1, -1, own);
 
 	if (err == -ENOENT || err == -EOPNOTSUPP)
 		diag_add(d, DIAG_ERROR, "cannot attach %s: this machine has no counter for it%s",
@@ -398,7 +400,9 @@ static int attach_watchpoint(struct script *s, const struct attach *a, int fd, s
 		attr.bp_type |= *m == 'r' ? 1 : *m == 'w' ? 2 : 4;
 	if (attr.bp_type == 4)
 		attr.bp_len = sizeof(long);
-	return links_perf_event(s->links, fd, &attr, pid ? pid : -1, -1, d);
+	if (pid)
+		return links_perf_process(s->links, fd, &attr, pid, d);
+	return links_perf_event(s->links, fd, &attr, -1, -1, d);
 }
 
 static int attach_program(struct script *s, const struct script_program *p, struct diag *d)
