@@ -5,6 +5,7 @@
 #include "script/builtin.h"
 #include "script/const.h"
 #include "script/symbols.h"
+#include "script/usdt.h"
 
 enum { MAX_FRAMES = 127, USER_STACK = 256, USER_BUILD_ID = 2048 };
 
@@ -161,17 +162,45 @@ static struct operand emit_kaddr(struct emit *e, struct node *n)
 	return opd_value(emf(e, "0x%llxull", (unsigned long long)addr));
 }
 
+static bool in_program(enum probe_kind kind)
+{
+	return kind == PROBE_UPROBE || kind == PROBE_URETPROBE || kind == PROBE_USDT;
+}
+
+/* A pointer to an integer of the symbol's size. */
+static const struct type *check_uaddr(struct sema *s, struct node *n)
+{
+	struct symbol_place place;
+	unsigned size;
+
+	sema_expr(s, n->list);
+	if (n->list->kind != N_STR)
+		return sema_error(s, n, "uaddr() takes the name of a symbol as a string literal");
+	if (!s->attach || !in_program(s->attach->kind))
+		return sema_error(s, n, "uaddr can not be used with \"%s\" probes",
+				  s->attach ? s->attach->provider->name : "none");
+	if (!s->match || s->offline)
+		return type_ptr(s->types, &type_i64);
+	if (!symbol_in_file(s->match->a, n->list->name, s->match->offset, &place))
+		return sema_error(s, n, "Could not resolve symbol: %s:%s", s->match->a,
+				  n->list->name);
+	size = place.size == 1 || place.size == 2 || place.size == 4 ? (unsigned)place.size : 8;
+	return type_ptr(s->types, type_int(size, true));
+}
+
+/* Code and data move together, so the distance to the probed instruction tells the address. At a
+ * return the instruction is the caller's: there only programs at fixed addresses are right. */
 static struct operand emit_uaddr(struct emit *e, struct node *n)
 {
-	const char *path = e->match ? e->match->a : NULL;
-	uint64_t addr = path ? symbol_file_address(path, n->list->name) : 0;
+	struct symbol_place place;
 
-	if (!addr) {
-		sema_error(e->s, n, "Could not resolve symbol: %s:%s", path ? path : "?",
-			   n->list->name);
-		e->err = e->err ? e->err : -2;
-	}
-	return opd_value(emf(e, "0x%llxull", (unsigned long long)addr));
+	if (!e->match || e->s->offline ||
+	    !symbol_in_file(e->match->a, n->list->name, e->match->offset, &place))
+		return opd_value("0");
+	if (!place.is_pic || e->attach->kind == PROBE_URETPROBE)
+		return opd_value(emf(e, "0x%llxull", (unsigned long long)place.vaddr));
+	return opd_value(em_tmp(e, false, "*(u64 *)((char *)ctx + %d) + (u64)%lldll", regs_ip(),
+				(long long)(place.vaddr - place.probe)));
 }
 
 #define NAME_OR_CALL BUILTIN_NAME | BUILTIN_CALL
@@ -188,7 +217,7 @@ const struct builtin builtins_stack[] = {
 	 .help = "symbol of the process at address"},
 	{.name = "kaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_kaddr,
 	 .help = "address of a kernel symbol"},
-	{.name = "uaddr", BUILTIN_CALL, 1, 1, check_symbol_name, emit_uaddr,
+	{.name = "uaddr", BUILTIN_CALL, 1, 1, check_uaddr, emit_uaddr,
 	 .help = "address of a symbol of the traced file"},
 	{.name = NULL},
 };

@@ -272,6 +272,7 @@ static int run_sema(struct script *s, struct diag *d)
 		.settings = &s->settings,
 		.args = &s->args,
 		.unsafe = s->o.unsafe,
+		.offline = s->o.offline,
 	};
 	return sema_run(&s->sema, s->plans, s->n_plans);
 }

@@ -46,6 +46,7 @@ struct sema {
 	const struct settings *settings;
 	const struct script_args *args;
 	bool unsafe;
+	bool offline; /* nothing of this machine is looked at */
 	/* state */
 	struct symbol *maps, *vars;
 	int n_maps, n_vars, n_scopes;

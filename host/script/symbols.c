@@ -400,14 +400,21 @@ uint64_t symbol_kernel_address(const char *name)
 	return found;
 }
 
-uint64_t symbol_file_address(const char *path, const char *name)
+bool symbol_in_file(const char *path, const char *name, uint64_t offset, struct symbol_place *out)
 {
 	struct diag *ignored = diag_new();
 	struct elf *elf = elf_open(path, ignored);
 	struct elf_symbol sym;
-	uint64_t v = elf && elf_find(elf, name, &sym) ? sym.vaddr : 0;
+	bool ok = elf && elf_find(elf, name, &sym);
 
+	*out = (struct symbol_place){0};
+	if (ok) {
+		out->vaddr = sym.vaddr;
+		out->size = sym.size;
+		out->is_pic = elf_is_pic(elf);
+		ok = elf_offset_to_vaddr(elf, offset, &out->probe) || !out->is_pic;
+	}
 	elf_close(elf);
 	diag_free(ignored);
-	return v;
+	return ok;
 }

@@ -45,6 +45,14 @@ const char *symbols_demangle(struct symbols *s, const char *name);
 
 /* 0 when there is none. */
 uint64_t symbol_kernel_address(const char *name);
-uint64_t symbol_file_address(const char *path, const char *name);
+/* A symbol of a file, and the code that is probed in it. */
+struct symbol_place {
+	uint64_t vaddr; /* of the symbol */
+	uint64_t size;
+	uint64_t probe; /* vaddr of the probed instruction */
+	bool is_pic;	/* where it is loaded is only known at run time */
+};
+/* `offset` is the probe's in the file. False when the file has no such symbol. */
+bool symbol_in_file(const char *path, const char *name, uint64_t offset, struct symbol_place *out);
 
 #endif
