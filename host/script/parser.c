@@ -269,7 +269,6 @@ static void take_declaration(struct parser *p, struct buf *out)
 {
 	bool is_typedef = parser_at_word(p, "typedef");
 	uint32_t start = p->tok.loc.pos;
-	bool is_typedef = parser_at_word(p, "typedef");
 	const char *last = NULL;
 	int depth = 0;
 
