@@ -168,14 +168,29 @@ static void search_address(struct search *s)
 	add_match(s, elf_symbol_at(s->elf, s->a->address, &sym) ? sym.name : NULL, offset);
 }
 
+/* A line may begin at several places of a function; the first of them is meant. */
+static bool take_first(struct search *s, const char *func, uint64_t offset)
+{
+	for (struct probe_match *m = s->a->matches; m; m = m->next) {
+		if (!func || !m->func || strcmp(m->func, func) != 0 || strcmp(m->a, s->path) != 0)
+			continue;
+		if (offset < m->offset)
+			m->offset = offset;
+		return true;
+	}
+	return false;
+}
+
 static void add_line(void *ctx, uint64_t vaddr)
 {
 	struct search *s = ctx;
 	struct elf_symbol sym;
 	uint64_t offset;
+	const char *func = elf_symbol_at(s->elf, vaddr, &sym) ? sym.name : NULL;
 
-	if (elf_vaddr_to_offset(s->elf, vaddr, &offset) && !have_offset(s, offset))
-		add_match(s, elf_symbol_at(s->elf, vaddr, &sym) ? sym.name : NULL, offset);
+	if (elf_vaddr_to_offset(s->elf, vaddr, &offset) && !have_offset(s, offset) &&
+	    !take_first(s, func, offset))
+		add_match(s, func, offset);
 }
 
 static void search_line(struct search *s)

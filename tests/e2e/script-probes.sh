@@ -1,0 +1,180 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Every kind of probe and every flag of scripts, on programs made for it: what fires, how often,
+# with which arguments, and what is refused.
+. "$(dirname "$0")/lib.sh"
+need_bpf
+command -v cc >/dev/null && command -v c++ >/dev/null || skip_unless_ci "no C and C++ compiler"
+echo '#include <sys/sdt.h>' | cc -E - >/dev/null 2>&1 || skip_unless_ci "no sys/sdt.h"
+cd "$TMP" || exit 1
+
+cat >t.c <<'END'
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define _SDT_HAS_SEMAPHORES 1
+#include <sys/sdt.h>
+#define SEMAPHORE(name) \
+	__extension__ unsigned short name##_semaphore __attribute__((used, section(".probes")))
+SEMAPHORE(app_guarded);
+SEMAPHORE(app_plain);
+SEMAPHORE(app_two);
+struct point { int x, y; const char *name; struct point *next; };
+enum color { RED, GREEN = 5 };
+volatile int counter;
+#define NOIPA __attribute__((noipa))
+NOIPA int add(int a, int b) { return a + b; }
+NOIPA int take(struct point *p, enum color c, struct point v, const char *s)
+{
+	return p->x + c + v.y + (int)strlen(s);
+}
+NOIPA long many(long a, long b, long c, long d, long e, long f, long g, long h)
+{
+	return a + b + c + d + e + f + g + h;
+}
+NOIPA static int hidden(int z) { return z * 2; }
+static void *thread(void *arg) { counter++; return arg; }
+int main(int argc, char **argv)
+{
+	struct point q = {3, 4, "next", NULL}, p = {1, 2, "first", &q};
+	pthread_t t;
+
+	if (argc > 2)
+		sleep(atoi(argv[2]));
+	for (int i = 0; i < 3; i++) {
+		counter++;
+		add(i, 2);
+		take(&p, GREEN, q, "hello");
+		many(1, 2, 3, 4, 5, 6, 7, 8);
+		hidden(i);
+		if (app_guarded_semaphore)
+			DTRACE_PROBE2(app, guarded, i, "text");
+		DTRACE_PROBE3(app, plain, i, p.name, (char)-1); /* plain */
+		DTRACE_PROBE1(app, two, i);
+		DTRACE_PROBE1(app, two, i + 100);
+	}
+	pthread_create(&t, NULL, thread, NULL);
+	pthread_join(t, NULL);
+	return 0;
+}
+END
+cat >cpp.cc <<'END'
+#include <string>
+#define NOIPA __attribute__((noipa))
+namespace ns {
+struct Foo {
+	NOIPA int bar(int x) { return x; }
+	NOIPA int bar(double d) { return (int)d; }
+};
+template <class T> NOIPA T twice(T t) { return t * 2; }
+}
+NOIPA int text(const std::string &s) { return s.size(); }
+int main()
+{
+	ns::Foo f;
+	return f.bar(4) + f.bar(2.0) + ns::twice(5) + (int)ns::twice(2L) + text("abc") == 0;
+}
+END
+cc -g -O1 -no-pie -o t t.c -lpthread && c++ -g -O1 -o cpp cpp.cc || fail "compiling the targets"
+cc -g -O1 -fPIE -pie -o pie t.c -lpthread || fail "compiling the target"
+
+script() {
+	timeout 60 "$LLMPROBE" script "$@" 2>"$TMP/stderr" </dev/null
+}
+
+# want WHAT OUTPUT FLAGS PROGRAM: the lines that are printed, sorted, joined by ';'.
+want() {
+	local what=$1 wanted=$2 got
+	shift 2
+	got=$(script -q "$@" | grep -v '^$' | LC_ALL=C sort | paste -sd';')
+	[ "$got" = "$wanted" ] || fail "$what: '$got', wanted '$wanted'; $(cat "$TMP/stderr")"
+	echo "$what"
+}
+
+# refuse WHAT MESSAGE FLAGS PROGRAM
+refuse() {
+	local what=$1 message=$2
+	shift 2
+	script -q "$@" >/dev/null && fail "$what: accepted"
+	grep -qF -- "$message" "$TMP/stderr" || fail "$what: $(cat "$TMP/stderr")"
+	echo "$what"
+}
+
+t=$(pwd)/t
+echo "-- functions"
+want "by name" "@[uprobe:$t:add, add]: 3" -c ./t -e 'uprobe:./t:add { @[probe, func] = count(); }'
+want "arguments" "0 2;1 2;2 2" -c ./t -e 'u:./t:add { printf("%d %d\n", arg0, arg1); }'
+want "arguments on the stack" "@[6, 7, 8]: 3" -c ./t -e 'uprobe:./t:many { @[arg5, arg6, arg7] = count(); }'
+want "return" "add 2;add 3;add 4" -c ./t -e 'ur:./t:add { printf("%s %d\n", func, retval); }'
+want "local function" "@: 3" -c ./t -e 'uprobe:./t:hidden { @ = count(); }'
+want "wildcard" "@[add]: 3;@[main]: 1" -c ./t -e 'uprobe:./t:a*d,uprobe:./t:m?in { @[func] = count(); }'
+want "names compared" "@[uprobe:$t:add]: 3" -c ./t -e 'uprobe:./t:* /func == "add"/ { @[probe] = count(); }'
+want "wildcard in the path" "@: 3" -c ./t -e "uprobe:$(pwd)/t*:add { @ = count(); }"
+want "address" "@[add]: 3" -c ./t -e "uprobe:./t:0x$(nm t | awk '/ add$/ { print $1 }') { @[func] = count(); }"
+want "library" "@: 1" -c ./t -e 'uprobe:libc:pthread_create /pid == cpid/ { @ = count(); }'
+want "order of the source" "1;2;3" -c ./t -e 'uprobe:./t:main { print(1); } uprobe:./t:main { print(2); } uprobe:./t:main { print(3); }'
+[ "$(script -q -c ./t -e 'uprobe:./t:main { printf("1"); } uprobe:./t:main { printf("2"); }' | head -c 2)" = 12 ] ||
+	fail "blocks of one function in another order"
+refuse "inside of an instruction" "into middle of instruction" -c ./t -e 'uprobe:./t:many+2 { }'
+refuse "behind the function" "Offset outside the function bounds ('add' size is" -c ./t -e 'uprobe:./t:add+2000 { }'
+refuse "unknown function" "Did you mean add?" -e 'uprobe:./t:adt { }'
+refuse "no file" "target file './none' does not exist" -e 'uprobe:./none:main { }'
+refuse "too many" "more than max_probes (2)" -e 'config = { max_probes = 2 } uprobe:./t:* { }'
+
+echo "-- C++"
+want "overload" "@[ns::Foo::bar(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::Foo::bar(int)" { @[func] = count(); }'
+want "overloads" "@[ns::Foo::bar(double)]: 1;@[ns::Foo::bar(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::Foo::bar" { @[func] = count(); }'
+want "templates" "@: 2" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::twice*" { @ = count(); }'
+want "library types" "@: 1" -c ./cpp -e 'uprobe:./cpp:"text(std::string const&)" { @ = count(); }'
+
+echo "-- debug information"
+want "parameters" "@[0, 2]: 1;@[1, 2]: 1;@[2, 2]: 1" -c ./t -e 'uprobe:./t:add { @[args.a, args.b] = count(); }'
+want "structs, enums, stack" "@[1, 3, GREEN, 4]: 3" -c ./t -e 'uprobe:./t:take { @[args.p->x, args.p.next.x, args.c, args.v.y] = count(); }'
+want "casts" "@: 24" -c ./t -e 'uprobe:./t:take { @ = sizeof(struct point); }'
+line=$(grep -n '/\* plain' t.c | cut -d: -f1)
+want "lines" "@: 3" -c ./t -e "uprobe:./t@t.c:$line { @ = count(); }"
+want "listing" "    int a;    int b;uprobe:$t:add" -lv 'uprobe:./t:add'
+want "address of data" "@: 3" -c ./pie -e 'uprobe:./pie:add { @ = max(*uaddr("counter")); }'
+want "stacks of ended processes" "    add+0;@[;]: 3" -c ./pie -e 'uprobe:./pie:add { @[ustack(1)] = count(); }'
+refuse "without it" "has no debug information" -e "uprobe:$LLMPROBE.none:x { }
+uprobe:/bin/true:main { @ = args.x; }" || true
+
+echo "-- usdt"
+want "semaphore" "0 text;1 text;2 text" -c ./t -e 'usdt:./t:app:guarded { printf("%d %s\n", arg0, str(arg1)); }'
+want "no namespace" "@[-1]: 3" -c ./t -e 'usdt:./t:plain { @[arg2] = count(); }'
+want "several places" "@[usdt:$t:app:two]: 6" -c ./t -e 'usdt:./t:app:two { @[probe] = count(); }'
+want "wildcard" "@[guarded]: 3;@[plain]: 3;@[two]: 6" -c ./t -e 'usdt:./t:*:* { @[func] = count(); }'
+want "of the command" "@: 3" -c ./t -e 'usdt:*:app:plain { @ = count(); }'
+want "listing" "usdt:$t:app:guarded;usdt:$t:app:plain;usdt:$t:app:two" -l 'usdt:./t:*'
+
+echo "-- the kernel's"
+want "tracepoint" "@[t, t]: 1" -c ./t -e 't:sched:sched_process_exit /pid == cpid && tid == pid/ { @[comm, args.comm] = count(); }'
+want "path of exec" "@: ./t" -c ./t -e 'tracepoint:sched:sched_process_exec /pid == cpid/ { @ = str(args->filename); }'
+want "raw" "@: t" -c ./t -e 'rawtracepoint:sched_process_exit /pid == cpid/ { @ = args.p->comm; }'
+want "watchpoint, also in threads" "@: 4" -c ./t -e "watchpoint:0x$(nm t | awk '/ counter$/ { print $1 }'):4:w /usermode/ { @ = count(); }"
+want "timers" "1;2;3" -e 'i:10ms { @n++; print(@n); if (@n == 3) { clear(@n); exit(); } }'
+want "begin and end" "a;b;c" -e 'BEGIN { print("a"); } begin { print("b"); } end { print("c"); }'
+refuse "unknown event" "did you mean 'page-faults'?" -e 'software:page-fault:1 { }'
+refuse "unknown tracepoint" "Did you mean tracepoint:sched:sched_switch?" -e 't:sched:sched_swich { }'
+refuse "kernel function" "kprobe probes need kernel functions" -e 'kprobe:vfs_read { }'
+[ "$(script -lv 'tracepoint:sched:sched_process_exit' | sed -n '1,2p' | paste -sd';')" = \
+	"tracepoint:sched:sched_process_exit;    char comm[16]" ] || fail "listing of a tracepoint"
+
+echo "-- flags"
+want "filter" "@[tracepoint:sched:sched_process_exit]: 1" -c ./t --probe-filter '_exit$' -e 't:sched:sched_process_* /tid == cpid/ { @[probe] = count(); }'
+want "command with quotes" "@: 1" -c 'sh -c "exit 3"' -e 't:sched:sched_process_exit /pid == cpid/ { @ = count(); }'
+script -k -e 'begin { $p = (uint64 *)8; @ = *$p; }' >/dev/null
+grep -q 'WARNING: Failed to read memory' "$TMP/stderr" || fail "-k: $(cat "$TMP/stderr")"
+refuse "-c and -p" "Cannot use both -c and -p" -c ./t -p $$ -e 'begin { }'
+refuse "no such process" "no process has the pid" -p 4194303 -e 'begin { }'
+script -q -o out.txt -e 'begin { print(7); }' && [ "$(head -n 1 out.txt)" = 7 ] || fail "-o"
+LLMPROBE_NOTIFY_PROBES_ATTACHED=1 script -q -e 'begin { }' | grep -q NOTIFY_PROBES_ATTACHED || fail "notification"
+printf '#!/usr/bin/env llmprobe\nbegin { printf("%%d %%s\\n", $1, str($2)); }\n' >s.bt
+[ "$("$LLMPROBE" s.bt 5 five 2>/dev/null | head -n 1)" = "5 five" ] || fail "positional parameters"
+[ "$(script -l s.bt)" = begin ] || fail "-l of a file"
+./t x 2 &
+PIDS+=($!)
+sleep 0.5
+want "-p: its threads only" "@[t]: 3" -p $! -e 'uprobe:./t:add { @[comm] = count(); }'
