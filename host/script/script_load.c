@@ -130,6 +130,24 @@ static size_t list_externs(const struct script *s, struct bpf_extern *ext)
 	return n;
 }
 
+/* Says which probe's program the kernel refused, when the error names one. */
+static void refused_probe(const struct script *s, struct diag *d)
+{
+	const char *text = diag_first_error(d);
+	char name[48];
+
+	for (const struct script_program *p = s->code.programs; text && p; p = p->next) {
+		const struct source *src = p->probe->body->src;
+
+		snprintf(name, sizeof(name), "program %s:", p->name);
+		if (!strstr(text, name))
+			continue;
+		diag_add_at(d, DIAG_ERROR, src, loc_span(src, p->attach->loc),
+			    "the kernel refused the program of this probe");
+		return;
+	}
+}
+
 static int load_module(struct script *s, struct diag *d)
 {
 	struct bpf_extern *ext = xcalloc(
@@ -142,6 +160,8 @@ static int load_module(struct script *s, struct diag *d)
 		kinds[o.n_kinds++] =
 			(struct bpf_program_kind){p->name, program_kind(p->attach), NULL};
 	s->module = bpf_module_load(s->bpf, &o, d);
+	if (!s->module)
+		refused_probe(s, d);
 	free(ext);
 	free(kinds);
 	return s->module ? 0 : -EINVAL;
