@@ -139,6 +139,20 @@ static int read_pair(struct neuron_set *s, const char *dir, const char *neff, co
 	return err;
 }
 
+/* A folder may hold other JSON files: those are left out, which is said. */
+static int read_json_if_profile(struct neuron_set *s, const char *path, struct diag *d)
+{
+	struct diag *quiet = diag_new();
+	int err = read_json(s, path, quiet);
+
+	if (err == -EINVAL)
+		diag_add(d, DIAG_WARNING, "%s is left out: %s", path, diag_first_error(quiet));
+	else if (err)
+		diag_fail(d, err, "%s", diag_first_error(quiet));
+	diag_free(quiet);
+	return err == -EINVAL ? 0 : err;
+}
+
 static int read_folder(struct neuron_set *s, const char *dir, struct diag *d)
 {
 	struct dirent **list;
@@ -152,7 +166,7 @@ static int read_folder(struct neuron_set *s, const char *dir, struct diag *d)
 		char *path = xasprintf("%s/%s", dir, name);
 
 		if (text_ends(name, ".json"))
-			err = read_json(s, path, d);
+			err = read_json_if_profile(s, path, d);
 		else if (text_ends(name, ".ntff"))
 			err = read_pair(s, dir, neff_for(name, list, n), name, d);
 		free(path);

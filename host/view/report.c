@@ -157,10 +157,12 @@ static void print_peaks(const struct summary *s, const struct view_opts *o, FILE
 		put(out, o, "     ",
 		    xstrdup("peaks: not known, so no MBU or MFU; run `llmprobe calibrate` on the "
 			    "machine of the run, or give --peaks"));
-	if (!s->peak)
+	/* Without operators nothing is compared with them. */
+	if (!s->peak || !s->levels.op)
 		return;
 	if (s->peak->threads)
-		snprintf(threads, sizeof(threads), "with %d threads", s->peak->threads);
+		snprintf(threads, sizeof(threads), "with %d thread%s", s->peak->threads,
+			 s->peak->threads == 1 ? "" : "s");
 	put(out, o, "     ",
 	    xasprintf("peaks: %.1f GB/s and %.1f %s %s, %s (%s)", s->peak->gbs, s->peak_gflops,
 		      s->peak_gflops > s->peak->gflops ? "G 8-bit operations/s" : "GFLOP/s",
