@@ -211,6 +211,14 @@ static void recording(const struct summary *s, struct findings *f)
 		add(f, SEVERITY_WARN,
 		    xstrdup("the recording was interrupted: what follows covers its saved part"),
 		    NULL);
+	if (s->batches > 0)
+		add(f, SEVERITY_NOTE,
+		    xasprintf("%lld of the prefill calls ask for a result of every token: several "
+			      "sequences decoded together, or a draft checked; they count as "
+			      "prefill, "
+			      "as every call of more than one token does",
+			      (long long)s->batches),
+		    NULL);
 	if (s->lost > 0)
 		add(f, SEVERITY_BAD,
 		    xasprintf("%lld events were lost: sums are too small", (long long)s->lost),

@@ -145,6 +145,23 @@ static void own_cost(sqlite3 *db, struct summary *s)
 	s->cost_share = busy > 0 ? s->cost_ns / busy : NAN;
 }
 
+/*
+ * A call of more than one token counts as prefill. A prompt asks for a result of its last token
+ * only; where a small batch asks for one of every token, several sequences are decoded together (or
+ * a draft is checked). The output's shape tells, where operators were recorded.
+ */
+static int64_t count_batches(sqlite3 *db)
+{
+	return view_int(
+		db, 0,
+		"SELECT count(*) FROM token_t k WHERE k.phase = 'prefill' AND k.n_tokens"
+		" BETWEEN 2 AND 64 AND k.last_op NOT NULL AND k.n_tokens = (SELECT t.ne1 FROM"
+		" op_t o JOIN tensor_t t ON t.id = o.tensor_id WHERE o.id BETWEEN k.first_op"
+		" AND k.last_op AND o.token_id = k.id AND t.name = 'result_output' ORDER BY"
+		" o.id DESC LIMIT 1)",
+		NULL);
+}
+
 int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, struct diag *d)
 {
 	int64_t begin, end;
@@ -162,6 +179,7 @@ int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, stru
 	s->duration = (double)(end - begin);
 	s->op_rows = view_int(db, 0, "SELECT value FROM run WHERE key = 'op_rows'", NULL);
 	summary_tokens(db, s);
+	s->batches = count_batches(db);
 	summary_ops(db, s);
 	if (s->levels.sched)
 		summary_sched(db, s);

@@ -75,6 +75,7 @@ struct summary {
 	bool complete;
 	double duration;
 	int64_t op_rows;
+	int64_t batches; /* prefill calls that look like decodes of several sequences at once */
 	struct summary_phase_figures phase[SUM_PHASES];
 	struct summary_sequence *sequences;
 	size_t n_sequences;

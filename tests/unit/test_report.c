@@ -135,6 +135,30 @@ static void a_product_by_hand(void **state)
 	diag_free(d);
 }
 
+/* Two sequences decoded at once: two tokens, two results. */
+static void batches_are_pointed_out(void **state)
+{
+	struct made_run m = made_run("--decodes 4 --prompt 2");
+	struct summary s = summary_of(&m, with_peaks());
+
+	(void)state;
+	assert_int_equal(s.batches, 0);
+	summary_free(&s);
+	sqlite3_close(m.db);
+	assert_int_equal(sqlite3_open(m.path, &m.db), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_exec(m.db,
+			     "UPDATE tensor_t SET ne1 = 2 WHERE name = 'result_output' AND"
+			     " id IN (SELECT o.tensor_id FROM op_t o JOIN token_t k ON k.id"
+			     " = o.token_id WHERE k.phase = 'prefill')",
+			     NULL, NULL, NULL),
+		SQLITE_OK);
+	s = summary_of(&m, with_peaks());
+	assert_int_equal(s.batches, 1);
+	summary_free(&s);
+	made_free(&m);
+}
+
 static void rates(void **state)
 {
 	struct made_run m = made_run("--decodes 40 --seqs 3");
@@ -452,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(totals_equal_sql),
 		cmocka_unit_test(a_product_by_hand),
+		cmocka_unit_test(batches_are_pointed_out),
 		cmocka_unit_test(rates),
 		cmocka_unit_test(warm_up),
 		cmocka_unit_test(names_the_culprit),
