@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "view/neuron.h"
+#include "view/neuron/neuron.h"
 
 int cmd_import(const struct cmd_context *ctx)
 {

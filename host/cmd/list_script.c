@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cmd/list.h"
-#include "script/builtin.h"
-#include "script/engine_probe.h"
+#include "script/fn/builtin.h"
+#include "script/engine/engine_probe.h"
 
 int list_builtins(const struct cmd_context *ctx)
 {

@@ -17,7 +17,7 @@
 #include "trace/store.h"
 #include "util/clock.h"
 #include "util/text.h"
-#include "view/peaks.h"
+#include "view/peaks/peaks.h"
 
 struct recording {
 	const struct cmd_context *ctx;

@@ -13,7 +13,7 @@
 #include "cmd/view.h"
 #include "level/level.h"
 #include "plugin/plugin.h"
-#include "script/engine_probe.h"
+#include "script/engine/engine_probe.h"
 #include "trace/store.h"
 #include "util/text.h"
 

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "bpf/reaper.h"
-#include "script/engine_bind.h"
+#include "script/engine/engine_bind.h"
 #include "script/script.h"
 #include "util/file.h"
 #include "util/text.h"

@@ -11,7 +11,7 @@
 
 #include "level/level.h"
 #include "target/process.h"
-#include "view/prometheus.h"
+#include "view/export/prometheus.h"
 
 enum { TICK_NS = 1000000000 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* llmprobe sweep: record a command with every combination of parameters and compare the runs. */
-#include "view/sweep.h"
+#include "view/sweep/sweep.h"
 
 #include <errno.h>
 #include <signal.h>

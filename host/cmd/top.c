@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* llmprobe top: a running target on one screen. Operators are summed up in the kernel. */
-#include "view/top.h"
+#include "view/top/top.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -8,7 +8,7 @@
 
 #include "bpf/compile.h"
 #include "plugin/internal.h"
-#include "script/symbols.h"
+#include "script/run/symbols.h"
 #include "session/session.h"
 #include "util/clock.h"
 #include "util/file.h"

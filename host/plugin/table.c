@@ -7,7 +7,7 @@
 
 #include "bpf/kmap.h"
 #include "plugin/rows.h"
-#include "script/symbols.h"
+#include "script/run/symbols.h"
 
 enum { COLUMNS_MAX = 64, SLOTS_MAX = 64, FRAMES_MAX = 127, LINEAR_MAX = 4096 };
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "script/debug_info.h"
-#include "script/list.h"
+#include "script/type/debug_info.h"
+#include "script/probe/list.h"
 #include "script/script_impl.h"
 #include "util/file.h"
 

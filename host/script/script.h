@@ -17,8 +17,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "script/engine_probe.h"
-#include "script/runtime.h"
+#include "script/engine/engine_probe.h"
+#include "script/run/runtime.h"
 
 struct reaper;
 

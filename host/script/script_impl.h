@@ -7,7 +7,7 @@
 #include "bpf/module.h"
 #include "bpf/reaper.h"
 #include "bpf/transport.h"
-#include "script/builtin.h"
+#include "script/fn/builtin.h"
 #include "script/script.h"
 
 struct script {

@@ -3,7 +3,7 @@
 #ifndef LLMPROBE_SCRIPT_SETTINGS_H
 #define LLMPROBE_SCRIPT_SETTINGS_H
 
-#include "script/ast.h"
+#include "script/syntax/ast.h"
 
 struct settings {
 	uint64_t max_map_keys;

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "view/buckets.h"
+#include "view/sweep/buckets.h"
 #include "view_fixture.h"
 
 static int64_t padding(const struct buckets_length *l, size_t n, const int64_t *sizes, size_t k)

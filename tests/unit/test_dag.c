@@ -8,7 +8,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "view/dag.h"
+#include "view/dag/dag.h"
 #include "view/view.h"
 #include "view_fixture.h"
 

@@ -9,8 +9,8 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-#include "view/export.h"
-#include "view/export_file.h"
+#include "view/export/export.h"
+#include "view/export/export_file.h"
 #include "view_fixture.h"
 
 static char *exported(sqlite3 *db, const char *table, enum export_format format, uint64_t *rows)

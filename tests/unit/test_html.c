@@ -8,8 +8,8 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-#include "view/html_data.h"
-#include "view/html_page.h"
+#include "view/html/html_data.h"
+#include "view/html/html_page.h"
 #include "view_fixture.h"
 
 static char *page_of(const struct view_run *runs, size_t n)

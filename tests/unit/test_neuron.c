@@ -13,7 +13,7 @@
 #include <cjson/cJSON.h>
 
 #include "trace/store.h"
-#include "view/neuron.h"
+#include "view/neuron/neuron.h"
 #include "view/view.h"
 #include "view_fixture.h"
 

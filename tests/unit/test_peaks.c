@@ -5,9 +5,9 @@
 #include <math.h>
 
 #include "util/file.h"
-#include "view/peaks.h"
-#include "view/peaks_kernels.h"
-#include "view/summary.h"
+#include "view/peaks/peaks.h"
+#include "view/peaks/peaks_kernels.h"
+#include "view/summary/summary.h"
 
 static void yaml_comes_back(void **state)
 {

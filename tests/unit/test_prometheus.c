@@ -13,8 +13,8 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
-#include "view/otlp.h"
-#include "view/prometheus.h"
+#include "view/export/otlp.h"
+#include "view/export/prometheus.h"
 #include "view_fixture.h"
 
 enum { MS = 1000000 };

@@ -5,11 +5,11 @@
 #include <math.h>
 
 #include "util/file.h"
-#include "view/advice.h"
-#include "view/rank.h"
-#include "view/report.h"
-#include "view/stat.h"
-#include "view/summary.h"
+#include "view/report/advice.h"
+#include "view/diff/rank.h"
+#include "view/report/report.h"
+#include "view/stat/stat.h"
+#include "view/summary/summary.h"
 
 static char peaks_file[] = "/tmp/test_report.XXXXXX";
 

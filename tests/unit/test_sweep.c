@@ -13,8 +13,8 @@
 
 #include "trace/store.h"
 #include "util/buf.h"
-#include "view/summary.h"
-#include "view/sweep.h"
+#include "view/summary/summary.h"
+#include "view/sweep/sweep.h"
 #include "view_fixture.h"
 
 static char *const command[] = {(char *)"engine", (char *)"-t{threads}", (char *)"{batch}{threads}",

@@ -13,8 +13,8 @@
 
 #include <cjson/cJSON.h>
 #include "util/buf.h"
-#include "view/perfetto.h"
-#include "view/timeline.h"
+#include "view/timeline/perfetto.h"
+#include "view/timeline/timeline.h"
 #include "view_fixture.h"
 
 enum { MAX_STRINGS = 4096, MAX_FLOWS = 16, MAX_TRACKS = 256 };

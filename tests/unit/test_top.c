@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "view/table.h"
-#include "view/top.h"
+#include "view/top/top.h"
 
 static const double series[] = {30e6, 31e6, 30e6, 45e6};
 static const struct top_operator operators[] = {

@@ -1,0 +1,690 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Types of expressions. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/fn/builtin.h"
+#include "script/check/const.h"
+#include "util/text.h"
+
+enum { MAX_EXPR_DEPTH = 2000 };
+
+static const struct type *type_expr(struct sema *s, struct node *n);
+static const struct type *literal_type(const struct node *n);
+
+static const char *tt(const struct type *t)
+{
+	static _Thread_local char text[2][128];
+	static _Thread_local int i;
+
+	i = !i;
+	return type_text(t, text[i]);
+}
+
+const struct type *sema_expr(struct sema *s, struct node *n)
+{
+	if (++s->depth > MAX_EXPR_DEPTH) {
+		s->depth--;
+		return n->type = sema_error(s, n, "expression is nested too deeply");
+	}
+	n->type = type_expr(s, n);
+	s->depth--;
+	return n->type;
+}
+
+static const struct type *param_type(struct sema *s, struct node *n)
+{
+	const char *text = n->value <= (uint64_t)s->args->argc ? s->args->argv[n->value - 1] : NULL;
+	struct node value = {.kind = N_INT};
+	int64_t i;
+
+	if (text && text_to_i64(text, &i) == 0) {
+		value.value = (uint64_t)i;
+		value.op = i < 0 ? '-' : 0;
+	} else if (text && text_to_u64(text, &value.value) == 0) {
+		;
+	} else if (text) {
+		value.kind = N_STR;
+		value.name = text;
+		value.len = (uint32_t)strlen(text);
+	}
+	node_become(n, &value);
+	return sema_expr(s, n);
+}
+
+static const struct type *unknown_ident(struct sema *s, struct node *n)
+{
+	const char *near = builtin_nearest(n->name, false);
+
+	sema_error(s, n, "Unknown identifier: '%s'", n->name);
+	if (near)
+		sema_hint(s, "did you mean '%s'?", near);
+	return &type_none;
+}
+
+static const struct type *ident_type(struct sema *s, struct node *n)
+{
+	const struct builtin *b = builtin_find(n->name, false);
+	const char *define = type_macro(s->types, n->name);
+	const struct enum_value *e;
+	struct node value = {.kind = N_INT};
+
+	if (b) {
+		n->builtin = b;
+		return b->check(s, n);
+	}
+	if (define)
+		return sema_define(s, n, define);
+	e = type_enum_value(s->types, n->name);
+	if (!e)
+		return unknown_ident(s, n);
+	value.value = (uint64_t)e->value;
+	value.type = e->type;
+	node_become(n, &value);
+	n->flag = e->type != NULL;
+	n->a = NULL;
+	n->op = e->value < 0 ? '-' : 0;
+	return n->type = e->type ? e->type : &type_i64;
+}
+
+static const struct type *wrong_count(struct sema *s, struct node *n, const struct builtin *b,
+				      int have)
+{
+	bool few = have < b->min_args;
+	int want = few ? b->min_args : b->max_args;
+	const char *rule = b->min_args == b->max_args ? "requires"
+			   : few		      ? "requires at least"
+						      : "takes up to";
+
+	if (want == 0)
+		return sema_error(s, n, "%s() requires no arguments (%d provided)", n->name, have);
+	if (want == 1)
+		return sema_error(s, n, "%s() %s one argument (%d provided)", n->name, rule, have);
+	return sema_error(s, n, "%s() %s %d arguments (%d provided)", n->name, rule, want, have);
+}
+
+static bool is_compile_time(const char *name)
+{
+	static const char *const names[] = {"kaddr", "uaddr",	 "cgroupid", "reg",
+					    "pton",  "strftime", "getopt"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static const struct type *call_type(struct sema *s, struct node *n)
+{
+	const struct builtin *b = builtin_find(n->name, true);
+	const char *near, *define;
+	int args = call_args(n);
+
+	if (!b && (define = sema_macro_text(s, n->name)))
+		return sema_define_call(s, n, define);
+	if (!b) {
+		near = builtin_nearest(n->name, true);
+		sema_error(s, n, "Unknown function: '%s'", n->name);
+		if (near)
+			sema_hint(s, "did you mean '%s'?", near);
+		return &type_none;
+	}
+	n->builtin = b;
+	if (n->list && n->list->kind == N_STR &&
+	    ((b->flags & BUILTIN_VOID) ? b->check != NULL && strcmp(n->name, "print") != 0
+				       : is_compile_time(n->name)))
+		n->list->flag = true;
+	if ((b->flags & BUILTIN_UNSAFE) && !s->unsafe)
+		return sema_error(s, n, "%s() is an unsafe function being used in safe mode",
+				  n->name);
+	if (args < b->min_args || (b->max_args >= 0 && args > b->max_args))
+		return wrong_count(s, n, b, args);
+	return b->check(s, n);
+}
+
+static const struct type *var_type(struct sema *s, struct node *n)
+{
+	n->sym = sema_var(s, n->name);
+	/* one that got no type because its value was wrong has been reported */
+	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final && !s->errors))
+		return sema_error(s, n, "Undefined or undeclared variable: $%s",
+				  macro_own_name(n->name));
+	return n->sym->type;
+}
+
+static const struct type *map_type(struct sema *s, struct node *n)
+{
+	n->sym = sema_map(s, n->name, n->name_loc);
+	sema_key(s, n->sym, n);
+	if (n->sym->type->kind == TY_NONE && (!s->final || !s->errors))
+		return sema_error(s, n, "Undefined map: %s", n->name);
+	return n->sym->type;
+}
+
+/* An aggregation in an expression is its value so far. */
+static const struct type *as_value(const struct type *t)
+{
+	switch (t->kind) {
+	case TY_COUNT:
+		return &type_u64;
+	case TY_SUM:
+	case TY_MIN:
+	case TY_MAX:
+	case TY_AVG:
+		return t->is_signed ? &type_i64 : &type_u64;
+	default:
+		return t;
+	}
+}
+
+static const struct type *unary_type(struct sema *s, struct node *n)
+{
+	const struct type *t = as_value(sema_expr(s, n->a));
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (sema_fold_unary(n))
+		return sema_expr(s, n);
+	switch (n->op) {
+	case '!':
+		if (!type_in_register(t))
+			break;
+		return &type_bool;
+	case '-':
+		if (type_is_int(t))
+			return &type_i64;
+		break;
+	case '~':
+		if (type_is_int(t))
+			return &type_i64;
+		break;
+	case '*':
+		if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
+			return sema_complete(s, t->elem);
+		if (type_is_int(t))
+			return &type_u64;
+		break;
+	case '&':
+		if (n->a->kind == N_VAR || n->a->kind == N_MAP)
+			return type_ptr(s->types, t);
+		break;
+	}
+	return sema_error(s, n, "The %s operator can not be used on expressions of type '%s'",
+			  n->op == '&' ? "&" : op_text(n->op), tt(t));
+}
+
+static const struct type *step_type(struct sema *s, struct node *n)
+{
+	const struct type *t;
+
+	if (n->a->kind != N_VAR && n->a->kind != N_MAP)
+		return sema_error(s, n, "The %s operator must be applied to a map or variable",
+				  op_text(n->op));
+	if (n->a->kind == N_MAP) {
+		n->a->sym = sema_map(s, n->a->name, n->a->name_loc);
+		n->a->sym->assigned = true;
+		if (n->a->sym->type->kind == TY_NONE)
+			sema_assign_type(s, n->a->sym, &type_i64, true);
+	}
+	t = sema_expr(s, n->a);
+	if (t->kind == TY_INT && n->a->sym && !n->a->sym->fixed) {
+		/* it may grow without end */
+		sema_assign_type(s, n->a->sym, &type_i64, true);
+		t = n->a->sym->type;
+	}
+	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
+		return sema_error(s, n,
+				  "The %s operator can not be used on expressions of type '%s'",
+				  op_text(n->op), tt(t));
+	return n->a->type = t;
+}
+
+/* 64 bits, signed as soon as one side is or a difference is taken. */
+static const struct type *arith_type(const struct node *n, const struct type *a,
+				     const struct type *b)
+{
+	if (n->op == TOK_SHL || n->op == TOK_SHR)
+		return a->is_signed ? &type_i64 : &type_u64;
+	return n->op == '-' || a->is_signed || b->is_signed ? &type_i64 : &type_u64;
+}
+
+static const struct type *pointer_arith(struct sema *s, struct node *n, const struct type *a,
+					const struct type *b)
+{
+	if (op_is_comparison(n->op))
+		return &type_bool;
+	if (n->op == '-' && a->kind == TY_PTR && b->kind == TY_PTR)
+		return &type_i64;
+	if (n->op == '+' && b->kind == TY_PTR && type_is_int(a))
+		return b;
+	if ((n->op == '+' || n->op == '-') && a->kind == TY_PTR && type_is_int(b))
+		return a;
+	if (a->kind == TY_PTR && type_is_int(b) && strchr("&|%", n->op))
+		return &type_u64;
+	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
+			  op_text(n->op), tt(a), tt(b));
+}
+
+static bool comparable(const struct type *a, const struct type *b)
+{
+	if (a->kind == TY_STRING && b->kind == TY_STRING)
+		return true;
+	if (a->kind != b->kind)
+		return false;
+	return a->kind == TY_TUPLE || a->kind == TY_RECORD || a->kind == TY_ARRAY ||
+	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
+}
+
+/* @x = @x + 1 makes @x an integer; whether anything sets it is seen in the end. */
+static bool unset_map(const struct node *n, const struct type *t)
+{
+	return n->kind == N_MAP && t->kind == TY_NONE;
+}
+
+/* `probe` and `func` against each other or a literal: their names are known to the host. */
+static bool comparable_names(const struct node *n, const struct type *a, const struct type *b)
+{
+	bool is_a = a->kind == TY_PROBE || a->kind == TY_FUNC;
+	bool is_b = b->kind == TY_PROBE || b->kind == TY_FUNC;
+
+	return (is_a && is_b && a->kind == b->kind) || (is_a && n->b->kind == N_STR) ||
+	       (is_b && n->a->kind == N_STR);
+}
+
+static const struct type *binary_type(struct sema *s, struct node *n)
+{
+	const struct type *a = as_value(sema_expr(s, n->a)), *b = as_value(sema_expr(s, n->b));
+
+	if (unset_map(n->a, a) && type_is_int(b))
+		return arith_type(n, b, b);
+	if (unset_map(n->b, b) && type_is_int(a))
+		return arith_type(n, a, a);
+	if (a->kind == TY_NONE || b->kind == TY_NONE)
+		return n->op == TOK_AND || n->op == TOK_OR || op_is_comparison(n->op) ? &type_bool
+										      : &type_none;
+	switch (sema_fold_binary(s, n)) {
+	case 1:
+		return sema_expr(s, n);
+	case -1:
+		return sema_error(s, n, "unable to fold literals due to overflow or underflow");
+	}
+	if (n->op == TOK_AND || n->op == TOK_OR) {
+		if (!type_in_register(a) || !type_in_register(b))
+			return sema_error(s, n,
+					  "The %s operator can not be used on expressions of "
+					  "types %s, %s",
+					  op_text(n->op), tt(a), tt(b));
+		return &type_bool;
+	}
+	if (a->kind == TY_PTR || b->kind == TY_PTR) {
+		if (type_in_register(a) && type_in_register(b))
+			return pointer_arith(s, n, a, b);
+	} else if (type_in_register(a) && type_in_register(b)) {
+		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
+	}
+	if ((n->op == TOK_EQ || n->op == TOK_NE) && (comparable(a, b) || comparable_names(n, a, b)))
+		return &type_bool;
+	if (a->kind != b->kind && op_is_comparison(n->op))
+		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",
+				  op_text(n->op), tt(a), tt(b));
+	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
+			  op_text(n->op), tt(a), tt(b));
+}
+
+static const struct type *ternary_type(struct sema *s, struct node *n)
+{
+	const struct type *c = sema_expr(s, n->a), *a = n->b ? sema_expr(s, n->b) : c;
+	const struct type *b = sema_expr(s, n->c), *t;
+
+	if (c->kind != TY_NONE && !type_in_register(c))
+		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
+	a = as_value(a);
+	b = as_value(b);
+	if (a->kind == TY_NONE || b->kind == TY_NONE)
+		return a->kind == TY_NONE ? b : a;
+	t = sema_join(s, a, b);
+	if (!t)
+		return sema_error(s, n,
+				  "Branches must return the same type or compatible types: have "
+				  "'%s' and '%s'",
+				  tt(a), tt(b));
+	return t;
+}
+
+/* char[N] is a string to scripts. */
+static const struct type *field_value_type(struct sema *s, const struct type *t)
+{
+	if (t->kind == TY_ARRAY && t->elem->is_char && t->count)
+		return type_string(s->types, t->count);
+	return t;
+}
+
+struct field_names {
+	const struct type *st;
+};
+
+static const char *field_name_at(const void *state, size_t i)
+{
+	const struct type *st = state;
+
+	/* anonymous members are shown as an empty name, which is near to nothing */
+	return i < st->fields->n ? (st->fields->v[i].name ? st->fields->v[i].name : "") : NULL;
+}
+
+static const struct type *no_field(struct sema *s, struct node *n, const struct type *st)
+{
+	const char *near = st->fields ? text_nearest(n->name, field_name_at, st) : NULL;
+	struct node at = *n;
+
+	at.loc = n->loc;
+	if (st->fields && !st->fields->complete)
+		return sema_error(s, n, "Unknown struct/union: '%s'", tt(st));
+	sema_error(s, &at, "Struct/union of type '%s' does not contain a field named '%s'", tt(st),
+		   n->name);
+	if (near && *near)
+		sema_hint(s, "did you mean '%s'?", near);
+	return &type_none;
+}
+
+static const struct type *field_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+	const struct field *f;
+	uint32_t offset;
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (t->kind == TY_PTR)
+		t = sema_complete(s, t->elem);
+	if (t->kind == TY_STATS || t->kind == TY_AVG ||
+	    (t->kind != TY_STRUCT && t->kind != TY_RECORD))
+		return sema_error(s, n, "Can not access field '%s' on expression of type '%s'",
+				  n->name, tt(t));
+	t = sema_complete(s, t);
+	f = type_field(t, n->name, &offset);
+	if (!f)
+		return no_field(s, n, t);
+	for (struct node *m = n->a->kind == N_RECORD ? n->a->list : NULL; m; m = m->next)
+		if (strcmp(m->name, n->name) == 0 && (m->a->kind == N_INT || m->a->kind == N_STR)) {
+			node_become(n, m->a);
+			return sema_expr(s, n);
+		}
+	return f->is_data_loc ? type_int(4, false) : field_value_type(s, f->type);
+}
+
+static const struct type *tuple_field_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (t->kind != TY_TUPLE)
+		return sema_error(s, n, "Can not access index '%llu' on expression of type '%s'",
+				  (unsigned long long)n->value, tt(t));
+	if (n->value >= t->fields->n)
+		return sema_error(s, n, "Invalid tuple index: %llu. Found %zu elements in tuple.",
+				  (unsigned long long)n->value, t->fields->n);
+	return t->fields->v[n->value].type;
+}
+
+static const struct type *index_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a), *i = sema_expr(s, n->b);
+	int64_t v;
+
+	if (t->kind == TY_NONE || i->kind == TY_NONE)
+		return &type_none;
+	if (t->kind == TY_TUPLE && const_eval(s->types, n->b, &v) && v >= 0) {
+		n->kind = N_TUPLE_FIELD;
+		n->value = (uint64_t)v;
+		return tuple_field_type(s, n);
+	}
+	if (!type_is_int(i))
+		return sema_error(s, n,
+				  "The array index operator [] only accepts positive (unsigned) "
+				  "integer indices. Got: %s",
+				  tt(i));
+	if (t->kind == TY_STRING)
+		return type_int(1, true);
+	if (t->kind == TY_PTR && t->elem->kind == TY_VOID)
+		return sema_error(s, n,
+				  "The array index operator [] cannot be used on a pointer to an "
+				  "unsized type (void *).");
+	if (t->kind == TY_PTR)
+		return sema_complete(s, t->elem);
+	if (t->kind != TY_ARRAY)
+		return sema_error(s, n,
+				  "The array index operator [] can only be used on arrays and "
+				  "pointers, found %s.",
+				  tt(t));
+	if (const_eval(s->types, n->b, &v) && t->count && (v < 0 || v >= t->count))
+		return sema_error(s, n, "the index %lld is out of bounds for array of size %u",
+				  (long long)v, t->count);
+	return t->elem;
+}
+
+static bool castable(const struct type *to, const struct type *from)
+{
+	if (type_same(to, from))
+		return true;
+	if (to->kind == TY_ARRAY && from->kind == TY_STRING)
+		return type_is_int(to->elem) && to->elem->size == 1 && to->size == from->size;
+	if (to->kind == TY_ARRAY)
+		return type_is_int(to->elem) && (type_in_register(from) || from->kind == TY_ARRAY);
+	if (type_is_int(to))
+		return type_in_register(from) ||
+		       (from->kind == TY_ARRAY && type_is_int(from->elem) && from->size <= 8);
+	if (to->kind == TY_PTR)
+		return type_in_register(from) || from->kind == TY_STRING ||
+		       from->kind == TY_ARRAY || from->kind == TY_STRUCT;
+	if (to->kind == TY_STRING)
+		return from->kind == TY_STRING;
+	return false;
+}
+
+static const struct type *cast_type(struct sema *s, struct node *n)
+{
+	const struct type *from = sema_expr(s, n->b), *to = sema_resolve_type(s, n->a);
+
+	if (from->kind == TY_NONE || to->kind == TY_NONE)
+		return to;
+	if (to->kind == TY_ARRAY && !to->count && to->elem->size)
+		to = type_array(s->types, to->elem, (from->size ? from->size : 8) / to->elem->size);
+	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
+		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"; did you mean \"%s *\"?",
+				  tt(from), tt(to), to->name ? to->name : "struct");
+	if (from->kind == TY_STRUCT && to->kind != TY_PTR && !type_same(to, from))
+		return sema_error(s, n, "Cannot cast from struct type \"%s\"", tt(from));
+	if (!castable(to, from))
+		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"", tt(from), tt(to));
+	if (to->kind == TY_ENUM && n->b->kind == N_INT && to->fields &&
+	    !type_enum_name(to, (int64_t)n->b->value))
+		return sema_error(s, n, "Enum: %s doesn't contain a variant value of %lld",
+				  to->name ? to->name + strlen("enum ") : "",
+				  (long long)n->b->value);
+	return to;
+}
+
+/* What sizeof and offsetof are asked for; a bare name may be that of a typedef. */
+static const struct type *type_or_expr(struct sema *s, struct node *n)
+{
+	const struct type *t = NULL;
+
+	if (n->kind == N_TYPE)
+		return sema_resolve_type(s, n);
+	if (n->kind == N_IDENT && !builtin_find(n->name, false) && !type_macro(s->types, n->name))
+		t = type_by_name(s->types, n->name);
+	return t ? t : sema_expr(s, n);
+}
+
+static const struct type *sizeof_type(struct sema *s, struct node *n)
+{
+	const struct type *t = type_or_expr(s, n->a);
+	struct node value = {.kind = N_INT};
+
+	if (t->kind == TY_NONE)
+		return t;
+	t = sema_complete(s, as_value(t));
+	value.value = type_c_size(t);
+	value.len = 8;
+	node_become(n, &value);
+	return &type_u64;
+}
+
+static const struct type *offsetof_type(struct sema *s, struct node *n)
+{
+	const struct type *t = type_or_expr(s, n->a);
+	struct node value = {.kind = N_INT};
+
+	if (t->kind == TY_NONE)
+		return t;
+	for (struct node *part = n->list; part; part = part->next) {
+		const struct field *f;
+		uint32_t offset;
+
+		t = sema_complete(s, t);
+		f = t->kind == TY_STRUCT || t->kind == TY_RECORD
+			    ? type_field(t, part->name, &offset)
+			    : NULL;
+		if (!f && t->kind != TY_STRUCT && t->kind != TY_RECORD)
+			return sema_error(s, n, "'%s' is not a c_struct type.", tt(t));
+		if (!f)
+			return sema_error(s, n, "'%s' has no field named '%s'", tt(t), part->name);
+		value.value += offset;
+		t = f->type;
+	}
+	value.len = 8;
+	node_become(n, &value);
+	return &type_u64;
+}
+
+static const struct type *tuple_type(struct sema *s, struct node *n)
+{
+	size_t count = (size_t)call_args(n), i = 0;
+	const struct type **types = arena_alloc(s->arena, (count + 1) * sizeof(*types));
+	const char **names =
+		n->kind == N_RECORD ? arena_alloc(s->arena, (count + 1) * sizeof(*names)) : NULL;
+
+	for (struct node *e = n->list; e; e = e->next, i++) {
+		struct node *v = n->kind == N_RECORD ? e->a : e;
+
+		types[i] = as_value(sema_expr(s, v));
+		if (types[i]->kind == TY_NONE)
+			return &type_none;
+		if (type_is_aggregate(types[i]->kind))
+			return sema_error(s, v, "Map type %s cannot exist inside a %s.",
+					  tt(types[i]), names ? "record" : "tuple");
+		if (names)
+			names[i] = e->name;
+	}
+	return type_tuple(s->types, types, names, count);
+}
+
+/* The smallest type that holds it; `len` asks for one of that size. */
+static const struct type *literal_type(const struct node *n)
+{
+	int64_t i = (int64_t)n->value;
+	uint64_t v = n->value;
+
+	if (n->len == 8)
+		return &type_u64;
+	if (n->op)
+		return type_int(i >= INT8_MIN	 ? 1
+				: i >= INT16_MIN ? 2
+				: i >= INT32_MIN ? 4
+						 : 8,
+				true);
+	return type_int(v <= UINT8_MAX ? 1 : v <= UINT16_MAX ? 2 : v <= UINT32_MAX ? 4 : 8, false);
+}
+
+static const struct type *block_type(struct sema *s, struct node *n)
+{
+	const struct type *t = &type_none;
+	struct scope sc = {.id = s->n_scopes++, .up = s->scope};
+
+	s->scope = &sc;
+	for (struct node *st = n->list; st; st = st->next)
+		sema_stmt(s, st);
+	if (n->a)
+		t = sema_expr(s, n->a);
+	s->scope = sc.up;
+	return t;
+}
+
+static const struct type *comptime_type(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->a);
+
+	if (t->kind == TY_NONE)
+		return t;
+	if (n->a->kind != N_INT && n->a->kind != N_BOOL && n->a->kind != N_STR)
+		return sema_error(s, n, "Unable to resolve comptime expression.");
+	node_become(n, n->a);
+	return sema_expr(s, n);
+}
+
+/* `flag`: the text is used before the script runs, however long it is. */
+static const struct type *text_type(struct sema *s, struct node *n)
+{
+	if (!n->flag && n->len + 1 > s->settings->max_strlen)
+		return sema_error(s, n, "String is too long (over %llu bytes): %s",
+				  (unsigned long long)s->settings->max_strlen, n->name);
+	return type_string(s->types, n->len + 1);
+}
+
+static const struct type *type_expr(struct sema *s, struct node *n)
+{
+	switch (n->kind) {
+	case N_INT:
+		if (n->flag && n->type && n->type->kind == TY_ENUM)
+			return n->type;
+		return literal_type(n);
+	case N_BOOL:
+		return &type_bool;
+	case N_STR:
+		return text_type(s, n);
+	case N_IDENT:
+		return ident_type(s, n);
+	case N_VAR:
+		return var_type(s, n);
+	case N_MAP:
+		return map_type(s, n);
+	case N_PARAM:
+		return param_type(s, n);
+	case N_PARAM_COUNT:
+		n->value = (uint64_t)s->args->argc;
+		n->kind = N_INT;
+		return literal_type(n);
+	case N_UNARY:
+		return unary_type(s, n);
+	case N_STEP:
+		return step_type(s, n);
+	case N_BINARY:
+		return binary_type(s, n);
+	case N_TERNARY:
+		return ternary_type(s, n);
+	case N_FIELD:
+		return field_type(s, n);
+	case N_TUPLE_FIELD:
+		return tuple_field_type(s, n);
+	case N_INDEX:
+		return index_type(s, n);
+	case N_CALL:
+		return call_type(s, n);
+	case N_CAST:
+		return cast_type(s, n);
+	case N_SIZEOF:
+		return sizeof_type(s, n);
+	case N_OFFSETOF:
+		return offsetof_type(s, n);
+	case N_TUPLE:
+	case N_RECORD:
+		return tuple_type(s, n);
+	case N_BLOCK_EXPR:
+		return block_type(s, n);
+	case N_COMPTIME:
+		return comptime_type(s, n);
+	default:
+		return sema_error(s, n, "not an expression");
+	}
+}

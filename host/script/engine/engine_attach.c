@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "script/engine/engine_attach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bpf/feature.h"
+#include "bpf/kmap.h"
+#include "bpf/link.h"
+#include "probes/record.h"
+#include "probes/script_engine.h"
+#include "script/engine/engine_front.h"
+#include "target/mapping.h"
+#include "target/process.h"
+#include "target/watch.h"
+#include "util/text.h"
+
+struct attached {
+	pid_t pid;
+	uint32_t site;
+};
+
+struct slot {
+	struct engine_want want;
+	int state_fd, work_fd; /* 0: none */
+	struct attached *sites;
+	size_t n_sites, cap_sites;
+	struct fronts *fronts;
+};
+
+struct engine_targets {
+	struct engine_targets_opts o;
+	struct engine_set *engines;
+	struct plan *plan;
+	struct watch *watch;
+	struct process *processes;
+	size_t n_processes, cap_processes;
+	int process_fd, names_fd, jump_fd, guids_fd;
+	bool can_loop, active;
+	bool failed;   /* a process could not be attached, and an error said why */
+	uint64_t lost; /* of processes that have ended */
+	struct slot slots[ENGINE_PROGRAMS + 1]; /* the last one notes token calls for the others */
+	int n_slots;
+	struct front_layouts *layouts;
+	struct bpf_links *links;
+};
+
+static int make_maps(struct engine_targets *t, struct diag *d)
+{
+	struct kmap_spec process = {BPF_MAP_TYPE_HASH, 4, sizeof(struct engine_process), 512, 0,
+				    "lp_process"};
+	struct kmap_spec names = {
+		BPF_MAP_TYPE_ARRAY, 4, ENGINE_NAME_BYTES, ENGINE_LAYOUTS * ENGINE_NAMES, 0,
+		"lp_names"};
+	struct kmap_spec jump = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, ENGINE_PROGRAMS, 0, "lp_jump"};
+
+	struct kmap_spec guids = {BPF_MAP_TYPE_HASH, 16, 16, 32, 0, "lp_guids"};
+
+	t->process_fd = kmap_create(&process, d);
+	t->names_fd = t->process_fd < 0 ? -1 : kmap_create(&names, d);
+	t->jump_fd = t->names_fd < 0 ? -1 : kmap_create(&jump, d);
+	t->guids_fd = t->jump_fd < 0 ? -1 : kmap_create(&guids, d);
+	return t->guids_fd < 0 ? -EINVAL : 0;
+}
+
+static void fill_guids(const struct engine_targets *t)
+{
+	const uint8_t *guid;
+	const char *name;
+
+	for (size_t i = 0; (name = plan_backend_guid(i, &guid)); i++) {
+		char text[16] = {0};
+
+		snprintf(text, sizeof(text), "%s", name);
+		kmap_update(t->guids_fd, guid, text, 0);
+	}
+}
+
+static int make_slot_maps(struct slot *s, struct diag *d)
+{
+	bool sched = s->want.source == ENGINE_SCHED;
+	struct kmap_spec call = {.type = BPF_MAP_TYPE_TASK_STORAGE,
+				 .key_size = 4,
+				 .value_size = sizeof(struct engine_call),
+				 .name = "lp_call"};
+	struct kmap_spec event = {
+		BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct engine_sched), 1, 0, "lp_sched"};
+	struct kmap_spec off = {BPF_MAP_TYPE_HASH, 4, sizeof(struct engine_off),
+				ENGINE_THREADS,	   0, "lp_off"};
+	struct kmap_spec work = {BPF_MAP_TYPE_HASH,
+				 sizeof(struct engine_worker),
+				 sizeof(struct engine_op),
+				 ENGINE_WORKERS,
+				 0,
+				 "lp_work"};
+
+	s->state_fd = kmap_create(sched ? &event : &call, d);
+	if (s->state_fd >= 0 && (sched || (s->want.source == ENGINE_OP && s->want.at_end)))
+		s->work_fd = kmap_create(sched ? &off : &work, d);
+	return s->state_fd < 0 ? s->state_fd : s->work_fd < 0 ? s->work_fd : 0;
+}
+
+static bool try_loop(void)
+{
+	struct features *f = features_new();
+	bool ok = feature_ok(f, FEATURE_BPF_LOOP);
+
+	features_free(f);
+	return ok;
+}
+
+struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, struct diag *d)
+{
+	struct engine_targets *t = xcalloc(1, sizeof(*t));
+	struct plan_opts po = {.engine = o->engine};
+
+	t->o = *o;
+	t->process_fd = t->names_fd = t->jump_fd = t->guids_fd = -1;
+	t->links = links_new(o->reaper);
+	t->engines = engine_set_load(NULL, d);
+	po.engines = t->engines;
+	t->plan = t->engines ? plan_new(&po) : NULL;
+	t->layouts = front_layouts_new();
+	if (!t->plan || make_maps(t, d) != 0) {
+		engine_targets_free(t);
+		return NULL;
+	}
+	fill_guids(t);
+	t->can_loop = try_loop();
+	return t;
+}
+
+static void slot_free(struct slot *s)
+{
+	free(s->want.filter_op);
+	free(s->want.filter_name);
+	free(s->sites);
+	fronts_free(s->fronts);
+	if (s->state_fd > 0)
+		close(s->state_fd);
+	if (s->work_fd > 0)
+		close(s->work_fd);
+}
+
+void engine_targets_free(struct engine_targets *t)
+{
+	if (!t)
+		return;
+	engine_targets_stop(t);
+	watch_free(t->watch);
+	for (int i = 0; i <= ENGINE_PROGRAMS; i++)
+		slot_free(&t->slots[i]);
+	plan_free(t->plan);
+	engine_set_free(t->engines);
+	front_layouts_free(t->layouts);
+	free(t->processes);
+	if (t->process_fd >= 0)
+		close(t->process_fd);
+	if (t->names_fd >= 0)
+		close(t->names_fd);
+	if (t->jump_fd >= 0)
+		close(t->jump_fd);
+	if (t->guids_fd >= 0)
+		close(t->guids_fd);
+	free(t);
+}
+
+int engine_targets_add(struct engine_targets *t, const struct engine_want *want, struct diag *d)
+{
+	struct slot *s = &t->slots[t->n_slots];
+	int err;
+
+	if (t->n_slots == ENGINE_PROGRAMS)
+		return diag_fail(d, -E2BIG, "a script can have %d engine probes", ENGINE_PROGRAMS);
+	s->want = *want;
+	err = make_slot_maps(s, d);
+	return err ? err : t->n_slots++;
+}
+
+struct engine_want *engine_targets_want(struct engine_targets *t, int program)
+{
+	return &t->slots[program].want;
+}
+
+unsigned engine_targets_state(int program)
+{
+	return ENGINE_MAP_STATE + (unsigned)program;
+}
+
+unsigned engine_targets_work(int program)
+{
+	return ENGINE_MAP_WORK + (unsigned)program;
+}
+
+bool engine_targets_can_loop(const struct engine_targets *t)
+{
+	return t->can_loop;
+}
+
+static size_t slot_externs(const struct slot *s, int program, struct bpf_extern *ext)
+{
+	size_t n = 0;
+
+	ext[n++] = (struct bpf_extern){engine_targets_state(program), s->state_fd};
+	if (s->work_fd > 0)
+		ext[n++] = (struct bpf_extern){engine_targets_work(program), s->work_fd};
+	return n;
+}
+
+size_t engine_targets_externs(struct engine_targets *t, struct bpf_extern *ext)
+{
+	size_t n = 0;
+
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_PROCESS, t->process_fd};
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_NAMES, t->names_fd};
+	ext[n++] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
+	for (int i = 0; i < t->n_slots; i++)
+		n += slot_externs(&t->slots[i], i, &ext[n]);
+	return n;
+}
+
+int engine_targets_program(struct engine_targets *t, int program, const char *tracepoint, int fd,
+			   struct diag *d)
+{
+	uint32_t key = (uint32_t)program;
+	int err;
+
+	if (tracepoint)
+		return links_raw_tracepoint(
+			t->links, fd,
+			strcmp(tracepoint, "wakeup") == 0 ? "sched_wakeup" : "sched_switch", d);
+	err = kmap_update(t->jump_fd, &key, &fd, 0);
+	if (err)
+		return diag_fail(d, err, "cannot enter a program into the jump table: %s",
+				 strerror(-err));
+	return 0;
+}
+
+/* ---- attaching ---- */
+
+static bool is_attached(const struct slot *s, pid_t pid, uint32_t site)
+{
+	for (size_t i = 0; i < s->n_sites; i++)
+		if (s->sites[i].pid == pid && s->sites[i].site == site)
+			return true;
+	return false;
+}
+
+static int link_site(struct engine_targets *t, pid_t pid, const struct plan_site *site, int fd,
+		     struct diag *d)
+{
+	const struct plan_file *f = plan_file(t->plan, site->file);
+	struct uprobe_site at = {.offset = site->offset};
+	char path[64];
+	struct uprobe_opts o = {
+		.path = f->open_path, .sites = &at, .n_sites = 1, .is_return = site->is_return};
+
+	o.pid = pid;
+	if (f->fd >= 0) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
+		o.path = path;
+	}
+	return links_uprobes(t->links, fd, &o, NULL, d);
+}
+
+static size_t front_externs(struct engine_targets *t, int program, struct bpf_extern *ext)
+{
+	ext[0] = (struct bpf_extern){ENGINE_MAP_PROCESS, t->process_fd};
+	ext[1] = (struct bpf_extern){ENGINE_MAP_JUMP, t->jump_fd};
+	ext[2] = (struct bpf_extern){ENGINE_MAP_GUIDS, t->guids_fd};
+	return 3 + slot_externs(&t->slots[program], program, &ext[3]);
+}
+
+static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_t i, struct diag *d)
+{
+	const struct plan_site *site = plan_site(t->plan, i);
+	struct slot *s = &t->slots[program];
+	struct bpf_extern ext[5];
+	struct front_opts o = {.plan = t->plan,
+			       .layouts = t->layouts,
+			       .names_fd = t->names_fd,
+			       .program = program,
+			       .want = &s->want,
+			       .can_loop = t->can_loop,
+			       .notes_tokens = program == ENGINE_PROGRAMS,
+			       .externs = ext,
+			       .n_externs = front_externs(t, program, ext)};
+	int fd;
+
+	if (!s->fronts)
+		s->fronts = fronts_new();
+	fd = fronts_get(s->fronts, &o, site->point, d);
+	if (fd < 0)
+		return fd;
+	*VEC_PUSH(s->sites, s->n_sites, s->cap_sites) = (struct attached){pid, i};
+	return link_site(t, pid, site, fd, d);
+}
+
+static int attach_program(struct engine_targets *t, int program, pid_t pid,
+			  const struct mapping_list *maps, struct diag *d)
+{
+	struct plan_mark n = plan_mark(t->plan);
+	struct slot *s = &t->slots[program];
+	int err = 0;
+
+	for (uint32_t i = 0; i < n.sites && !err; i++) {
+		const struct plan_site *site = plan_site(t->plan, i);
+
+		if (front_takes(&s->want, plan_point(t->plan, site->point)) &&
+		    !is_attached(s, pid, i) &&
+		    plan_file_is_mapped(plan_file(t->plan, site->file), maps))
+			err = attach_site(t, program, pid, i, d);
+	}
+	return err;
+}
+
+static bool need_token(const struct engine_targets *t)
+{
+	for (int i = 0; i < t->n_slots; i++)
+		if (t->slots[i].want.token)
+			return true;
+	return false;
+}
+
+static bool need_plan(const struct engine_targets *t)
+{
+	for (int i = 0; i < t->n_slots; i++)
+		if (t->slots[i].want.source != ENGINE_SCHED)
+			return true;
+	return false;
+}
+
+/* Before the first one: whose token calls are used is noted by a program of its own. */
+static int make_token_notes(struct engine_targets *t, struct diag *d)
+{
+	struct slot *s = &t->slots[ENGINE_PROGRAMS];
+
+	if (!need_token(t) || s->state_fd > 0)
+		return 0;
+	s->want = (struct engine_want){.source = ENGINE_TOKEN};
+	return make_slot_maps(s, d);
+}
+
+static int attach_process(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct mapping_list maps = {0};
+	int err;
+
+	if (!need_plan(t))
+		return 0;
+	err = plan_extend(t->plan, pid, d);
+	err = err < 0 ? err : mapping_list_read(pid, &maps, d);
+	err = err ? err : make_token_notes(t, d);
+	for (int i = 0; i < t->n_slots && !err; i++)
+		err = attach_program(t, i, pid, &maps, d);
+	if (!err && need_token(t))
+		err = attach_program(t, ENGINE_PROGRAMS, pid, &maps, d);
+	mapping_list_free(&maps);
+	return err;
+}
+
+/* ---- processes ---- */
+
+static bool known(const struct engine_targets *t, pid_t pid)
+{
+	for (size_t i = 0; i < t->n_processes; i++)
+		if (t->processes[i].pid == pid && process_alive(&t->processes[i]))
+			return true;
+	return false;
+}
+
+/* Fronts count for processes in the map, so the whole set begins at one moment. */
+static int activate(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct engine_process fresh = {0};
+	uint32_t key = (uint32_t)pid;
+	int err = kmap_update(t->process_fd, &key, &fresh, 0);
+
+	return err ? diag_fail(d, err, "cannot enter the target: %s", strerror(-err)) : 0;
+}
+
+static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct process p;
+	int err;
+
+	if (known(t, pid))
+		return 0;
+	err = process_find(pid, &p, d);
+	err = err ? err : attach_process(t, p.pid, d);
+	if (err) {
+		t->failed = true;
+		return err;
+	}
+	*VEC_PUSH(t->processes, t->n_processes, t->cap_processes) = p;
+	return t->active ? activate(t, p.pid, d) : 0;
+}
+
+int engine_targets_go(struct engine_targets *t, struct diag *d)
+{
+	int err = 0;
+
+	t->active = true;
+	for (size_t i = 0; i < t->n_processes && !err; i++)
+		err = activate(t, t->processes[i].pid, d);
+	return err;
+}
+
+static int watch_all(struct engine_targets *t, bool hold, struct diag *d)
+{
+	pid_t *pids = xcalloc(t->n_processes + 1, sizeof(*pids));
+	struct watch_opts o = {.hold = hold};
+
+	for (size_t i = 0; i < t->n_processes; i++)
+		pids[i] = t->processes[i].pid;
+	t->watch = watch_new(pids, t->n_processes, &o, d);
+	free(pids);
+	return t->watch ? 0 : -EIO;
+}
+
+static int add_tree(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	pid_t *tree = NULL;
+	size_t n = 0;
+	int err = add_process(t, pid, d);
+
+	if (!err && process_tree(pid, &tree, &n) == 0)
+		for (size_t i = 0; i < n && !err; i++)
+			err = add_process(t, tree[i], d);
+	free(tree);
+	return err;
+}
+
+static const enum rec_level level_of[] = {
+	[ENGINE_TOKEN] = LEVEL_TOKEN,
+	[ENGINE_GRAPH] = LEVEL_GRAPH,
+	[ENGINE_OP] = LEVEL_OPERATOR,
+	[ENGINE_EXPERT] = LEVEL_OPERATOR,
+};
+
+int engine_targets_check(struct engine_targets *t, struct diag *d)
+{
+	static const char *const names[] = {"token", "graph", "op", "expert"};
+
+	if (t->failed)
+		return -ENOENT;
+	for (int i = 0; i < t->n_slots; i++) {
+		enum engine_source source = t->slots[i].want.source;
+
+		if (source == ENGINE_SCHED || t->slots[i].n_sites)
+			continue;
+		return diag_fail(d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
+				 names[source], plan_level_reason(t->plan, level_of[source]));
+	}
+	return 0;
+}
+
+static int started(struct engine_targets *t, int err, struct diag *d)
+{
+	err = err ? err : engine_targets_check(t, d);
+	return err ? err : watch_all(t, false, d);
+}
+
+int engine_targets_pid(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	return started(t, add_tree(t, pid, d), d);
+}
+
+static int take_list(struct engine_targets *t, struct process_list *list, int err, struct diag *d)
+{
+	for (size_t i = 0; !err && i < list->count; i++)
+		err = add_tree(t, list->at[i].process.pid, d);
+	process_list_free(list);
+	return started(t, err, d);
+}
+
+int engine_targets_exe(struct engine_targets *t, const char *path, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_exe(path, &list, d);
+
+	return take_list(t, &list, err, d);
+}
+
+int engine_targets_any(struct engine_targets *t, struct diag *d)
+{
+	struct process_list list = {0};
+	int err = process_find_engine(t->engines, &list, d);
+
+	return take_list(t, &list, err, d);
+}
+
+int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	int err = add_process(t, pid, d);
+
+	return err ? err : watch_all(t, true, d);
+}
+
+struct watch_call {
+	struct engine_targets *t;
+	struct diag *d;
+};
+
+static void on_watch(void *ctx, const struct watch_event *e)
+{
+	struct watch_call *c = ctx;
+	uint32_t key = (uint32_t)e->pid;
+	struct engine_process last;
+
+	if (e->kind == WATCH_EXIT) {
+		if (kmap_lookup(c->t->process_fd, &key, &last) == 0)
+			c->t->lost += last.lost;
+		kmap_delete(c->t->process_fd, &key);
+		return;
+	}
+	if (known(c->t, e->pid))
+		c->t->failed |= attach_process(c->t, e->pid, c->d) != 0;
+	else
+		add_process(c->t, e->pid, c->d);
+	if (e->held)
+		watch_resume(c->t->watch, e->pid);
+}
+
+int engine_targets_fd(const struct engine_targets *t)
+{
+	return t->watch ? watch_fd(t->watch) : -1;
+}
+
+void engine_targets_ready(struct engine_targets *t, struct diag *d)
+{
+	struct watch_call c = {t, d};
+	int n = t->watch ? watch_drain(t->watch, on_watch, &c) : 0;
+
+	if (n < 0 && n != -EAGAIN)
+		diag_add(d, DIAG_WARNING, "lost sight of the target's new libraries: %s",
+			 strerror(-n));
+}
+
+bool engine_targets_ended(const struct engine_targets *t)
+{
+	for (size_t i = 0; i < t->n_processes; i++)
+		if (process_alive(&t->processes[i]))
+			return false;
+	return true;
+}
+
+static int add_lost(void *ctx, const void *key, const void *value)
+{
+	const struct engine_process *p = value;
+	uint64_t *lost = ctx;
+
+	(void)key;
+	*lost += p->lost;
+	return 0;
+}
+
+uint64_t engine_targets_lost(const struct engine_targets *t)
+{
+	uint64_t lost = t->lost;
+
+	kmap_each(t->process_fd, add_lost, &lost);
+	return lost;
+}
+
+size_t engine_targets_sites(const struct engine_targets *t)
+{
+	return t->links ? links_sites(t->links) : 0;
+}
+
+void engine_targets_stop(struct engine_targets *t)
+{
+	links_free(t->links);
+	t->links = NULL;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "view/report/advice.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "util/text.h"
+
+/* Thresholds of the rules, as shares. */
+static const double wait_high = 0.15, wait_bad = 0.3;
+static const double runnable_high = 0.02, runnable_bad = 0.1;
+static const double imbalance_high = 0.1, blocked_high = 0.01;
+static const double mbu_good = 0.6, mbu_low = 0.4, mfu_good = 0.5, mfu_low = 0.2;
+static const double skew_high = 4, cost_high = 0.05, tail_high = 1.5;
+/* Workers that wait at a barrier for one without a CPU: from this part on, that is the cause. */
+static const double explains = 0.3;
+
+const char *severity_name(enum severity s)
+{
+	static const char *const names[] = {"good", "note", "warning", "bad"};
+
+	return names[s];
+}
+
+/* Takes both strings. */
+static void add(struct findings *f, enum severity s, char *text, char *try)
+{
+	*VEC_PUSH(f->v, f->n, f->cap) = (struct finding){s, text, try};
+}
+
+static void bandwidth(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	char *try = NULL;
+
+	if (p->bound != BOUND_MEMORY || isnan(p->mbu))
+		return;
+	if (p->mbu < mbu_low)
+		try = xasprintf(
+			"%s reaches %.0f %% of the memory bandwidth: try more threads, one per "
+			"physical core, huge pages, or memory on the same node",
+			name, p->mbu * 100);
+	else if (p->mbu >= mbu_good)
+		try = xasprintf("%s already uses %.0f %% of the memory bandwidth: only fewer bytes "
+				"help (smaller quantisation, quantised KV cache, speculative "
+				"decoding), or faster memory",
+				name, p->mbu * 100);
+	add(f, p->mbu < mbu_low ? SEVERITY_WARN : SEVERITY_GOOD,
+	    xasprintf("%s reads weights and KV cache at %.1f %% of the peak memory bandwidth (MBU)",
+		      name, p->mbu * 100),
+	    try);
+}
+
+static void arithmetic(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	char *try = NULL;
+
+	if (p->bound != BOUND_COMPUTE || isnan(p->mfu))
+		return;
+	if (p->mfu < mfu_low)
+		try = xasprintf(
+			"%s reaches %.0f %% of the arithmetic peak: check that the build has "
+			"kernels for this CPU and type (repacked weights, tinyBLAS), and the "
+			"batch size (-b, -ub)",
+			name, p->mfu * 100);
+	else if (p->mfu >= mfu_good)
+		try = xasprintf(
+			"%s uses %.0f %% of the arithmetic peak: more cores or another backend "
+			"help, settings hardly",
+			name, p->mfu * 100);
+	add(f, p->mfu < mfu_low ? SEVERITY_WARN : SEVERITY_GOOD,
+	    xasprintf("%s computes at %.1f %% of the arithmetic peak (MFU)", name, p->mfu * 100),
+	    try);
+}
+
+/* Whether missing CPUs account for what is seen as wait or imbalance. */
+static bool starved(const struct summary_phase_figures *p, double share)
+{
+	double runnable = summary_runnable_share(p);
+
+	return runnable > runnable_high && runnable > share * explains;
+}
+
+static void waiting(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double share = summary_wait_share(p);
+	bool cpu = starved(p, share);
+
+	if (!(share >= wait_high))
+		return;
+	add(f, share > wait_bad && !cpu ? SEVERITY_BAD : SEVERITY_WARN,
+	    xasprintf("%s: workers wait at barriers for %.1f %% of their time%s%s", name,
+		      share * 100, p->wait_known < 0.99 ? " (sampled)" : "",
+		      cpu ? ", much of it for workers that have no CPU" : ""),
+	    cpu ? NULL
+		: xasprintf("%.0f %% barrier wait in %s: try fewer threads (-t), or cores of one "
+			    "kind only (taskset); see the workers' balance below",
+			    share * 100, name));
+}
+
+static void imbalance(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double over = p->thread_max / p->thread_mean - 1;
+	bool cpu = starved(p, over);
+
+	if (p->threads < 2 || !(over > imbalance_high))
+		return;
+	add(f, SEVERITY_WARN,
+	    xasprintf("%s: the busiest worker computes %.0f %% longer than the average%s", name,
+		      over * 100,
+		      cpu ? ", as time without a CPU within an operator counts as computing" : ""),
+	    cpu ? NULL
+		: xasprintf(
+			  "%.0f %% imbalance in %s: something slows one worker (a slower core, or "
+			  "a neighbour on its core); pin the threads or leave that core out",
+			  over * 100, name));
+}
+
+/* " busyloop had it for 45.2 ms of those 80.1 ms" */
+static char *culprit_text(const struct summary_phase_figures *p)
+{
+	char had[32], all[32];
+
+	if (!p->culprit[0])
+		return xstrdup("; who had it is not known");
+	return xasprintf("; %s%s%s had it for %s of those %s",
+			 p->culprit_own ? "the target's own " : "", p->culprit,
+			 p->culprit_own ? " threads" : "", text_ns(p->culprit_ns, had),
+			 text_ns(p->runnable, all));
+}
+
+static char *cpu_try(const struct summary_phase_figures *p, const char *name, double share)
+{
+	const char *by = p->culprit;
+
+	if (!*by)
+		return xasprintf(
+			"%.1f %% waiting for a CPU in %s: use fewer threads (-t) than free "
+			"cores",
+			share * 100, name);
+	if (p->culprit_ns < p->runnable * explains)
+		return xasprintf("%.1f %% waiting for a CPU in %s: many tasks share the CPUs, %s "
+				 "most of all; stop some, or use fewer threads (-t)",
+				 share * 100, name, by);
+	if (p->culprit_own)
+		return xasprintf("%.1f %% waiting for a CPU in %s, most of all because of other "
+				 "threads of the target: use fewer threads (-t) than free cores",
+				 share * 100, name);
+	return xasprintf("%.1f %% waiting for a CPU in %s: stop %s, move it to another core "
+			 "(taskset), or use one thread less (-t)",
+			 share * 100, name, by);
+}
+
+static void off_cpu(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	double run = summary_runnable_share(p);
+	double io = p->sched_wall > 0 ? p->blocked / p->sched_wall : 0;
+
+	if (run > runnable_high) {
+		char *who = culprit_text(p);
+
+		add(f, run > runnable_bad ? SEVERITY_BAD : SEVERITY_WARN,
+		    xasprintf("%s: workers are ready but have no CPU for %.1f %% of the time%s",
+			      name, run * 100, who),
+		    cpu_try(p, name, run));
+		free(who);
+	}
+	if (io > blocked_high)
+		add(f, SEVERITY_WARN,
+		    xasprintf("%s: workers wait for input or output for %.1f %% of the time", name,
+			      io * 100),
+		    xasprintf(
+			    "%.1f %% blocked in %s: the model is read from disk while it computes; "
+			    "use --mlock or --no-mmap, or more memory",
+			    io * 100, name));
+}
+
+static void tail(const struct summary *s, struct findings *f)
+{
+	const struct summary_phase_figures *p = &s->phase[SUM_DECODE];
+	double ratio = p->p95 / p->p50;
+
+	if (p->n_samples < 20 || !(ratio > tail_high))
+		return;
+	add(f, SEVERITY_WARN,
+	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer", ratio),
+	    xasprintf("P95/P50 of %.1f: %slook at the slow tokens in timeline", ratio,
+		      s->levels.sched ? "" : "record the scheduler level and "));
+}
+
+static void experts(const struct summary *s, struct findings *f)
+{
+	if (!s->expert_uses || isnan(s->expert_skew))
+		return;
+	add(f, s->expert_skew > skew_high ? SEVERITY_NOTE : SEVERITY_GOOD,
+	    xasprintf(
+		    "experts: %lld of %lld were used; the hottest %.1f times as often as the mean",
+		    (long long)s->experts_used, (long long)s->experts_all, s->expert_skew),
+	    s->expert_skew > skew_high
+		    ? xasprintf("a skew of %.1f: keep the hot experts in fast memory (see stat "
+				"--table experts)",
+				s->expert_skew)
+		    : NULL);
+}
+
+static void recording(const struct summary *s, struct findings *f)
+{
+	if (s->so_far)
+		add(f, SEVERITY_NOTE,
+		    xstrdup("still recording: what follows covers what was recorded so far"), NULL);
+	else if (!s->complete)
+		add(f, SEVERITY_WARN,
+		    xstrdup("the recording was interrupted: what follows covers its saved part"),
+		    NULL);
+	if (s->batches > 0)
+		add(f, SEVERITY_NOTE,
+		    xasprintf("%lld of the prefill calls ask for a result of every token: several "
+			      "sequences decoded together, or a draft checked; they count as "
+			      "prefill, "
+			      "as every call of more than one token does",
+			      (long long)s->batches),
+		    NULL);
+	if (s->lost > 0)
+		add(f, SEVERITY_BAD,
+		    xasprintf("%lld events were lost: sums are too small", (long long)s->lost),
+		    xasprintf("%lld lost events: raise buffer.size, or record fewer operators "
+			      "(operators.include)",
+			      (long long)s->lost));
+	if (s->cost_share > cost_high)
+		add(f, SEVERITY_WARN,
+		    xasprintf("llmprobe itself took about %.1f %% of the workers' time (estimate)",
+			      s->cost_share * 100),
+		    xasprintf("%.1f %% own cost: set overhead.cap, or operators.mode: summary",
+			      s->cost_share * 100));
+}
+
+static int worse(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->severity != y->severity)
+		return x->severity > y->severity ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+void findings_make(const struct summary *s, struct findings *f)
+{
+	*f = (struct findings){0};
+	recording(s, f);
+	for (int i = 0; i < SUM_PHASES; i++) {
+		const struct summary_phase_figures *p = &s->phase[i];
+		const char *name = summary_phase_name((enum summary_phase)i);
+
+		off_cpu(p, name, f);
+		waiting(p, name, f);
+		imbalance(p, name, f);
+		bandwidth(p, name, f);
+		arithmetic(p, name, f);
+	}
+	tail(s, f);
+	experts(s, f);
+	if (f->n)
+		qsort(f->v, f->n, sizeof(*f->v), worse);
+}
+
+void findings_free(struct findings *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		free(f->v[i].text);
+		free(f->v[i].try);
+	}
+	free(f->v);
+	*f = (struct findings){0};
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The report as JSON, for other views. */
+#ifndef LLMPROBE_VIEW_REPORT_H
+#define LLMPROBE_VIEW_REPORT_H
+
+#include "view/summary/summary.h"
+
+struct cJSON;
+
+/* Everything the report shows; the caller owns the object. */
+struct cJSON *report_json(sqlite3 *db, const struct summary *s);
+
+#endif

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time off the CPU within the graphs of each phase, and who had the CPU. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "view/summary/summary.h"
+
+struct interval {
+	double begin, end;
+	int phase;
+};
+
+struct intervals {
+	struct interval *v;
+	size_t n, cap;
+};
+
+/* Outermost graphs, or calls where the graph level was off; they do not overlap per process. */
+static struct intervals read_intervals(sqlite3 *db, bool graphs)
+{
+	sqlite3_stmt *q =
+		view_query(db, NULL,
+			   graphs ? "SELECT g.begin_ns, g.end_ns, t.phase FROM graph_t g JOIN "
+				    "token_t t ON t.id ="
+				    " g.token_id WHERE g.depth = 0 ORDER BY g.begin_ns"
+				  : "SELECT begin_ns, end_ns, phase FROM token_t ORDER BY begin_ns",
+			   NULL);
+	struct intervals in = {0};
+
+	while (view_step(q)) {
+		for (int p = 0; p < SUM_PHASES; p++) {
+			if (strcmp(view_text(q, 2), summary_phase_name((enum summary_phase)p)) != 0)
+				continue;
+			*VEC_PUSH(in.v, in.n, in.cap) = (struct interval){
+				sqlite3_column_double(q, 0), sqlite3_column_double(q, 1), p};
+		}
+	}
+	return in;
+}
+
+struct culprit {
+	char comm[16];
+	bool own; /* a thread of the target */
+	double ns;
+};
+
+struct culprits {
+	struct culprit *v;
+	size_t n, cap;
+};
+
+static void blame(struct culprits *c, const char *comm, bool own, double ns)
+{
+	size_t i = 0;
+
+	while (i < c->n &&
+	       (c->v[i].own != own || strncmp(c->v[i].comm, comm, sizeof(c->v[i].comm) - 1) != 0))
+		i++;
+	if (i == c->n) {
+		struct culprit *k = VEC_PUSH(c->v, c->n, c->cap);
+
+		*k = (struct culprit){.own = own};
+		snprintf(k->comm, sizeof(k->comm), "%.15s", comm);
+	}
+	c->v[i].ns += ns;
+}
+
+/* A row of sched_t that is not running. Who took the CPU first is known, and who had it last; if
+ * those are two, each is taken to have had half: a kernel thread that comes first soon leaves it to
+ * the task that keeps it. */
+struct off_cpu {
+	double begin, end;
+	const char *state;
+	struct {
+		const char *comm;
+		bool own;
+	} first, last; /* comm "": not known */
+};
+
+static void blame_both(struct culprits *c, const struct off_cpu *r, double ns)
+{
+	bool first = *r->first.comm, last = *r->last.comm;
+	double part = first && last ? ns / 2 : ns;
+
+	if (first)
+		blame(c, r->first.comm, r->first.own, part);
+	if (last)
+		blame(c, r->last.comm, r->last.own, part);
+}
+
+static void add(struct summary *s, int phase, const struct off_cpu *r, double ns,
+		struct culprits *c)
+{
+	struct summary_phase_figures *f = &s->phase[phase];
+
+	if (strcmp(r->state, "runnable") == 0) {
+		f->runnable += ns;
+		blame_both(&c[phase], r, ns);
+	} else if (strcmp(r->state, "sleeping") == 0) {
+		f->sleeping += ns;
+	} else if (strcmp(r->state, "blocked") == 0) {
+		f->blocked += ns;
+	}
+}
+
+/* First interval that ends after `t`. */
+static size_t first_after(const struct intervals *in, double t)
+{
+	size_t lo = 0, hi = in->n;
+
+	while (lo < hi) {
+		size_t mid = lo + (hi - lo) / 2;
+
+		if (in->v[mid].end <= t)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void one_row(struct summary *s, const struct intervals *in, const struct off_cpu *r,
+		    struct culprits *c)
+{
+	for (size_t i = first_after(in, r->begin); i < in->n && in->v[i].begin < r->end; i++) {
+		double from = fmax(r->begin, in->v[i].begin), to = fmin(r->end, in->v[i].end);
+
+		if (to > from)
+			add(s, in->v[i].phase, r, to - from, c);
+	}
+}
+
+static void worst(struct summary_phase_figures *f, struct culprits *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (c->v[i].ns <= f->culprit_ns)
+			continue;
+		f->culprit_ns = c->v[i].ns;
+		f->culprit_own = c->v[i].own;
+		memcpy(f->culprit, c->v[i].comm, sizeof(f->culprit));
+	}
+	free(c->v);
+}
+
+/* Workers are known from their operators; without those every thread counts. */
+static double worker_count(sqlite3 *db, bool operators)
+{
+	return view_double(db, 0,
+			   operators ? "SELECT count(DISTINCT tid) FROM sched_t WHERE tid IN"
+				       " (SELECT tid FROM op_phase_t)"
+				     : "SELECT count(DISTINCT tid) FROM sched_t",
+			   NULL);
+}
+
+/* Rows of the workers, or of all threads where no operators say who works. The last task before a
+ * thread runs again is that of the running row that follows. */
+static sqlite3_stmt *off_cpu_rows(sqlite3 *db, bool operators)
+{
+	static const char with_last[] =
+		"SELECT s.begin_ns, s.end_ns, s.state, s.by_comm, s.by_tid IN (SELECT tid FROM"
+		" thread_t), CASE WHEN r.prev_tid > 0 THEN r.prev_comm END, r.prev_tid IN (SELECT"
+		" tid FROM thread_t) FROM sched_t s LEFT JOIN sched_t r ON r.tid = s.tid AND"
+		" r.begin_ns = s.end_ns AND r.state = 'running' WHERE s.state != 'running' AND"
+		" (?1 = 0 OR s.tid IN (SELECT tid FROM op_phase_t))";
+	static const char first_only[] =
+		"SELECT begin_ns, end_ns, state, by_comm, by_tid IN (SELECT tid FROM thread_t),"
+		" NULL, 0 FROM sched_t WHERE state != 'running' AND (?1 = 0 OR tid IN (SELECT tid"
+		" FROM op_phase_t))";
+
+	return view_query(db, NULL,
+			  view_has_column(db, "sched_t", "prev_tid") ? with_last : first_only, "i",
+			  (int64_t)operators);
+}
+
+void summary_sched(sqlite3 *db, struct summary *s)
+{
+	struct intervals in = read_intervals(db, s->levels.graph);
+	struct culprits c[SUM_PHASES] = {0};
+	double threads = worker_count(db, s->levels.op);
+	sqlite3_stmt *q = off_cpu_rows(db, s->levels.op);
+
+	while (view_step(q)) {
+		struct off_cpu r = {
+			.begin = sqlite3_column_double(q, 0),
+			.end = sqlite3_column_double(q, 1),
+			.state = view_text(q, 2),
+			.first = {view_text(q, 3), sqlite3_column_int(q, 4) != 0},
+			.last = {view_text(q, 5), sqlite3_column_int(q, 6) != 0},
+		};
+
+		one_row(s, &in, &r, c);
+	}
+	for (size_t i = 0; i < in.n; i++)
+		s->phase[in.v[i].phase].sched_wall += (in.v[i].end - in.v[i].begin) * threads;
+	for (int p = 0; p < SUM_PHASES; p++)
+		worst(&s->phase[p], &c[p]);
+	free(in.v);
+}
