@@ -129,7 +129,8 @@ static void go(struct sched *s, struct thread *t, int64_t ts, enum state was, en
 	bool running = state == RUNNING;
 	const struct task *from = running ? &t->from : &nobody, *to = running ? &t->to : &nobody;
 
-	if (state != UNKNOWN && ts > t->since)
+	/* What a buffer still held when the recording began only tells the state to begin with. */
+	if (!s->off && state != UNKNOWN && ts > t->since)
 		writer_add(s->w, W_SCHED, "iIiisIsIsIs", (int64_t)t->tid,
 			   running || state == RUNNABLE ? t->cpu : WRITER_NULL, t->since, ts,
 			   state_names[state], t->by.tid > 0 ? t->by.tid : WRITER_NULL,
@@ -234,8 +235,7 @@ static void level(struct sched *s, const struct event *e)
 {
 	if (s->off == !e->on)
 		return;
-	s->off = !e->on;
-	if (s->n_cpus)
+	if (s->n_cpus && !e->on)
 		memset(s->running, 0, s->n_cpus * sizeof(*s->running));
 	for (struct thread *t = s->threads; t; t = t->hh.next) {
 		if (!e->on)
@@ -243,6 +243,7 @@ static void level(struct sched *s, const struct event *e)
 		else if (t->since < e->ts)
 			t->since = e->ts;
 	}
+	s->off = !e->on;
 }
 
 static void emit(void *ctx, void *item)

@@ -51,5 +51,5 @@ assert_eq "who had the CPU most" "$(head -n 1 "$TMP/by" | cut -d'|' -f1)" busylo
 assert_eq "its thread" "$(sql "$TMP/one.llmp" "SELECT DISTINCT by_tid FROM sched
 	WHERE by_comm = 'busyloop'")" "$hog"
 assert_match "report" "$(llmprobe report "$TMP/one.llmp")" \
-	'ready but have no CPU for .* mostly because of busyloop'
+	'ready but have no CPU for .*; busyloop had it for'
 kill -0 "$engine" || fail "the target did not survive"
