@@ -34,6 +34,7 @@ file=$cache/models/$model.gguf
 [ -e "$file" ] || "$build/tests/gguf_make" "${model%%-f16}" $([ "$model" = "${model%-f16}" ] || echo -t f16) -o "$file"
 log=$root/tmp/slowdown.log
 rm -f "$log"
+rm -f "$root/tmp/ggml_drive" # may be busy still
 cp "$build/tests/ggml_drive" "$root/tmp/ggml_drive"
 chroot "$root" /tmp/ggml_drive -p "$prompt" -n "$tokens" -t "$threads" -r 100000 -l /tmp/slowdown.log \
 	/usr/lib/x86_64-linux-gnu/libllama.so.0 "/models/$model.gguf" >/dev/null 2>&1 &
