@@ -34,7 +34,7 @@ static const char *verdict(const struct sweep_result *first, const struct sweep_
 			  : rank_test(first->prefill, first->n_prefill, r->prefill, r->n_prefill);
 
 	if (!r->runs)
-		return "failed";
+		return "not measured";
 	if (r == first)
 		return best ? "best, first" : "first";
 	if (isnan(p))
