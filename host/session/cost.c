@@ -48,6 +48,7 @@ void session_level_count(struct session *s, enum rec_level level, struct level_c
 	if (level == LEVEL_OPERATOR) {
 		operator_hits(s, &h);
 		out->hits += h.begin + h.barrier;
+		out->lost += s->distrusted_ops;
 	}
 }
 

@@ -141,6 +141,7 @@ struct session {
 	struct session_trust *trust; /* per layout of the plan, see trust.c */
 	size_t n_trust, cap_trust;
 	bool distrusted;		   /* one of them failed */
+	uint64_t distrusted_ops;	   /* operators left out for that; counted as lost */
 	struct session_name *names;	   /* see opts.names */
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
 	struct spool *spool;

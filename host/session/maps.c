@@ -241,7 +241,9 @@ static void send_batch(struct session *s, struct thread_state *t)
 	s->n_operators += n;
 	memcpy(rec, &head, sizeof(head));
 	/* What a batch belongs to is not known without tensors that can be believed. */
-	if (n && s->spool && !s->distrusted)
+	if (s->distrusted)
+		s->distrusted_ops += n;
+	else if (n && s->spool)
 		spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len);
 }
 

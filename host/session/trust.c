@@ -99,6 +99,16 @@ static size_t first_record(enum spool_block_kind kind, const uint8_t *p, size_t 
 	return size < sizeof(struct rec_head) || size > len ? 0 : size;
 }
 
+static uint64_t operators_in(const uint8_t *at, size_t len)
+{
+	struct rec_ops rec;
+
+	if (len < sizeof(rec))
+		return 0;
+	memcpy(&rec, at, sizeof(rec));
+	return rec.head.kind == REC_OPS ? rec.n : 0;
+}
+
 size_t session_trusted_bytes(struct session *s, enum spool_block_kind kind, const uint8_t *p,
 			     size_t len, size_t *skip)
 {
@@ -110,6 +120,7 @@ size_t session_trusted_bytes(struct session *s, enum spool_block_kind kind, cons
 		return len;
 	while ((step = first_record(kind, p + at, len - at, &payload, &n)) > 0) {
 		if (is_distrusted(s, payload, n)) {
+			s->distrusted_ops += operators_in(payload, n);
 			*skip = step;
 			return at;
 		}

@@ -117,6 +117,8 @@ assert_match "a wrong layout" "$(cat "$TMP/stderr")" \
 	'warning: the operator level is off, .* (8|9|[1-9][0-9]) cannot be any \(stride nb\[0\] is'
 assert_eq "a wrong layout: rows of op, tensor, expert" "$(sql "$TMP/lies.llmp" 'SELECT
 	(SELECT count(*) FROM op), (SELECT count(*) FROM tensor), (SELECT count(*) FROM expert)')" "0|0|0"
+assert_ge "a wrong layout: what was left out is counted" "$(sql "$TMP/lies.llmp" "SELECT sum(lost)
+	FROM loss WHERE level = 'operator'")" 1
 assert_eq "a wrong layout: calls" "$(sql "$TMP/lies.llmp" 'SELECT count(*) FROM token')" 2000
 assert_eq "a wrong layout: graphs" "$(sql "$TMP/lies.llmp" 'SELECT count(*) FROM graph')" 2000
 assert_match "a wrong layout: the run says so" \
