@@ -14,6 +14,8 @@ static const double mbu_good = 0.6, mbu_low = 0.4, mfu_good = 0.5, mfu_low = 0.2
 static const double skew_high = 4, cost_high = 0.05, tail_high = 1.5;
 /* Workers that wait at a barrier for one without a CPU: from this part on, that is the cause. */
 static const double explains = 0.3;
+/* Of that time, from which a task beside the first is named as well. */
+static const double takes_part = 0.15;
 
 const char *severity_name(enum severity s)
 {
@@ -115,17 +117,27 @@ static void imbalance(const struct summary_phase_figures *p, const char *name, s
 			  over * 100, name));
 }
 
+/* The target's own threads are to blame most of all, but not alone. */
+static bool is_crowded_out(const struct summary_phase_figures *p)
+{
+	return p->culprit_own && p->stranger_ns > p->runnable * takes_part;
+}
+
 /* " busyloop had it for 45.2 ms of those 80.1 ms" */
 static char *culprit_text(const struct summary_phase_figures *p)
 {
-	char had[32], all[32];
+	char had[32], all[32], other[32], more[64] = "";
 
 	if (!p->culprit[0])
 		return xstrdup("; who had it is not known");
-	return xasprintf("; %s%s%s had it for %s of those %s",
+	/* A stranger on one core makes the target's threads crowd on the others. */
+	if (is_crowded_out(p))
+		snprintf(more, sizeof(more), ", and %s for %s", p->stranger,
+			 text_ns(p->stranger_ns, other));
+	return xasprintf("; %s%s%s had it for %s of those %s%s",
 			 p->culprit_own ? "the target's own " : "", p->culprit,
 			 p->culprit_own ? " threads" : "", text_ns(p->culprit_ns, had),
-			 text_ns(p->runnable, all));
+			 text_ns(p->runnable, all), more);
 }
 
 static char *cpu_try(const struct summary_phase_figures *p, const char *name, double share)
@@ -137,6 +149,11 @@ static char *cpu_try(const struct summary_phase_figures *p, const char *name, do
 			"%.1f %% waiting for a CPU in %s: use fewer threads (-t) than free "
 			"cores",
 			share * 100, name);
+	if (is_crowded_out(p))
+		return xasprintf(
+			"%.1f %% waiting for a CPU in %s: stop %s, whose core the target's "
+			"threads leave for each other's, or use fewer threads (-t)",
+			share * 100, name, p->stranger);
 	if (p->culprit_ns < p->runnable * explains)
 		return xasprintf("%.1f %% waiting for a CPU in %s: many tasks share the CPUs, %s "
 				 "most of all; stop some, or use fewer threads (-t)",

@@ -67,7 +67,9 @@ struct summary_phase_figures {
 	double runnable, sleeping, blocked, sched_wall; /* sched_wall: wall time x threads */
 	char culprit[16]; /* the task that had the CPU most of runnable, "": not known */
 	double culprit_ns;
-	bool culprit_own; /* it is a thread of the target itself */
+	bool culprit_own;  /* it is a thread of the target itself */
+	char stranger[16]; /* the first of those that are not the target's, "": none */
+	double stranger_ns;
 };
 
 struct summary {

@@ -134,6 +134,10 @@ static void one_row(struct summary *s, const struct intervals *in, const struct 
 static void worst(struct summary_phase_figures *f, struct culprits *c)
 {
 	for (size_t i = 0; i < c->n; i++) {
+		if (!c->v[i].own && c->v[i].ns > f->stranger_ns) {
+			f->stranger_ns = c->v[i].ns;
+			memcpy(f->stranger, c->v[i].comm, sizeof(f->stranger));
+		}
 		if (c->v[i].ns <= f->culprit_ns)
 			continue;
 		f->culprit_ns = c->v[i].ns;
