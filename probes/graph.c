@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
  * Graph level: one record at begin and end of each backend's graph computation. A stack per thread
- * pairs them where computations nest (RPC server, tensor parallel).
+ * pairs them where computations nest (RPC server, tensor parallel). The end of a computation has
+ * the number of its begin plus one.
  *
  * Defines: LAYOUT_CGRAPH_N_NODES, LAYOUT_CGRAPH_UID (when there is one), LAYOUT_BACKEND_GUID.
  */
@@ -30,22 +31,40 @@ INLINE void emit_graph(struct pt_regs *ctx, u32 kind, const struct graph_frame *
 	emit(ctx, LEVEL_GRAPH, &rec, sizeof(rec), 1);
 }
 
+/* The innermost computation on the thread that began at `point`, of `graph` (0: any); GRAPH_DEPTH
+ * when there is none. */
+INLINE u32 graph_running(const struct thread_state *t, u32 point, u64 graph)
+{
+	u32 at = GRAPH_DEPTH;
+
+#pragma unroll
+	for (int i = 0; i < GRAPH_DEPTH; i++)
+		if ((u32)i < t->depth && t->frame[i].point == point &&
+		    (!graph || t->frame[i].graph == graph))
+			at = i;
+	return at;
+}
+
 INLINE int graph_begin(struct pt_regs *ctx, u32 point, u64 graph, u64 backend)
 {
 	struct thread_state *t = skip_process() ? 0 : thread_state();
 	struct graph_frame *f;
-	u32 depth;
+	u32 depth, stale;
 
 	if (!t)
 		return 0;
 	count_hit(LEVEL_GRAPH);
-	depth = t->depth;
+	/* No function computes a graph within computing it: that end was not seen, nor were those
+	 * of what it called. */
+	stale = graph_running(t, point, graph);
+	depth = stale < GRAPH_DEPTH ? stale : t->depth;
 	t->depth = depth + 1;
 	if (depth >= GRAPH_DEPTH) {
 		count_loss(LEVEL_GRAPH, 1);
 		return 0;
 	}
-	f = &t->frame[depth];
+	barrier_var(depth);
+	f = &t->frame[depth & (GRAPH_DEPTH - 1)];
 	f->graph = graph;
 	f->backend = backend;
 	f->uid = graph_uid(graph);
@@ -58,18 +77,27 @@ INLINE int graph_begin(struct pt_regs *ctx, u32 point, u64 graph, u64 backend)
 	return 0;
 }
 
-INLINE int graph_end(struct pt_regs *ctx)
+/* `point` is the number before that of the end. */
+INLINE int graph_end(struct pt_regs *ctx, u32 point)
 {
 	struct thread_state *t = skip_process() ? 0 : thread_state();
 	u32 depth;
 
-	/* Depth 0: the computation began before the level was switched on. */
-	if (!t || !t->depth)
+	if (!t)
+		return 0;
+	if (t->depth > GRAPH_DEPTH) {
+		t->depth--;
+		return 0;
+	}
+	depth = graph_running(t, point, 0);
+	/* Not there: it began before the level was switched on. */
+	if (depth >= GRAPH_DEPTH)
 		return 0;
 	count_hit(LEVEL_GRAPH);
-	depth = t->depth - 1;
+	barrier_var(depth);
+	depth &= GRAPH_DEPTH - 1;
 	t->depth = depth;
-	if (depth < GRAPH_DEPTH && !t->frame[depth].silent)
+	if (!t->frame[depth].silent)
 		emit_graph(ctx, REC_GRAPH_END, &t->frame[depth], depth);
 	return 0;
 }
@@ -83,5 +111,5 @@ INLINE int graph_end(struct pt_regs *ctx)
 #define PROGRAM_graph_end(name, point)                                                             \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return graph_end(ctx);                                                             \
+		return graph_end(ctx, (point)-1);                                                  \
 	}

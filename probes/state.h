@@ -44,8 +44,8 @@ enum control {
 enum {
 	THREAD_SLOTS = 256,
 	BATCH_BYTES = 3072,
-	GRAPH_DEPTH = 4,
-	CALL_DEPTH = 8, /* a power of two */
+	GRAPH_DEPTH = 4, /* a power of two */
+	CALL_DEPTH = 8,	 /* a power of two */
 	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
 	WALK_SOURCES = 8, /* a power of two: the verifier sees the index bounded by a mask */

@@ -6,10 +6,10 @@ static const char *const files[] = {"probes/graph_uid.h", "probes/graph.c", "pro
 
 static const struct level_event events[] = {
 	{.event = "graph_begin", .macro = "graph_begin", .args = {"graph", "backend"}},
-	{.event = "graph_end", .macro = "graph_end"},
+	{.event = "graph_end", .macro = "graph_end", .is_end = true},
 	{.event = "scheduler_seen", .macro = "scheduler_seen", .args = {"scheduler"}},
 	{.event = "call_begin", .macro = "call_begin", .open_args = true},
-	{.event = "call_end", .macro = "call_end", .args = {"ret"}},
+	{.event = "call_end", .macro = "call_end", .args = {"ret"}, .is_end = true},
 	{.event = NULL},
 };
 

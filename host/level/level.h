@@ -34,6 +34,7 @@ struct level_event {
 	bool is_barrier;		  /* left out when operators are traced begin-only */
 	bool is_common; /* sees all operators: not used where their own functions are probed */
 	bool is_own;	/* an operator's own function: used there only */
+	bool is_end;	/* attached first: a begin whose end is not seen yet would stay open */
 	bool open_args; /* the point's own arguments, up to LEVEL_ARGS_MAX */
 };
 

@@ -27,12 +27,12 @@ static const struct level_event events[] = {
 	 .macro = "op_own_fused",
 	 .args = {"params", "tensor", "consumer"},
 	 .is_own = true},
-	{.event = "op_end", .macro = "op_end", .is_own = true},
+	{.event = "op_end", .macro = "op_end", .is_own = true, .is_end = true},
 	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true, .is_common = true},
 	{.event = "op_graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
-	{.event = "op_graph_end", .macro = "op_graph_end"},
+	{.event = "op_graph_end", .macro = "op_graph_end", .is_end = true},
 	{.event = "call_begin", .macro = "call_begin", .open_args = true},
-	{.event = "call_end", .macro = "call_end", .args = {"ret"}},
+	{.event = "call_end", .macro = "call_end", .args = {"ret"}, .is_end = true},
 	{.event = NULL},
 };
 

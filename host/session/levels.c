@@ -150,6 +150,17 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 typedef int (*group_fn)(struct session *s, const struct level *l, pid_t pid,
 			const struct wanted_list *list, int layout, struct diag *d);
 
+/* Attaches the elements that are (not) ends and not done. */
+static int link_those(struct link_job *j, bool ends, struct diag *d)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < j->list->count; i++)
+		if (!j->done[i] && j->list->at[i].event->is_end == ends)
+			err = link_one(j, i, d);
+	return err;
+}
+
 static int attach_group(struct session *s, const struct level *l, pid_t pid,
 			const struct wanted_list *list, int layout, struct diag *d)
 {
@@ -168,9 +179,10 @@ static int attach_group(struct session *s, const struct level *l, pid_t pid,
 	for (size_t i = 0; i < list->count; i++)
 		if (list->at[i].layout != layout)
 			j.done[i] = true;
-	for (size_t i = 0; !err && i < list->count; i++)
-		if (!j.done[i])
-			err = link_one(&j, i, d);
+	if (!err)
+		err = link_those(&j, true, d);
+	if (!err)
+		err = link_those(&j, false, d);
 	free(j.done);
 	free(instances);
 	return err;

@@ -42,11 +42,11 @@ int session_layout_id(struct session *s, int layout)
 	return (int)s->layout_ids[layout].id;
 }
 
-/* The end of a call is known by the number before its own, that of its begin. */
+/* The end of a call or graph is known by the number before its own, that of its begin. */
 static bool same_begin(const struct session *s, const struct plan_point *a,
 		       const struct plan_point *b)
 {
-	if (strcmp(a->event, "call_end") != 0 || a == b)
+	if ((strcmp(a->event, "call_end") != 0 && strcmp(a->event, "graph_end") != 0) || a == b)
 		return true;
 	return a->id && b->id && s->point_ids[a->id - 1] == s->point_ids[b->id - 1];
 }

@@ -32,6 +32,7 @@ struct item {
 struct sequence {
 	uint32_t tid;
 	uint64_t seen, begin, end; /* from the first one that was sent in this recording */
+	uint64_t sent_ns;	   /* the latest time of sending */
 	UT_hash_handle hh;
 };
 
@@ -99,26 +100,40 @@ void oprows_free(struct oprows *o)
 
 /* Reading. */
 
-static void count_sequence(struct oprows *o, uint32_t tid, uint32_t first, uint16_t n)
+static uint64_t missing(const struct sequence *q)
+{
+	uint64_t range = q->end - q->begin;
+
+	return q->seen < range ? range - q->seen : 0;
+}
+
+/*
+ * Batches of a thread that moved between CPUs with buffers of their own may be read in another
+ * order than they were sent in; only one that was sent after all others begins the numbers anew:
+ * another thread has got the id.
+ */
+static void count_sequence(struct oprows *o, const struct rec_ops *r)
 {
 	struct sequence *q;
 
-	HASH_FIND(hh, o->sequences, &tid, sizeof(tid), q);
+	HASH_FIND(hh, o->sequences, &r->head.tid, sizeof(r->head.tid), q);
 	if (!q) {
 		q = xcalloc(1, sizeof(*q));
-		q->tid = tid;
-		q->begin = first;
+		q->tid = r->head.tid;
+		q->begin = r->first;
 		HASH_ADD(hh, o->sequences, tid, sizeof(q->tid), q);
 	}
-	if (first == 0 && q->seen) { /* the level was switched on anew */
-		o->figures.missing += q->end - q->begin - q->seen;
+	if (r->first == 0 && q->seen && r->head.ts_ns > q->sent_ns) {
+		o->figures.missing += missing(q);
 		q->seen = q->begin = q->end = 0;
 	}
-	q->seen += n;
-	if (first < q->begin)
-		q->begin = first;
-	if ((uint64_t)first + n > q->end)
-		q->end = (uint64_t)first + n;
+	q->seen += r->n;
+	if (r->first < q->begin)
+		q->begin = r->first;
+	if ((uint64_t)r->first + r->n > q->end)
+		q->end = (uint64_t)r->first + r->n;
+	if (r->head.ts_ns > q->sent_ns)
+		q->sent_ns = r->head.ts_ns;
 }
 
 static struct values *read_counters(const uint8_t *p, size_t n, const int64_t *ids, size_t n_ids)
@@ -146,7 +161,7 @@ void oprows_ops(struct oprows *o, const void *rec, size_t len, const int64_t *id
 	stride = sizeof(struct op_slot) + (r.n_counters ? (r.n_counters + 2u) * 8u : 0);
 	if (r.n * stride > len - sizeof(r))
 		r.n = (u16)((len - sizeof(r)) / stride);
-	count_sequence(o, r.head.tid, r.first, r.n);
+	count_sequence(o, &r);
 	for (unsigned i = 0; i < r.n; i++, p += stride) {
 		struct op_slot slot;
 		struct item *item;
@@ -382,7 +397,7 @@ void oprows_finish(struct oprows *o)
 	drop_experts(o, INT64_MAX);
 	sums_finish(o->sums);
 	for (q = o->sequences; q; q = q->hh.next)
-		o->figures.missing += q->end - q->begin - q->seen;
+		o->figures.missing += missing(q);
 	o->figures.late = window_late(o->window);
 }
 

@@ -70,4 +70,6 @@ check fake 5 --decodes 53 --threads 1 --spin 100000
 check fake 5 --decodes 53 --spin 100000 --imbalance 50 --barriers 3
 check fake 5 --decodes 53 --spin 100000 --moe
 experts "$TMP/fake.llmp" "$TMP/fake.json"
+# Where an exception leaves a graph computation its end is not seen, but all others are.
+check fake 5 --decodes 53 --spin 100000 --escape 7
 check fake_old 5 --decodes 53 --spin 100000

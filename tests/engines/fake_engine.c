@@ -29,6 +29,7 @@ static const struct option longs[] = {
 	{"pause", required_argument, NULL, 'P'},
 	{"wait", required_argument, NULL, 'w'},
 	{"moe", no_argument, NULL, 'm'},
+	{"escape", required_argument, NULL, 'x'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -45,6 +46,8 @@ static void usage(FILE *f)
 	      "  -s, --spin NS      busy time of an operator on each thread (default 20000)\n"
 	      "  -i, --imbalance P  each next thread is busy P percent longer (default 0)\n"
 	      "  -b, --barriers N   barrier calls inside a matrix product (default 1)\n"
+	      "  -x, --escape N     every Nth graph computation is left by a jump (default 0: "
+	      "none)\n"
 	      "  -m, --moe          60 experts, 4 used, in each layer\n"
 	      "  -P, --pause US     sleep between calls (default 0)\n"
 	      "  -w, --wait MS      sleep before the first call (default 0)\n",
@@ -94,6 +97,9 @@ static void set(struct options *o, int c)
 		break;
 	case 'b':
 		e->inner_barriers = (int)number(c, optarg, 0, 100);
+		break;
+	case 'x':
+		e->escape = (int)number(c, optarg, 0, 1000000);
 		break;
 	case 'm':
 		e->moe = true;
@@ -217,7 +223,7 @@ int main(int argc, char **argv)
 	long i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "d:e:p:t:l:s:i:b:mP:w:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "d:e:p:t:l:s:i:b:x:mP:w:h", longs, NULL)) != -1)
 		set(&o, c);
 	if (optind != argc) {
 		usage(stderr);

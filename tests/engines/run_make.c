@@ -5,11 +5,12 @@
  * bytes, and what the converter must find in them is printed as JSON on stdout.
  *
  *   run_make [--layers N] [--prompt N] [--decodes N] [--seqs N] [--threads N] [--moe] [--sched]
- *            [--counters] [--begin-only] [--no-end] [--slow PERCENT] SPOOL
+ *            [--counters] [--begin-only] [--no-end] [--swap] [--drop] [--slow PERCENT] SPOOL
  *
  * --sched adds a task "busyloop" that takes the second worker's CPU for 2 ms in each decode of the
- * later half. --slow makes decodes slower by so much. Nothing here is shared with the converter but
- * probes/record.h, so that each checks the other.
+ * later half. --swap puts each thread's first two batches in the other order, --drop leaves the
+ * second ones out. --slow makes decodes slower by so much. Nothing here is shared with the
+ * converter but probes/record.h, so that each checks the other.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -80,7 +81,7 @@ struct node {
 
 struct options {
 	int layers, prompt, decodes, seqs, threads, slow;
-	bool moe, sched, counters, begin_only, no_end;
+	bool moe, sched, counters, begin_only, no_end, swap, drop;
 };
 
 struct batch {
@@ -89,9 +90,11 @@ struct batch {
 		uint8_t slots[BATCH * (sizeof(struct op_slot) + 4 * 8)];
 	} rec;
 	unsigned n, sent;
+	size_t held; /* bytes of the first record, which waits for the second */
+	uint8_t first[4096];
 };
 
-static struct options opt = {2, 32, 16, 1, 2, 0, false, false, false, false, false};
+static struct options opt = {.layers = 2, .prompt = 32, .decodes = 16, .seqs = 1, .threads = 2};
 static FILE *out;
 static struct node nodes[MAX_NODES];
 static int n_nodes;
@@ -337,6 +340,22 @@ static size_t slot_bytes(void)
 	return sizeof(struct op_slot) + (opt.counters ? 4 * 8 : 0);
 }
 
+static void put_batch(struct batch *b, size_t size)
+{
+	bool first = !b->sent, second = b->sent == BATCH;
+
+	if (opt.swap && first && size <= sizeof(b->first)) {
+		memcpy(b->first, &b->rec, size);
+		b->held = size;
+		return;
+	}
+	if (!opt.drop || !second)
+		put_record(&b->rec, size);
+	if (b->held)
+		put_record(b->first, b->held);
+	b->held = 0;
+}
+
 static void flush_batch(int thread)
 {
 	struct batch *b = &batches[thread];
@@ -348,7 +367,7 @@ static void flush_batch(int thread)
 	b->rec.head.n = (u16)b->n;
 	b->rec.head.n_counters = opt.counters ? 2 : 0;
 	b->rec.head.first = b->sent;
-	put_record(&b->rec, size);
+	put_batch(b, size);
 	b->sent += b->n;
 	b->n = 0;
 	sum.batch_records++;
@@ -599,10 +618,13 @@ static void put_end(uint64_t start)
 static int parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"layers", 1, NULL, 'l'}, {"prompt", 1, NULL, 'p'},	{"decodes", 1, NULL, 'n'},
-		{"seqs", 1, NULL, 's'},	  {"threads", 1, NULL, 't'},	{"moe", 0, NULL, 'm'},
-		{"sched", 0, NULL, 'c'},  {"counters", 0, NULL, 'k'},	{"slow", 1, NULL, 'w'},
-		{"no-end", 0, NULL, 'e'}, {"begin-only", 0, NULL, 'b'}, {0}};
+		{"layers", 1, NULL, 'l'},     {"prompt", 1, NULL, 'p'},
+		{"decodes", 1, NULL, 'n'},    {"seqs", 1, NULL, 's'},
+		{"threads", 1, NULL, 't'},    {"moe", 0, NULL, 'm'},
+		{"sched", 0, NULL, 'c'},      {"counters", 0, NULL, 'k'},
+		{"slow", 1, NULL, 'w'},	      {"no-end", 0, NULL, 'e'},
+		{"begin-only", 0, NULL, 'b'}, {"swap", 0, NULL, 'x'},
+		{"drop", 0, NULL, 'd'},	      {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -618,6 +640,8 @@ static int parse(int argc, char **argv)
 			     : c == 'k' ? &opt.counters
 			     : c == 'e' ? &opt.no_end
 			     : c == 'b' ? &opt.begin_only
+			     : c == 'x' ? &opt.swap
+			     : c == 'd' ? &opt.drop
 					: NULL;
 
 		if (number)

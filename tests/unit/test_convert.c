@@ -140,6 +140,23 @@ static void begin_only(void **state)
 	made_free(&m);
 }
 
+/* Buffers per CPU give the batches of a thread that moved in any order; what is missing is counted.
+ */
+static void order_of_batches(void **state)
+{
+	struct made_run m = made_run("--decodes 20 --threads 2 --swap");
+
+	(void)state;
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM op"), made_sum(&m, "rows"));
+	assert_int_equal(made_int(&m, "SELECT sum(lost) FROM loss"), 0);
+	made_free(&m);
+	m = made_run("--decodes 20 --threads 2 --drop");
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM op"), made_sum(&m, "rows") - 2 * 64);
+	assert_int_equal(made_int(&m, "SELECT lost FROM loss WHERE buffer = 'running numbers'"),
+			 2 * 64);
+	made_free(&m);
+}
+
 /* Wherever the file is cut, the run opens and holds no more than was written. */
 static void cut_spool(void **state)
 {
@@ -196,8 +213,8 @@ int main(void)
 		cmocka_unit_test(sums_are_exact),     cmocka_unit_test(ids_follow_time),
 		cmocka_unit_test(tensors_have_costs), cmocka_unit_test(growing_cache),
 		cmocka_unit_test(scheduler),	      cmocka_unit_test(experts),
-		cmocka_unit_test(begin_only),	      cmocka_unit_test(cut_spool),
-		cmocka_unit_test(refusals),
+		cmocka_unit_test(begin_only),	      cmocka_unit_test(order_of_batches),
+		cmocka_unit_test(cut_spool),	      cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

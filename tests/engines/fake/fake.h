@@ -235,6 +235,7 @@ struct fake_options {
 	uint64_t spin_ns;   /* busy time of an operator on each thread */
 	int imbalance;	    /* percent by which each next thread is busy longer */
 	int inner_barriers; /* calls of ggml_barrier inside a matrix product */
+	int escape;	    /* every so many graph computations are left by a jump; 0: none */
 	bool moe;
 };
 
