@@ -21,6 +21,7 @@
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static long (*map_delete)(void *map, const void *key) = (void *)3;
+static long (*map_push)(void *map, const void *value, u64 flags) = (void *)87;
 static long (*map_pop)(void *map, void *value) = (void *)88;
 static u64 (*now_ns)(void) = (void *)5;
 static u64 (*pid_tgid)(void) = (void *)14;

@@ -8,6 +8,8 @@
  *
  * Slots leave in batches. What the tensors are is sent once per graph by the walk (walk.c).
  *
+ * Where the engine's loop over nodes tells which node ends, node.c needs one hit only.
+ *
  * Where only some kinds of operators are wanted, their own functions are probed instead, at entry
  * (op_own) and exit (op_end).
  *
@@ -24,6 +26,20 @@
 #else
 #define OP_BATCH 16
 #endif
+
+INLINE u64 raw_u64(const u8 *raw, u32 offset)
+{
+	return *(const u64 *)(raw + offset);
+}
+
+/* Whether the bit of an operator's number is set in <which>_0 to <which>_3. */
+#define OP_BIT(op, which)                                                                          \
+	(((op) < 64    ? which##_0                                                                 \
+	  : (op) < 128 ? which##_1                                                                 \
+	  : (op) < 192 ? which##_2                                                                 \
+		       : which##_3) >>                                                             \
+		 ((op)&63) &                                                                       \
+	 1)
 
 INLINE void batch_send(void *ctx, struct thread_state *t, u32 n)
 {

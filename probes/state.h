@@ -23,6 +23,9 @@ enum extern_map {
 	MAP_SUMMARY,	 /* hash struct summary_key -> struct op_summary */
 	MAP_COUNTER,	 /* perf event array [thread slot * counters + counter] */
 	MAP_FILTER,	 /* array of one struct filter_table */
+	MAP_RUN,	 /* array [slot] -> struct graph_run */
+	MAP_RUN_SLOT,	 /* queue of slots in the order in which they are given away */
+	MAP_NODE,	 /* array [slot * NODES_MAX + index of the node] -> u64, see NODE_* */
 	MAP_COUNT
 };
 
@@ -49,6 +52,8 @@ enum {
 	SCRATCH_BYTES = 1152,
 	MAX_COUNTERS = 8,
 	WALK_SOURCES = 8, /* a power of two: the verifier sees the index bounded by a mask */
+	RUN_SLOTS = 64,	  /* graphs whose nodes are known by index */
+	NODES_MAX = 8192, /* of them */
 	FILTER_WORDS_MAX = 4,
 	FILTER_OP_WORDS = 4, /* operator numbers below 256 */
 };
@@ -85,7 +90,10 @@ struct walk_state {
 	u32 n, i;
 	u32 point;
 	u32 failed; /* tensors that could not be sent */
-	u32 n_sources, pad;
+	u32 n_sources;
+	u32 run_slot;
+	u32 computed; /* index + 1 of the last node so far that is computed, 0: none */
+	u32 pad;
 	u64 source[WALK_SOURCES]; /* of the last node, still to be sent */
 };
 
@@ -123,6 +131,14 @@ struct thread_state {
 	u64 graphs; /* CONTROL_GRAPHS when `ith` was read */
 	u16 ith;    /* the thread's worker index */
 	u16 pad[3];
+	/* Where operators are seen at their ends: */
+	u64 run_graph;
+	u64 entry_ns;		   /* when the worker began */
+	u64 off_ns;		   /* when it lost the CPU last */
+	u64 gap_off_ns, gap_on_ns; /* the last time without a CPU in which another one arrived */
+	u32 run_slot, runs;	   /* as of struct graph_run */
+	u32 node_next;		   /* nodes before this index have ended */
+	u32 nodes_ended;	   /* of this computation, on this thread */
 	u64 op_hits, barrier_hits; /* program runs of the operator level */
 	struct op_pending op;
 	struct walk_state walk;
@@ -144,7 +160,29 @@ struct graph_info {
 	u64 uid;
 	u32 generation;
 	s32 n_nodes;
+	u32 run_slot, pad;
 };
+
+/* A graph whose nodes are known by index, and its present computation. */
+struct graph_run {
+	u64 graph, pid; /* whose slot it is */
+	u64 begin_ns;
+	u64 arrival_ns[2]; /* latest arrival at the end of a node, of every other one */
+	u32 runs;	   /* computations begun */
+	u32 n_nodes;
+	u32 computed; /* index + 1 of the last node that is computed, 0: none */
+	u32 pad;
+};
+
+/* What MAP_NODE knows of a node: its address above these bits. */
+#define NODE_COMPUTED	   1ULL /* not only a view of something, or empty */
+#define NODE_EXPERTS	   2ULL /* it has an entry in MAP_MOE */
+#define NODE_BACK(word)	   ((u32)((word) >> 2) & 0x3fff) /* to the computed node before, 0: none */
+#define NODE_TENSOR(word)  ((word) >> 16)
+#define NODE_WORD(address) ((address) << 16)
+/* In place of an index: */
+#define NODE_NONE  (~0ULL)     /* no node follows */
+#define NODE_ENTRY (~0ULL - 1) /* the worker begins */
 
 /* Bits beside the hash in MAP_SEEN. */
 enum tensor_mark {

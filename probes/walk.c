@@ -24,11 +24,6 @@ enum {
 	TENSOR_RECORD = sizeof(struct rec_tensor) + (LAYOUT_TENSOR_SIZE + 7) / 8 * 8,
 };
 
-INLINE u64 raw_u64(const u8 *raw, u32 offset)
-{
-	return *(const u64 *)(raw + offset);
-}
-
 INLINE u64 mix(u64 h, u64 v)
 {
 	h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
@@ -55,14 +50,6 @@ INLINE u64 tensor_hash(const u8 *raw)
 }
 
 #ifdef FILTER
-#define OP_BIT(op, which)                                                                          \
-	(((op) < 64    ? which##_0                                                                 \
-	  : (op) < 128 ? which##_1                                                                 \
-	  : (op) < 192 ? which##_2                                                                 \
-		       : which##_3) >>                                                             \
-		 ((op)&63) &                                                                       \
-	 1)
-
 #if FILTER_WORDS
 INLINE u64 name_states(const u8 *name, const struct filter_table *f, u32 word)
 {
@@ -166,24 +153,26 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 }
 
 #ifdef LAYOUT_OP_MUL_MAT_ID
-/* gate, up and down of a layer share one ids tensor: the first of them stands for all. */
-INLINE void moe_note(struct thread_state *t, u64 tensor, u64 ids)
+/* gate, up and down of a layer share one ids tensor: the first of them, for which this is true,
+ * stands for all. */
+INLINE int moe_note(struct thread_state *t, u64 tensor, u64 ids)
 {
 	struct tensor_key key = {tensor, t->pid};
 	struct moe_ids m = {};
 
 	if (!ids || ids == t->walk.last_ids)
-		return;
+		return 0;
 	t->walk.last_ids = ids;
 	/* For some months after the operator came, the ids were its first source. */
 	if (RD_U32(ids) != LAYOUT_TYPE_I32)
-		return;
+		return 0;
 	m.data = RD_U64(ids + LAYOUT_TENSOR_DATA);
 	m.n_used = RD_U64(ids + LAYOUT_TENSOR_NE);
 	m.n_tokens = RD_U64(ids + LAYOUT_TENSOR_NE + 8);
 	m.row_bytes = RD_U64(ids + LAYOUT_TENSOR_NB + 8);
 	map_update(EXTERN_MAP(MAP_MOE), &key, &m, 0);
 	control_add(CONTROL_MOE, 1);
+	return 1;
 }
 #endif
 
@@ -206,23 +195,30 @@ INLINE void walk_sources(struct thread_state *t, const u8 *raw)
 INLINE void walk_node(void *ctx, struct thread_state *t, u64 address, u32 index)
 {
 	u8 *raw = tensor_send(ctx, t, address, index);
+	u64 marks = 0;
 
-	if (!raw || index == NO_NODE)
+	if (index == NO_NODE)
 		return;
 #ifdef LAYOUT_OP_MUL_MAT_ID
-	if (*(u32 *)(raw + LAYOUT_TENSOR_OP) == LAYOUT_OP_MUL_MAT_ID)
-		moe_note(t, address, raw_u64(raw, LAYOUT_TENSOR_SRC + 16));
+	if (raw && *(u32 *)(raw + LAYOUT_TENSOR_OP) == LAYOUT_OP_MUL_MAT_ID &&
+	    moe_note(t, address, raw_u64(raw, LAYOUT_TENSOR_SRC + 16)))
+		marks = NODE_EXPERTS;
 #endif
-	walk_sources(t, raw);
+	node_learn(t, raw, address, index, marks);
+	if (raw)
+		walk_sources(t, raw);
 }
 
-/* A graph with tensors that found no room is forgotten, so that its next computation sends them. */
+/* A graph with tensors that found no room counts as another one, so that its next computation sends
+ * them. */
 INLINE int walk_end(struct thread_state *t)
 {
 	struct graph_key key = {t->walk.graph, t->pid};
+	struct graph_info *g = map_lookup(EXTERN_MAP(MAP_GRAPH), &key);
 
-	if (t->walk.failed)
-		map_delete(EXTERN_MAP(MAP_GRAPH), &key);
+	run_walked(t);
+	if (g && t->walk.failed)
+		g->uid = 0;
 	if (control_get(CONTROL_OPERATORS))
 		control_add(CONTROL_WALKS, 1);
 	return 0;
@@ -291,12 +287,16 @@ int graph_walk(struct pt_regs *ctx)
 INLINE int graph_known(struct thread_state *t, u64 graph, u64 uid, s32 n_nodes)
 {
 	struct graph_key key = {graph, t->pid};
-	struct graph_info fresh = {uid, 1, n_nodes}, *g = map_lookup(EXTERN_MAP(MAP_GRAPH), &key);
+	struct graph_info fresh = {.uid = uid, .generation = 1, .n_nodes = n_nodes};
+	struct graph_info *g = map_lookup(EXTERN_MAP(MAP_GRAPH), &key);
 
-	if (g && uid && g->uid == uid && g->n_nodes == n_nodes)
+	if (g && uid && g->uid == uid && g->n_nodes == n_nodes &&
+	    run_again(g->run_slot, graph, t->pid))
 		return 1;
 	if (g)
 		fresh.generation = g->generation + 1;
+	fresh.run_slot = t->walk.run_slot =
+		run_new(g ? g->run_slot : RUN_SLOTS, graph, t->pid, n_nodes);
 	map_update(EXTERN_MAP(MAP_GRAPH), &key, &fresh, 0);
 	t->walk.generation = fresh.generation;
 	return 0;
@@ -323,6 +323,7 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	t->walk.n = n_nodes;
 	t->walk.i = 0;
 	t->walk.n_sources = 0;
+	t->walk.computed = 0;
 	t->walk.failed = 0;
 	t->walk.last_ids = 0;
 #ifdef LAYOUT_CGRAPH_NODES_INLINE

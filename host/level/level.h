@@ -33,6 +33,7 @@ struct level_event {
 	const char *args[LEVEL_ARGS_MAX]; /* argument names in the macro's order, then NULL */
 	bool is_barrier;		  /* left out when operators are traced begin-only */
 	bool is_common; /* sees all operators: not used where their own functions are probed */
+	bool is_node;	/* sees them where they end, instead of the other common ones */
 	bool is_own;	/* an operator's own function: used there only */
 	bool is_end;	/* attached first: a begin whose end is not seen yet would stay open */
 	bool open_args; /* the point's own arguments, up to LEVEL_ARGS_MAX */
@@ -57,7 +58,8 @@ struct level_input {
 	bool typed_sched;		 /* tp_btf programs load */
 	bool bpf_loop;			 /* programs can have callbacks */
 	bool summary;			 /* operators.mode: summary */
-	const struct filter *filter;	 /* which operators; NULL: all */
+	bool node_ends;		     /* operators are seen where the loop over nodes ends them */
+	const struct filter *filter; /* which operators; NULL: all */
 };
 
 struct level {

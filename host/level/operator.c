@@ -2,19 +2,16 @@
 #include "level/level.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "level/filter.h"
 #include "probes/state.h"
 
 /* In the order of use: an operator's begin may send experts, a graph's begin closes operators. */
-static const char *const files[] = {"probes/graph_uid.h",
-				    "probes/counter.c",
-				    "probes/expert.c",
-				    "probes/operator.c",
-				    "probes/walk.c",
-				    "probes/call.c",
-				    NULL};
+static const char *const files[] = {
+	"probes/graph_uid.h", "probes/counter.c", "probes/expert.c", "probes/operator.c",
+	"probes/node.c",      "probes/walk.c",	  "probes/call.c",   NULL};
 
 static const struct level_event events[] = {
 	{.event = "op_begin", .macro = "op_begin", .args = {"params", "tensor"}, .is_common = true},
@@ -29,6 +26,11 @@ static const struct level_event events[] = {
 	 .is_own = true},
 	{.event = "op_end", .macro = "op_end", .is_own = true, .is_end = true},
 	{.event = "op_barrier", .macro = "op_barrier", .is_barrier = true, .is_common = true},
+	{.event = "op_node",
+	 .macro = "op_node",
+	 .args = {"params", "graph", "next"},
+	 .is_common = true,
+	 .is_node = true},
 	{.event = "op_graph_begin", .macro = "op_graph_begin", .args = {"graph"}},
 	{.event = "op_graph_end", .macro = "op_graph_end", .is_end = true},
 	{.event = "call_begin", .macro = "call_begin", .open_args = true},
@@ -39,6 +41,7 @@ static const struct level_event events[] = {
 static const struct level_program programs[] = {
 	{.name = "graph_walk", .jump = JUMP_WALK},
 	{.name = "expert_rows", .jump = JUMP_EXPERT},
+	{.name = "node_switch", .tracepoint = "sched_switch", .jump = -1},
 	{.name = NULL},
 };
 
@@ -76,6 +79,28 @@ static void expert_defines(struct buf *out, const struct layout *l)
 	level_define_field(out, l, LAYOUT_TENSOR_DATA, "LAYOUT_TENSOR_DATA");
 }
 
+/* What the loop over nodes leaves out since 2025-09. */
+static const char *const empty_ops[] = {"NONE", "VIEW", "RESHAPE", "PERMUTE", "TRANSPOSE"};
+
+static int node_defines(struct buf *out, const struct level_input *in, struct diag *d)
+{
+	const struct layout *l = in->layout;
+	uint64_t bits[FILTER_OP_WORDS] = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(empty_ops); i++) {
+		int op = layout_op_number(l, empty_ops[i]);
+
+		if (op >= 0 && op < 64 * FILTER_OP_WORDS)
+			bits[op / 64] |= UINT64_C(1) << op % 64;
+	}
+	buf_puts(out, "#define NODE_ENDS 1\n");
+	if (in->typed_sched && in->task_storage)
+		buf_puts(out, "#define NODE_GAPS 1\n");
+	for (size_t i = 0; i < FILTER_OP_WORDS; i++)
+		buf_printf(out, "#define EMPTY_OPS_%zu 0x%" PRIx64 "ULL\n", i, bits[i]);
+	return level_require_field(out, l, LAYOUT_TENSOR_FLAGS, "LAYOUT_TENSOR_FLAGS", d);
+}
+
 /* Where names count they must be known. */
 static int define_name(struct buf *out, const struct layout *l, struct diag *d)
 {
@@ -105,6 +130,8 @@ static int defines(struct buf *out, const struct level_input *in, struct diag *d
 	if (layout_get(l, LAYOUT_CGRAPH_NODES_INLINE) == 1)
 		buf_puts(out, "#define LAYOUT_CGRAPH_NODES_INLINE 1\n");
 	expert_defines(out, l);
+	if (!err && in->node_ends)
+		err = node_defines(out, in, d);
 	if (in->counters)
 		counters_text(in->counters, in->task, MAP_COUNTER, out);
 	for (size_t i = 0; !err && i < ARRAY_LEN(required); i++)

@@ -19,12 +19,12 @@ enum {
 };
 
 struct step {
-	const char *shed, *restored;		   /* what the user is told */
-	bool (*possible)(const struct session *s); /* something is on that it would take off */
+	const char *shed, *restored;	     /* what the user is told */
+	bool (*possible)(struct session *s); /* something is on that it would take off */
 	int (*apply)(struct session *s, bool shed, struct diag *d);
 };
 
-static bool has_counters(const struct session *s)
+static bool has_counters(struct session *s)
 {
 	return s->level[LEVEL_OPERATOR].on && s->counters && !s->counters_shed;
 }
@@ -45,7 +45,7 @@ static int step_counters(struct session *s, bool shed, struct diag *d)
 	return operators_anew(s, &s->counters_shed, shed, d);
 }
 
-static bool has_scheduler(const struct session *s)
+static bool has_scheduler(struct session *s)
 {
 	return s->level[LEVEL_SCHEDULER].on;
 }
@@ -56,10 +56,11 @@ static int step_scheduler(struct session *s, bool shed, struct diag *d)
 		    : session_enable(s, LEVEL_SCHEDULER, d);
 }
 
-static bool has_barrier(const struct session *s)
+/* Where the end of a node is the one thing that is seen of it, its wait costs nothing. */
+static bool has_barrier(struct session *s)
 {
 	return s->level[LEVEL_OPERATOR].on && s->opts.barrier_every && !s->barrier_shed &&
-	       !s->own_functions;
+	       !s->own_functions && !session_node_ends(s, -1);
 }
 
 static int step_barrier(struct session *s, bool shed, struct diag *d)
@@ -67,7 +68,7 @@ static int step_barrier(struct session *s, bool shed, struct diag *d)
 	return session_set_barrier(s, !shed, d);
 }
 
-static bool has_events(const struct session *s)
+static bool has_events(struct session *s)
 {
 	return s->level[LEVEL_OPERATOR].on && !s->opts.summary;
 }
@@ -77,7 +78,7 @@ static int step_summary(struct session *s, bool shed, struct diag *d)
 	return operators_anew(s, &s->opts.summary, shed, d);
 }
 
-static bool has_operators(const struct session *s)
+static bool has_operators(struct session *s)
 {
 	return s->level[LEVEL_OPERATOR].on;
 }
@@ -87,7 +88,7 @@ static int step_operators(struct session *s, bool shed, struct diag *d)
 	return shed ? session_disable(s, LEVEL_OPERATOR, d) : session_enable(s, LEVEL_OPERATOR, d);
 }
 
-static bool has_graph(const struct session *s)
+static bool has_graph(struct session *s)
 {
 	return s->level[LEVEL_GRAPH].on;
 }

@@ -50,6 +50,7 @@ struct session_level {
 	struct bpf_links *barrier_links; /* operator level: taken off and on by sampling */
 	struct session_probe *probes;
 	size_t n_probes, cap_probes;
+	bool watches;	      /* a tracepoint beside its points */
 	uint64_t enabled_ns;  /* when it was switched on */
 	uint64_t hits_before; /* hits and time when it was switched on last */
 	uint64_t target_cpu_before;
@@ -225,9 +226,12 @@ void session_points_free(struct session *s);
 /* operators.c */
 int session_make_filter(struct session *s, struct diag *d);
 void session_filter_free(struct session *s);
-/* The level's event is to be used at this point: by the way that was chosen for its layout. */
-bool session_takes_event(struct session *s, const struct level_event *e, const struct plan_point *p,
-			 struct diag *d);
+/* The level's event is to be used at this site: by the way that was chosen for its layout and file.
+ */
+bool session_takes_event(struct session *s, const struct level_event *e,
+			 const struct plan_site *site, struct diag *d);
+/* Some operators of this layout (-1: of any) are seen at the ends of nodes, if they are. */
+bool session_node_ends(struct session *s, int layout);
 
 /* levels.c */
 /* Attaches what the enabled levels lack for all living processes. */

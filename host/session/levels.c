@@ -51,7 +51,7 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 
 		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
 		    !plan_file_is_mapped(plan_file(s->plan, site->file), maps) ||
-		    !session_takes_event(s, e, p, d))
+		    !session_takes_event(s, e, site, d))
 			continue;
 		*VEC_PUSH(out->at, out->count, out->cap) = (struct wanted){
 			i, site, p, e, session_point_id(s, p->id), session_layout_id(s, p->layout)};
@@ -150,6 +150,22 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 typedef int (*group_fn)(struct session *s, const struct level *l, pid_t pid,
 			const struct wanted_list *list, int layout, struct diag *d);
 
+/* A tracepoint that the module watches beside its points: one of its kind serves all. */
+static int link_tracepoints(struct link_job *j, const struct level *l, struct diag *d)
+{
+	int err = 0;
+
+	for (const struct level_program *p = l->programs; !err && p && p->name; p++) {
+		int fd = p->tracepoint ? bpf_module_prog_fd(j->module, p->name) : -1;
+
+		if (fd < 0 || j->sl->watches)
+			continue;
+		err = links_tracing(j->sl->links, fd, d);
+		j->sl->watches = !err;
+	}
+	return err;
+}
+
 /* Attaches the elements that are (not) ends and not done. */
 static int link_those(struct link_job *j, bool ends, struct diag *d)
 {
@@ -179,6 +195,8 @@ static int attach_group(struct session *s, const struct level *l, pid_t pid,
 	for (size_t i = 0; i < list->count; i++)
 		if (list->at[i].layout != layout)
 			j.done[i] = true;
+	if (!err)
+		err = link_tracepoints(&j, l, d);
 	if (!err)
 		err = link_those(&j, true, d);
 	if (!err)
@@ -386,7 +404,7 @@ void session_level_off(struct session *s, struct session_level *sl)
 	free(sl->probes);
 	sl->probes = NULL;
 	sl->n_probes = sl->cap_probes = 0;
-	sl->on = false;
+	sl->on = sl->watches = false;
 	if (sl == &s->level[LEVEL_OPERATOR])
 		s->flush_pending = true;
 }

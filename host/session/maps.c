@@ -38,6 +38,9 @@ static const struct kmap_spec specs[MAP_COUNT] = {
 	[MAP_TARGET_BITS] = {BPF_MAP_TYPE_ARRAY, 4, 8, TARGET_WORDS, 0, "lp_target_bits"},
 	[MAP_SUMMARY] = {BPF_MAP_TYPE_HASH, sizeof(struct summary_key), sizeof(struct op_summary),
 			 SUMMARIES_MAX, BPF_F_NO_PREALLOC, "lp_summary"},
+	[MAP_RUN] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct graph_run), RUN_SLOTS, 0, "lp_run"},
+	[MAP_RUN_SLOT] = {BPF_MAP_TYPE_QUEUE, 0, 4, RUN_SLOTS, 0, "lp_run_slot"},
+	[MAP_NODE] = {BPF_MAP_TYPE_ARRAY, 4, 8, RUN_SLOTS *NODES_MAX, 0, "lp_node"},
 	[MAP_FILTER] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct filter_table), 1, 0, "lp_filter"},
 };
 
@@ -52,17 +55,25 @@ static int make_slot_map(struct session *s, struct diag *d)
 	return kmap_create(&spec, d);
 }
 
-static int fill_free_slots(struct session *s, struct diag *d)
+static int fill_queue(int map, uint32_t n, struct diag *d)
 {
-	for (uint32_t i = 0; i < THREAD_SLOTS; i++) {
-		int err = kmap_update(s->map[MAP_FREE_SLOT], NULL, &i, 0);
+	for (uint32_t i = 0; i < n; i++) {
+		int err = kmap_update(map, NULL, &i, 0);
 
-		s->slot_order[i] = i;
 		if (err)
 			return diag_fail(d, err, "cannot fill a BPF queue: %s", strerror(-err));
 	}
-	s->n_free_slots = THREAD_SLOTS;
 	return 0;
+}
+
+static int fill_slots(struct session *s, struct diag *d)
+{
+	for (uint32_t i = 0; i < THREAD_SLOTS; i++)
+		s->slot_order[i] = i;
+	s->n_free_slots = THREAD_SLOTS;
+	if (fill_queue(s->map[MAP_FREE_SLOT], THREAD_SLOTS, d))
+		return -EIO;
+	return fill_queue(s->map[MAP_RUN_SLOT], RUN_SLOTS, d);
 }
 
 static int map_threads(struct session *s, struct diag *d)
@@ -118,7 +129,7 @@ int session_maps_make(struct session *s, struct diag *d)
 	if (s->counters && session_counter_map(s, d))
 		return -EIO;
 	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
-	if (fill_free_slots(s, d) || fill_filter(s, d))
+	if (fill_slots(s, d) || fill_filter(s, d))
 		return -EIO;
 	return map_threads(s, d);
 }
@@ -169,6 +180,7 @@ void session_forget_tensors(struct session *s)
 	kmap_clear(s->map[MAP_GRAPH]);
 	kmap_clear(s->map[MAP_SEEN]);
 	kmap_clear(s->map[MAP_MOE]);
+	kmap_clear(s->map[MAP_RUN]);
 	kmap_update(s->map[MAP_CONTROL], &walks, &zero, 0);
 	kmap_update(s->map[MAP_CONTROL], &moe, &zero, 0);
 }

@@ -29,6 +29,7 @@ static void fill_input(struct session *s, int layout, struct level_input *in)
 		.typed_sched = feature_ok(s->features, FEATURE_TP_BTF),
 		.bpf_loop = feature_ok(s->features, FEATURE_BPF_LOOP),
 		.summary = s->opts.summary,
+		.node_ends = layout >= 0 && session_node_ends(s, layout),
 		.filter = s->filter,
 	};
 }

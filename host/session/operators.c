@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * operators.include and exclude: by which probes the operators that are asked for are seen.
+ * By which probes the operators that are asked for (operators.include and exclude) are seen.
+ *
+ * In a build whose loop over nodes tells which of them ends, one probe there sees all: half the
+ * hits of a begin and a barrier. Counters want to be read at an operator's begin, though, and who
+ * asks for no barrier wait gets begins.
  *
  * Where the operators are few and all of them have functions of their own, those are probed and the
  * others cost nothing; an operator then ends at its function's exit and its barrier wait is not
@@ -116,9 +120,50 @@ static bool computes_some(struct session *s, const struct plan_point *p)
 	return does;
 }
 
-bool session_takes_event(struct session *s, const struct level_event *e, const struct plan_point *p,
-			 struct diag *d)
+static bool wants_node_ends(const struct session *s)
 {
+	bool counters = s->n_counters && !s->counters_shed;
+
+	return s->opts.barrier_every && !counters;
+}
+
+static bool is_node_end(const struct plan_point *p)
+{
+	return p->level == LEVEL_OPERATOR && !strcmp(p->event, "op_node");
+}
+
+static bool file_has_node_ends(const struct session *s, size_t file)
+{
+	struct plan_mark m = plan_mark(s->plan);
+
+	for (size_t i = 0; i < m.sites; i++) {
+		const struct plan_site *site = plan_site(s->plan, i);
+
+		if (site->file == file && is_node_end(plan_point(s->plan, site->point)))
+			return true;
+	}
+	return false;
+}
+
+bool session_node_ends(struct session *s, int layout)
+{
+	struct plan_mark m = plan_mark(s->plan);
+
+	for (size_t i = 0; wants_node_ends(s) && i < m.points; i++) {
+		const struct plan_point *p = plan_point(s->plan, i);
+
+		if (is_node_end(p) &&
+		    (layout < 0 || session_layout_id(s, p->layout) == session_layout_id(s, layout)))
+			return true;
+	}
+	return false;
+}
+
+bool session_takes_event(struct session *s, const struct level_event *e,
+			 const struct plan_site *site, struct diag *d)
+{
+	const struct plan_point *p = plan_point(s->plan, site->point);
+
 	if (!e->is_common && !e->is_own)
 		return true;
 	switch (own(s, p->layout, d)) {
@@ -127,7 +172,8 @@ bool session_takes_event(struct session *s, const struct level_event *e, const s
 	case OWN_YES:
 		return e->is_own && computes_some(s, p);
 	default:
-		return e->is_common;
+		return e->is_common &&
+		       e->is_node == (wants_node_ends(s) && file_has_node_ends(s, site->file));
 	}
 }
 

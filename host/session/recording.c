@@ -302,6 +302,15 @@ int session_drain(struct session *s, struct diag *d)
 	return err;
 }
 
+static const char *barrier_way(struct session *s)
+{
+	if (s->barrier_changed)
+		return "sampled";
+	if (!s->opts.barrier_every || s->own_functions)
+		return "never";
+	return s->opts.barrier_every == 1 || session_node_ends(s, -1) ? "always" : "sampled";
+}
+
 void session_note_barrier(struct session *s)
 {
 	cJSON *n;
@@ -309,11 +318,7 @@ void session_note_barrier(struct session *s)
 	if (!s->spool)
 		return;
 	n = new_note("run");
-	cJSON_AddStringToObject(n, "barrier",
-				s->barrier_changed			     ? "sampled"
-				: !s->opts.barrier_every || s->own_functions ? "never"
-				: s->opts.barrier_every == 1		     ? "always"
-									     : "sampled");
+	cJSON_AddStringToObject(n, "barrier", barrier_way(s));
 	spool_note(s->spool, n);
 }
 
@@ -430,6 +435,8 @@ int session_stop(struct session *s, struct diag *d)
 	err = session_sync(s, d);
 	session_tell_sync(s, true);
 	note_command(s);
+	/* By now all engine files are known that were loaded. */
+	session_note_barrier(s);
 	n = new_note("end");
 	add_u64(n, "at", session_now_ns());
 	cJSON_AddBoolToObject(n, "complete", true);

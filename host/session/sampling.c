@@ -2,7 +2,8 @@
 /*
  * operators.barrier: N. The barrier probes are on during one of N stretches of decodes. A stretch
  * is long enough that putting probes on and taking them off, which takes the kernel some 25 ms, is
- * small against it.
+ * small against it. Where the end of a node is seen anyway (see operators.c) there is nothing to
+ * sample.
  */
 #include "session/internal.h"
 
@@ -50,14 +51,32 @@ int session_set_barrier(struct session *s, bool on, struct diag *d)
 	return switch_barrier(s, on && s->opts.barrier_every, d);
 }
 
+/* Operators are seen in another way with waits than without: the level is put on anew. */
+static int change_way(struct session *s, struct diag *d)
+{
+	bool on = s->level[LEVEL_OPERATOR].on;
+
+	session_operators_off(s);
+	session_begin_barrier(s);
+	return on ? session_enable(s, LEVEL_OPERATOR, d) : 0;
+}
+
 int session_set_barrier_every(struct session *s, unsigned every, struct diag *d)
 {
-	if (every == s->opts.barrier_every)
+	unsigned before = s->opts.barrier_every;
+	bool ends = session_node_ends(s, -1);
+	int err;
+
+	if (every == before)
 		return 0;
 	s->opts.barrier_every = every;
+	if (session_node_ends(s, -1) != ends)
+		err = change_way(s, d);
+	else
+		err = session_set_barrier(s, every != 0, d);
 	s->barrier_changed = s->spool != NULL;
 	session_note_barrier(s);
-	return session_set_barrier(s, every != 0, d);
+	return err;
 }
 
 void session_sample_barrier(struct session *s, struct diag *d)
@@ -65,7 +84,8 @@ void session_sample_barrier(struct session *s, struct diag *d)
 	struct session_stretch *st = &s->stretch;
 	uint64_t now = session_now_ns();
 
-	if (s->opts.barrier_every < 2 || s->barrier_shed || !s->level[LEVEL_OPERATOR].on)
+	if (s->opts.barrier_every < 2 || s->barrier_shed || !s->level[LEVEL_OPERATOR].on ||
+	    session_node_ends(s, -1))
 		return;
 	/* A stretch begins with its first decode; without token rows time alone ends it. */
 	if (!st->decodes && s->level[LEVEL_TOKEN].on)

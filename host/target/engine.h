@@ -52,6 +52,9 @@ struct engine_function {
 	/* Probe its calls in the function that also calls this one where they can be found, not its
 	 * entry; NULL: the entry. */
 	char *calls_beside;
+	/* Probe its calls that end a node in the loop over nodes that computes each by this
+	 * function; NULL: no. Where there is no such loop the function counts as not found. */
+	char *node_ends;
 	bool optional; /* the alternative is usable without it */
 	bool nothrow;  /* no exception can cross it, whatever the disassembly suggests */
 	bool all;      /* every function that `symbol` matches, not only one */

@@ -23,6 +23,7 @@ const struct engine_event engine_events[] = {
 	{.name = "op_own_fused", .args = {"params", "tensor", "consumer"}, .is_own = true},
 	{.name = "op_end", .is_end = true},
 	{.name = "op_barrier"},
+	{.name = "op_node", .args = {"params", "graph", "next"}},
 	{.name = "scheduler_seen", .args = {"scheduler"}},
 	{.name = "call_begin", .open_args = true},
 	{.name = "call_end", .args = {"ret"}, .is_end = true},
@@ -383,6 +384,7 @@ static const struct key function_keys[] = {
 	{"library", read_string, offsetof(struct engine_function, library)},
 	{"unless", read_strings, offsetof(struct engine_function, unless)},
 	{"calls_beside", read_string, offsetof(struct engine_function, calls_beside)},
+	{"node_ends", read_string, offsetof(struct engine_function, node_ends)},
 	{"unless_probed", read_strings, offsetof(struct engine_function, instead)},
 	{"optional", read_bool, offsetof(struct engine_function, optional)},
 	{"nothrow", read_bool, offsetof(struct engine_function, nothrow)},
@@ -395,6 +397,33 @@ static const struct key function_keys[] = {
 	{"exit_args", read_args, offsetof(struct engine_function, exit)},
 	END_OF_KEYS,
 };
+
+static bool uses_node(const struct engine_probe *p)
+{
+	for (size_t i = 0; i < p->n_args; i++)
+		for (int arch = 0; arch < 2; arch++)
+			if (p->args[i].expr[arch] && expr_uses_node(p->args[i].expr[arch]))
+				return true;
+	return false;
+}
+
+static void check_function(struct reader *r, yaml_node_t *n, struct engine_function *f)
+{
+	if (!f->symbol && !f->string)
+		mistake(r, n, "a function needs a symbol or a string");
+	if (!f->entry.event && !f->exit.event)
+		mistake(r, n, "a function needs an event at its entry or exit");
+	if (f->and_string && !f->string)
+		mistake(r, n, "and_string goes with a string");
+	if (f->calls_beside && (!f->symbol || f->exit.event || f->entry.n_args))
+		mistake(r, n, "calls_beside is for a symbol with an entry event without arguments");
+	if (f->node_ends && (!f->symbol || f->exit.event || f->calls_beside))
+		mistake(r, n, "node_ends is for a symbol with an entry event only");
+	if (!f->node_ends && (uses_node(&f->entry) || uses_node(&f->exit)))
+		mistake(r, n, "node_params, node_graph and node_next go with node_ends");
+	check_probe(r, n, &f->entry, false);
+	check_probe(r, n, &f->exit, true);
+}
 
 static void read_functions(struct reader *r, yaml_node_t *n, void *member)
 {
@@ -410,20 +439,8 @@ static void read_functions(struct reader *r, yaml_node_t *n, void *member)
 
 		f->line = (int)e->start_mark.line + 1;
 		read_mapping(r, e, function_keys, f, "a function");
-		if (e->type != YAML_MAPPING_NODE)
-			continue;
-		if (!f->symbol && !f->string)
-			mistake(r, e, "a function needs a symbol or a string");
-		if (!f->entry.event && !f->exit.event)
-			mistake(r, e, "a function needs an event at its entry or exit");
-		if (f->and_string && !f->string)
-			mistake(r, e, "and_string goes with a string");
-		if (f->calls_beside && (!f->symbol || f->exit.event || f->entry.n_args))
-			mistake(r, e,
-				"calls_beside is for a symbol with an entry event without "
-				"arguments");
-		check_probe(r, e, &f->entry, false);
-		check_probe(r, e, &f->exit, true);
+		if (e->type == YAML_MAPPING_NODE)
+			check_function(r, e, f);
 	}
 }
 
@@ -579,6 +596,7 @@ static void free_alternative(struct engine_alternative *a)
 		free(f->and_string);
 		free(f->library);
 		free(f->calls_beside);
+		free(f->node_ends);
 		free_strings(f->unless);
 		free_strings(f->instead);
 		free(f->kind);

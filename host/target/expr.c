@@ -9,15 +9,17 @@
 
 #include "util/text.h"
 
-enum kind { NUMBER, ARG, SP, RET, FIELD, READ, ADD, SUB, MUL, DIV };
+enum kind { NUMBER, ARG, SP, RET, NODE, FIELD, READ, ADD, SUB, MUL, DIV };
 
 struct expr {
 	enum kind kind;
-	uint64_t number; /* NUMBER; ARG: from 0 */
+	uint64_t number; /* NUMBER; ARG: from 0; NODE: enum node_value */
 	enum layout_field field;
 	const char *macro; /* READ */
 	struct expr *left, *right;
 };
+
+enum node_value { NODE_PARAMS, NODE_GRAPH, NODE_NEXT };
 
 struct parser {
 	const char *text, *at;
@@ -143,10 +145,37 @@ static struct expr *parse_read(struct parser *p, const char *macro)
 	return e;
 }
 
+static const struct {
+	const char *word;
+	enum kind kind;
+	unsigned number;
+} words[] = {
+	{"arg1", ARG, 0},
+	{"arg2", ARG, 1},
+	{"arg3", ARG, 2},
+	{"arg4", ARG, 3},
+	{"arg5", ARG, 4},
+	{"arg6", ARG, 5},
+	{"sp", SP, 0},
+	{"ret", RET, 0},
+	{"node_params", NODE, NODE_PARAMS},
+	{"node_graph", NODE, NODE_GRAPH},
+	{"node_next", NODE, NODE_NEXT},
+	{"u8", READ, 0},
+	{"u16", READ, 1},
+	{"u32", READ, 2},
+	{"s32", READ, 3},
+	{"u64", READ, 4},
+};
+
+static const char *next_word(const void *state, size_t i)
+{
+	(void)state;
+	return i < ARRAY_LEN(words) ? words[i].word : NULL;
+}
+
 static struct expr *parse_word(struct parser *p)
 {
-	static const char *const words[] = {"arg1", "arg2", "arg3", "arg4", "arg5", "arg6", "sp",
-					    "ret",  "u8",   "u16",  "u32",  "s32",  "u64"};
 	const char *start = p->at;
 	size_t len = 0;
 	struct expr *e;
@@ -157,16 +186,16 @@ static struct expr *parse_word(struct parser *p)
 		len++;
 	memcpy(word, start, len < sizeof(word) - 1 ? len : sizeof(word) - 1);
 	for (size_t i = 0; i < ARRAY_LEN(words); i++) {
-		if (len >= sizeof(word) || strcmp(word, words[i]))
+		if (len >= sizeof(word) || strcmp(word, words[i].word))
 			continue;
 		p->at += len;
-		if (i >= 8)
-			return parse_read(p, readers[i - 8].macro);
-		e = node(i < 6 ? ARG : i == 6 ? SP : RET, NULL, NULL);
-		e->number = i;
+		if (words[i].kind == READ)
+			return parse_read(p, readers[words[i].number].macro);
+		e = node(words[i].kind, NULL, NULL);
+		e->number = words[i].number;
 		return e;
 	}
-	near = text_nearest_of(word, words, ARRAY_LEN(words));
+	near = text_nearest(word, next_word, NULL);
 	return fail(p, "'%.*s' is no word of an argument expression%s%s%s",
 		    (int)(len < 40 ? len : 40), start, near ? "; did you mean '" : "",
 		    near ? near : "", near ? "'?" : "");
@@ -293,6 +322,11 @@ static uint32_t ret_bits(const struct expr *e)
 	return e->kind == RET;
 }
 
+static uint32_t node_bits(const struct expr *e)
+{
+	return e->kind == NODE;
+}
+
 uint32_t expr_arg_mask(const struct expr *e)
 {
 	return collect(e, arg_bits);
@@ -306,6 +340,11 @@ bool expr_uses_sp(const struct expr *e)
 bool expr_uses_ret(const struct expr *e)
 {
 	return collect(e, ret_bits);
+}
+
+bool expr_uses_node(const struct expr *e)
+{
+	return collect(e, node_bits);
 }
 
 const char *expr_missing_field(const struct expr *e, const struct layout *l)
@@ -322,6 +361,31 @@ const char *expr_missing_field(const struct expr *e, const struct layout *l)
 			return layout_field_name(by->field);
 	}
 	return NULL;
+}
+
+static void emit_node(enum node_value which, const struct node_loop *loop, struct buf *out)
+{
+	const struct loop_place *p = which == NODE_PARAMS  ? &loop->params
+				     : which == NODE_GRAPH ? &loop->graph
+							   : &loop->next;
+
+	switch (p->kind) {
+	case LOOP_REGISTER:
+		buf_printf(out, "(REG(%d) + %d)", p->reg, p->add);
+		return;
+	case LOOP_STACK_SLOT:
+		buf_printf(out, "(RD_%s(SP + %d) + %d)", which == NODE_NEXT ? "U32" : "U64",
+			   p->disp, p->add);
+		return;
+	case LOOP_STACK_ADDRESS:
+		buf_printf(out, "(SP + %d)", p->disp + p->add);
+		return;
+	case LOOP_ENTRY:
+		buf_puts(out, "NODE_ENTRY");
+		return;
+	default:
+		buf_puts(out, "NODE_NONE");
+	}
 }
 
 void expr_emit(const struct expr *e, const struct layout *l, const struct expr_place *at,
@@ -344,6 +408,9 @@ void expr_emit(const struct expr *e, const struct layout *l, const struct expr_p
 		return;
 	case SP:
 		buf_printf(out, "(SP + %d)", at->sp_adjust);
+		return;
+	case NODE:
+		emit_node((enum node_value)e->number, at->loop, out);
 		return;
 	case FIELD:
 		buf_printf(out, "%dULL", layout_get(l, e->field));

@@ -323,7 +323,7 @@ static void add_exits(const struct context *c, const struct site_exits *exits, b
 		const struct plan_point **p = &pt[s->value_reg + 1];
 
 		if (!*p)
-			*p = add_point(c, &c->fn->exit, (struct expr_place){0, s->value_reg});
+			*p = add_point(c, &c->fn->exit, (struct expr_place){0, s->value_reg, NULL});
 		add_site(c, *p, s, is_return);
 	}
 }
@@ -336,9 +336,33 @@ static bool add_calls(const struct context *c)
 
 	if (!c->fn->calls_beside || site_calls(c->elf, c->fn->symbol, c->fn->calls_beside, &calls))
 		return false;
-	pt = add_point(c, &c->fn->entry, (struct expr_place){0, -1});
+	pt = add_point(c, &c->fn->entry, (struct expr_place){0, -1, NULL});
 	for (size_t i = 0; i < calls.count; i++)
 		add_site(c, pt, &calls.at[i], false);
+	return true;
+}
+
+/* The calls that end a node: a point for each set of places where the loop's values lie. */
+static bool add_node_ends(const struct context *c, char *why, size_t n)
+{
+	const struct layout *l = layout_of(c);
+	struct loop_layout in = {layout_get(l, LAYOUT_CGRAPH_N_NODES),
+				 layout_get(l, LAYOUT_TENSOR_FLAGS)};
+	const struct plan_point *pt = NULL;
+	struct site_exits ends;
+
+	if (site_node_ends(c->elf, c->fn->symbol, c->fn->node_ends, &in, &ends)) {
+		snprintf(why, n, "%s: no loop over nodes was recognised, their begins are probed",
+			 c->at->symbol);
+		return false;
+	}
+	for (size_t i = 0; i < ends.count; i++) {
+		const struct node_loop *loop = &ends.at[i].loop;
+
+		if (!i || !node_loop_equal(loop, &ends.at[i - 1].loop))
+			pt = add_point(c, &c->fn->entry, (struct expr_place){0, -1, loop});
+		add_site(c, pt, &ends.at[i], false);
+	}
 	return true;
 }
 
@@ -349,6 +373,8 @@ static bool add_both(const struct context *c, char *why, size_t n)
 	const struct engine_function *fn = c->fn;
 	bool is_return = false;
 
+	if (c->fn->node_ends)
+		return add_node_ends(c, why, n);
 	if (add_calls(c))
 		return true;
 	if (fn->entry.event &&
@@ -358,7 +384,8 @@ static bool add_both(const struct context *c, char *why, size_t n)
 	    (!check_args(c, &fn->exit, why, n) || !find_exits(c, &exits, &is_return, why, n)))
 		return false;
 	if (fn->entry.event)
-		add_site(c, add_point(c, &fn->entry, (struct expr_place){entry.sp_adjust, -1}),
+		add_site(c,
+			 add_point(c, &fn->entry, (struct expr_place){entry.sp_adjust, -1, NULL}),
 			 &entry, false);
 	if (fn->exit.event)
 		add_exits(c, &exits, is_return);

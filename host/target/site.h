@@ -9,6 +9,33 @@
 
 #include "target/insn.h"
 
+/* Where a value lies while a loop runs. */
+enum loop_place_kind {
+	LOOP_NO_PLACE,
+	LOOP_REGISTER,	    /* in a register */
+	LOOP_STACK_SLOT,    /* in memory at the stack pointer + disp */
+	LOOP_STACK_ADDRESS, /* it is the stack pointer + disp itself */
+	LOOP_ENTRY,	    /* nowhere: the loop has not begun */
+};
+
+struct loop_place {
+	enum loop_place_kind kind;
+	int8_t reg;   /* LOOP_REGISTER: its number in struct insn's masks */
+	int32_t disp; /* LOOP_STACK_*: bytes */
+	int32_t add;  /* to be added to what lies there */
+};
+
+/* The values of the loop over a graph's nodes where one of them ends. */
+struct node_loop {
+	struct loop_place params; /* address of the worker's struct ggml_compute_params */
+	struct loop_place graph;  /* address of the struct ggml_cgraph */
+	/* Index of the node that follows; no place: the last node ends; LOOP_ENTRY: none has begun.
+	 */
+	struct loop_place next;
+};
+
+bool node_loop_equal(const struct node_loop *a, const struct node_loop *b);
+
 struct site {
 	uint64_t vaddr;
 	uint64_t file_offset; /* what a uprobe is attached to */
@@ -22,7 +49,8 @@ struct site {
 	/* At an exit: the number of the register that the function's value is in there (its bit in
 	 * struct insn's masks); -1: where a return leaves it. */
 	int8_t value_reg;
-	char why[96]; /* one line: why here */
+	struct node_loop loop; /* of site_node_ends */
+	char why[96];	       /* one line: why here */
 };
 
 /*
@@ -71,6 +99,20 @@ int site_exits(const struct elf *e, const struct elf_func *f, enum site_value va
  * function, or more than one; -EOPNOTSUPP: a call is dear to probe).
  */
 int site_calls(const struct elf *e, const char *callee, const char *within, struct site_exits *out);
+
+/* Offsets in ggml's structs that tell its loop over nodes, < 0: not known. */
+struct loop_layout {
+	int32_t n_nodes, flags;
+};
+/*
+ * The calls of `callee` that end a node in the loop over a graph's nodes, which computes each by
+ * calling `within`, the calls that end the last one, and the entry of the loop's function: with
+ * where the loop's values lie. Only for builds of x86-64 whose loop leaves out nodes without the
+ * flag COMPUTE (2026-01 and later). Returns 0 or -errno (-ENOENT: no such loop; -EOPNOTSUPP: one
+ * that is not understood).
+ */
+int site_node_ends(const struct elf *e, const char *callee, const char *within,
+		   const struct loop_layout *layout, struct site_exits *out);
 
 enum site_throw { SITE_THROW_NO, SITE_THROW_MAYBE, SITE_THROW_YES };
 /*

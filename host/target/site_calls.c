@@ -40,26 +40,21 @@ static void add_callers(const struct elf *e, uint64_t vaddr, const char *name, s
 			add(c, &f);
 }
 
-static uint64_t address_of(const struct elf *e, const char *name)
+uint64_t site_address(const struct elf *e, const char *name)
 {
 	struct elf_symbol sym;
 
 	return elf_find(e, name, &sym) ? sym.vaddr : 0;
 }
 
-/*
- * Of the functions that call `callee` and reach `within`, the one that none of the others calls.
- * Compilers merge functions as they like: what runs inside `within`'s caller may call `callee`,
- * too.
- */
-static bool find_caller(const struct elf *e, const char *callee, const char *within,
-			struct elf_func *out)
+bool site_find_caller(const struct elf *e, const char *callee, const char *within,
+		      struct elf_func *out)
 {
 	struct callers of_callee = {.n = 0}, reach = {.n = 0};
 	bool found = false;
 
-	add_callers(e, address_of(e, callee), callee, &of_callee);
-	add_callers(e, address_of(e, within), within, &reach);
+	add_callers(e, site_address(e, callee), callee, &of_callee);
+	add_callers(e, site_address(e, within), within, &reach);
 	for (size_t i = 0, direct = reach.n; i < direct; i++)
 		add_callers(e, reach.at[i].vaddr, NULL, &reach);
 	for (size_t i = 0; i < reach.n; i++) {
@@ -83,7 +78,7 @@ static bool find_caller(const struct elf *e, const char *callee, const char *wit
 	return found;
 }
 
-static bool calls(const struct elf *e, const struct insn *in, uint64_t vaddr, const char *name)
+bool site_is_call(const struct elf *e, const struct insn *in, uint64_t vaddr, const char *name)
 {
 	const char *stub;
 
@@ -97,13 +92,13 @@ static bool calls(const struct elf *e, const struct insn *in, uint64_t vaddr, co
 
 int site_calls(const struct elf *e, const char *callee, const char *within, struct site_exits *out)
 {
-	uint64_t vaddr = address_of(e, callee);
+	uint64_t vaddr = site_address(e, callee);
 	struct elf_func f;
 	struct insn_list l;
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	if (!find_caller(e, callee, within, &f))
+	if (!site_find_caller(e, callee, within, &f))
 		return -ENOENT;
 	err = insn_decode(e, &f, 0, &l);
 	if (err)
@@ -111,7 +106,7 @@ int site_calls(const struct elf *e, const char *callee, const char *within, stru
 	for (size_t i = 0; i < l.count && !err; i++) {
 		struct site *s = &out->at[out->count];
 
-		if (!calls(e, &l.at[i], vaddr, callee))
+		if (!site_is_call(e, &l.at[i], vaddr, callee))
 			continue;
 		if (out->count == SITE_EXITS_MAX || insn_class_cost(l.at[i].class) > 0) {
 			err = -EOPNOTSUPP;

@@ -227,8 +227,8 @@ static void unlink_pending(struct oprows *o, struct pending **at)
 	free(p);
 }
 
-/* Experts are read as the operator begins, by a program that may read the clock a little earlier.
- */
+/* Experts are read as the operator begins, by a program that may read the clock a little earlier,
+ * or at its end. */
 enum { EXPERT_SLACK_NS = 20000, EXPERT_DISORDER_NS = 100000000 };
 
 static bool has_experts(const struct oprows *o, const struct item *it, uint32_t tensor)
@@ -248,8 +248,8 @@ static void take_experts(struct oprows *o, const struct item *it, int64_t op, ui
 		struct pending *p = *at;
 
 		if (p->tensor == it->slot.tensor && p->pid == it->pid &&
-		    p->ts >= (int64_t)(int64_t)it->slot.begin_ns - EXPERT_SLACK_NS &&
-		    p->ts <= (int64_t)it->slot.next_ns) {
+		    p->ts >= (int64_t)it->slot.begin_ns - EXPERT_SLACK_NS &&
+		    p->ts <= (int64_t)it->slot.next_ns + EXPERT_SLACK_NS) {
 			write_experts(o, p, op, tensor, seen, &distinct);
 			unlink_pending(o, at);
 		} else {

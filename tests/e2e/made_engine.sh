@@ -72,4 +72,20 @@ check fake 5 --decodes 53 --spin 100000 --moe
 experts "$TMP/fake.llmp" "$TMP/fake.json"
 # Where an exception leaves a graph computation its end is not seen, but all others are.
 check fake 5 --decodes 53 --spin 100000 --escape 7
+# Where the loop over nodes tells what ends, one hit serves for an operator's begin and wait. Two more
+# per graph and thread: where the worker begins, and behind the view at the end.
+one_hit() {
+	assert_eq "hits" "$(sql "$TMP/fake_loop.llmp" "SELECT sum(hits) FROM cost WHERE level = 'operator'")" \
+		"$(sql "$TMP/fake_loop.llmp" 'SELECT (SELECT count(*) FROM op) + 2 * (SELECT count(*) FROM graph)')"
+	assert_eq "operators without a known wait" "$(sql "$TMP/fake_loop.llmp" \
+		'SELECT count(*) FROM op WHERE wait_ns IS NULL')" 0
+}
+check fake_loop 5 --decodes 101 --encodes 3 --spin 100000
+one_hit
+check fake_loop 5 --decodes 53 --threads 1 --spin 100000
+check fake_loop 5 --decodes 53 --spin 100000 --imbalance 50 --barriers 0
+one_hit
+check fake_loop 5 --decodes 53 --spin 100000 --moe
+experts "$TMP/fake_loop.llmp" "$TMP/fake_loop.json"
+check fake_loop 5 --decodes 53 --spin 100000 --escape 7
 check fake_old 5 --decodes 53 --spin 100000

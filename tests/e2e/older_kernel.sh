@@ -15,7 +15,7 @@ check() {
 	shift
 	echo "-- without $without $*"
 	LLMPROBE_WITHOUT=$without expect_exit 0 record --force -o "$run" "$@" -- \
-		"$BUILD/tests/fake/fake_engine" --decodes 53 --moe
+		"$BUILD/tests/$era/fake_engine" --decodes 53 --moe
 	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 	assert_eq "decodes" "$(rows token)" "$(jq .decodes "$TMP/stdout")"
 	assert_eq "graphs" "$(rows graph)" "$(jq .graphs "$TMP/stdout")"
@@ -26,10 +26,13 @@ check() {
 	assert_eq "chosen experts" "$(rows expert)" "$(jq '[.experts[][]] | add' "$TMP/stdout")"
 	assert_ge "intervals of the scheduler" "$(rows sched)" 1
 }
+era=fake
 check bpf_loop
 check task_storage
 check tp_btf
 check uprobe_multi
-check uprobe_multi,bpf_loop,task_storage,tp_btf,attach_cookie --buffer-type perf
+for era in fake fake_loop; do
+	check uprobe_multi,bpf_loop,task_storage,tp_btf,attach_cookie --buffer-type perf
+done
 assert_match "doctor names what is left out" \
 	"$(LLMPROBE_WITHOUT=bpf_loop "$LLMPROBE" doctor 2>&1)" 'no +bpf_loop +left out by LLMPROBE_WITHOUT'

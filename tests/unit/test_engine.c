@@ -33,7 +33,7 @@ static char *emit(const char *text, int32_t sp_adjust, int value_reg)
 	struct buf out = {0};
 
 	assert_non_null(e);
-	expr_emit(e, NULL, &(struct expr_place){sp_adjust, value_reg}, &out);
+	expr_emit(e, NULL, &(struct expr_place){sp_adjust, value_reg, NULL}, &out);
 	expr_free(e);
 	diag_free(d);
 	return buf_take(&out);

@@ -123,6 +123,41 @@ static bool is_empty(const struct ggml_tensor *t)
 	       t->op == OP_TRANSPOSE;
 }
 
+static void note(int i, uint64_t ns)
+{
+	if (!self->calls[i] || ns < self->min_ns[i])
+		self->min_ns[i] = ns;
+	self->compute_ns[i] += ns;
+	self->calls[i]++;
+}
+
+#ifdef FAKE_LOOP
+/* As since 2026: nodes without the flag are left out, and the last one ends at a barrier of its
+ * own. */
+static void walk(struct ggml_threadpool *tp, int ith)
+{
+	enum { FLAG_COMPUTE = 16 };
+	struct ggml_compute_params p = {.ith = ith, .nth = tp->n_threads, .threadpool = tp};
+	struct ggml_cgraph *g = tp->graph;
+
+	self = &tp->account->thread[ith];
+	self->tid = (int)syscall(SYS_gettid);
+	for (int i = 0; i < g->n_nodes; i++) {
+		struct ggml_tensor *t = g->nodes[i];
+
+		if (is_empty(t) || !(t->flags & FLAG_COMPUTE))
+			continue;
+		if (t->op == OP_RMS_NORM && i + 1 < g->n_nodes && g->nodes[i + 1]->op == OP_MUL)
+			ggml_compute_forward_rms_norm_mul_fused(&p, t, g->nodes[++i]);
+		else if (!ggml_cpu_extra_compute_forward(&p, t))
+			work(&p, t);
+		note(i, fake_now() - op_begin);
+		if (i + 1 < g->n_nodes)
+			ggml_barrier(tp);
+	}
+	ggml_barrier(tp);
+}
+#else
 /* Computes node `i` and returns how many nodes that did. */
 static int compute(struct ggml_compute_params *p, struct ggml_cgraph *g, int i)
 {
@@ -141,14 +176,6 @@ static int compute(struct ggml_compute_params *p, struct ggml_cgraph *g, int i)
 		work(p, t);
 	return 1;
 #endif
-}
-
-static void note(int i, uint64_t ns)
-{
-	if (!self->calls[i] || ns < self->min_ns[i])
-		self->min_ns[i] = ns;
-	self->compute_ns[i] += ns;
-	self->calls[i]++;
 }
 
 static void walk(struct ggml_threadpool *tp, int ith)
@@ -172,6 +199,8 @@ static void walk(struct ggml_threadpool *tp, int ith)
 		i += n;
 	}
 }
+
+#endif
 
 static void *worker_main(void *arg)
 {
