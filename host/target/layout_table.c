@@ -52,12 +52,17 @@ static bool agrees(const struct infer *in, enum layout_field f, int value)
 	return !infer_has(in, f) || layout_get(in->l, f) == value;
 }
 
-/* Files with symbols show by them whether tensors have names yet. */
+/* Files with symbols show by them whether tensors have names yet. A linker may have dropped the
+ * functions that nobody calls, so their absence tells something only where names began. */
 static bool name_agrees(const struct infer *in, const struct row *r)
 {
-	if (!infer_has_symbol(in, "ggml_nelements"))
-		return true;
-	return (r->name >= 0) == infer_has_symbol(in, "ggml_get_name");
+	bool named = infer_has_symbol(in, "ggml_get_name") ||
+		     infer_has_symbol(in, "ggml_set_name") ||
+		     infer_has_symbol(in, "ggml_format_name");
+
+	if (r->name < 0)
+		return !named;
+	return named || r->era > ERA_2 || !infer_has_symbol(in, "ggml_nelements");
 }
 
 static bool fits(const struct infer *in, const struct row *r)
@@ -77,21 +82,41 @@ static bool ops_agree(const struct infer *in, const struct row *r)
 	return (!r->ops_min || ops >= r->ops_min) && (!r->ops_max || ops <= r->ops_max);
 }
 
+/* Where the struct's last field is, when names are `len` bytes long. */
+static int extra_behind(int name, int len)
+{
+	return (name + len + 7) & ~7;
+}
+
+/* The whole struct's size, which a fork may have changed, too. */
+static bool size_agrees(const struct infer *in, const struct row *r)
+{
+	int len = layout_get(in->l, LAYOUT_TENSOR_NAME_LEN), size = r->size;
+
+	if (!infer_has(in, LAYOUT_TENSOR_SIZE) || r->era <= ERA_3)
+		return true;
+	if (len >= 0)
+		size += extra_behind(r->name, len) - r->extra;
+	return layout_get(in->l, LAYOUT_TENSOR_SIZE) == size;
+}
+
 /* The newest row that fits; `*others` counts the older eras that fit as well. */
-static const struct row *find_fitting(const struct infer *in, bool check_ops, int *others)
+static const struct row *find_fitting(const struct infer *in, bool hints, int *others)
 {
 	const struct row *found = NULL;
 
 	*others = 0;
 	for (size_t i = ARRAY_LEN(rows); i-- > 0;) {
-		if (!fits(in, &rows[i]) || (check_ops && !ops_agree(in, &rows[i])))
+		const struct row *r = &rows[i];
+
+		if (!fits(in, r) || (hints && !(ops_agree(in, r) && size_agrees(in, r))))
 			continue;
 		if (!found)
-			found = &rows[i];
-		else if (rows[i].era != found->era)
+			found = r;
+		else if (r->era != found->era)
 			(*others)++;
-		else if (layout_get(in->l, LAYOUT_TENSOR_NAME_LEN) == rows[i].name_len)
-			found = &rows[i];
+		else if (layout_get(in->l, LAYOUT_TENSOR_NAME_LEN) == r->name_len)
+			found = r;
 	}
 	return found;
 }
@@ -149,7 +174,7 @@ static void put_name_end(struct infer *in, const struct row *r)
 		infer_put(in, LAYOUT_TENSOR_NAME_LEN, r->name_len, LAYOUT_TABLE, "layout of %s",
 			  r->dates);
 	len = layout_get(in->l, LAYOUT_TENSOR_NAME_LEN);
-	extra = (name + len + 7) & ~7;
+	extra = extra_behind(name, len);
 	if (r->extra >= 0)
 		infer_put(in, LAYOUT_TENSOR_EXTRA, extra, LAYOUT_DERIVED, "behind the name");
 	if (r->extra >= 0)

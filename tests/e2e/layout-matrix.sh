@@ -30,7 +30,7 @@ engine_files() {
 		find "$ROOT" -name 'libggml-base.so' -o -name 'libggml-cpu-armv8.2_1.so' -o -name 'libllama.v*.so' |
 			tr '\n' ' '
 		;;
-	@llama-node/*)
+	@llama-node/* | @napi-rs/*)
 		npm_package "$1" "$2"
 		find "$ROOT" -name '*.linux-x64-gnu.node'
 		;;
