@@ -32,8 +32,10 @@ const struct cmd cmd_table[] = {
 	{
 		.name = "doctor",
 		.id = COMMAND_DOCTOR,
-		.usage = "[-p PID | FILE...]",
+		.usage = "[-p PID | FILE... | -- CMD...]",
 		.help = "what works here, which probe points a target has, what is missing",
+		.about = "A command is run until it has loaded its engine and is ended then; what "
+			 "it prints goes to standard error.",
 		.max_args = -1,
 		.complete = COMPLETE_FILE,
 		.run = cmd_doctor,

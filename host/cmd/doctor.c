@@ -82,6 +82,8 @@ static struct plan *make_plan(const struct cmd_context *ctx, struct engine_set *
 	if (c->target.pid) {
 		if (process_find((pid_t)c->target.pid, &p, ctx->diag) == 0)
 			plan = plan_build(p.pid, &o, ctx->diag);
+	} else if (c->target.command.count) {
+		plan = plan_build_command(c->target.command.items, &o, ctx->diag);
 	} else if (c->args.count) {
 		plan = plan_build_files((const char *const *)c->args.items, c->args.count, &o,
 					ctx->diag);

@@ -118,6 +118,14 @@ const struct plan_copy *plan_copy(const struct plan *p, size_t i)
 	return i < p->n_copies ? p->copies[i] : NULL;
 }
 
+bool plan_copy_is_latest(const struct plan *p, size_t i)
+{
+	for (size_t later = i + 1; later < p->n_copies; later++)
+		if (plan_same_copy(p, i, later))
+			return false;
+	return true;
+}
+
 const struct plan_layout *plan_layout(const struct plan *p, size_t i)
 {
 	return i < p->n_layouts ? p->layouts[i] : NULL;
@@ -370,8 +378,6 @@ int plan_extend_backend(struct plan *p, pid_t pid, uint64_t address, const char 
 	struct mapping m;
 	long file;
 
-	if (wake(p, d))
-		return -EIO;
 	if (wake(p, d))
 		return -EIO;
 	if (!mapping_resolve(pid, address, &m, &offset))

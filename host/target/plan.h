@@ -31,6 +31,7 @@ struct plan_file {
 	char build_id[41]; /* hex, "" when it has none */
 	pid_t pid;	   /* the process that it was found in; 0: a file given by name */
 	bool replaced;	   /* the name is gone or leads to another file by now */
+	bool unmapped;	   /* the process gave it up again while plan_build_command looked */
 };
 
 /* One copy of an engine: files of one process that belong together and share a layout. */
@@ -111,6 +112,12 @@ struct plan *plan_build(pid_t pid, const struct plan_opts *opts, struct diag *d)
 struct plan *plan_build_files(const char *const *paths, size_t n, const struct plan_opts *opts,
 			      struct diag *d);
 /*
+ * The plan of a command, which is started, followed until its engine is loaded (all levels have
+ * points and no more come, or a time is up), and ended with all that it forked. What it prints goes
+ * to standard error. A command without an engine is no error; NULL when it cannot be started.
+ */
+struct plan *plan_build_command(char *const argv[], const struct plan_opts *opts, struct diag *d);
+/*
  * Adds graph begin and end points at the function at `address` of `pid`: a backend's compute
  * function that was read at run time. `backend` names it. Returns like plan_extend, 0 when it is
  * already in.
@@ -128,6 +135,8 @@ const struct plan_file *plan_file(const struct plan *p, size_t i);
 /* True when a process with these mappings has the very file that was planned for. */
 bool plan_file_is_mapped(const struct plan_file *f, const struct mapping_list *maps);
 const struct plan_copy *plan_copy(const struct plan *p, size_t i);
+/* False when a later one is the same copy, of which more was mapped by then. */
+bool plan_copy_is_latest(const struct plan *p, size_t i);
 const struct plan_layout *plan_layout(const struct plan *p, size_t i);
 bool plan_has_level(const struct plan *p, enum rec_level level);
 /*

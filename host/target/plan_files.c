@@ -272,6 +272,19 @@ int plan_take_process(struct plan *p, pid_t pid, struct diag *d)
 	return err;
 }
 
+void plan_note_mapped(struct plan *p, pid_t pid)
+{
+	struct diag *quiet = diag_new();
+	struct mapping_list maps;
+	bool is_there = !mapping_list_read(pid, &maps, quiet) && maps.count;
+
+	for (size_t i = 0; is_there && i < p->n_files; i++)
+		if (p->files[i]->pub.pid == pid)
+			p->files[i]->pub.unmapped = !plan_file_is_mapped(&p->files[i]->pub, &maps);
+	mapping_list_free(&maps);
+	diag_free(quiet);
+}
+
 /* Opens a path into `pub`; a missing file is -ENOENT without a word. */
 static int open_path(const char *path, struct plan_file *pub)
 {

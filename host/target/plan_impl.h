@@ -87,6 +87,8 @@ int plan_take_process(struct plan *p, pid_t pid, struct diag *d);
 int plan_take_path(struct plan *p, const char *path, struct diag *d);
 /* The state of a mapped file, opened if need be; NO_FILE with an error. */
 long plan_file_of_mapping(struct plan *p, pid_t pid, const struct mapping *m, struct diag *d);
+/* Notes which of the files found in `pid` it maps at present; nothing when it is gone. */
+void plan_note_mapped(struct plan *p, pid_t pid);
 size_t plan_family_size(const struct plan *p, size_t family);
 /* The family's layout index, inferred when it is not yet or the family has grown; -1 for none. */
 int plan_family_layout(struct plan *p, size_t family);
@@ -99,5 +101,7 @@ bool plan_add_function(struct plan *p, const struct engine *engine,
 		       const struct engine_function *fn, const struct found *at, size_t copy,
 		       char *why, size_t n);
 size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family);
+/* True for the same engine in the same family of files, whatever was known of it when. */
+bool plan_same_copy(const struct plan *p, size_t a, size_t b);
 
 #endif

@@ -610,6 +610,13 @@ static bool functions_exist(struct plan *p, size_t family, size_t engine,
 	return total > 0;
 }
 
+bool plan_same_copy(const struct plan *p, size_t a, size_t b)
+{
+	const struct plan_copy *x = p->copies[a], *y = p->copies[b];
+
+	return x->engine == y->engine && p->files[x->file]->family == p->files[y->file]->family;
+}
+
 size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
 {
 	int layout = plan_family_layout(p, family);
@@ -628,12 +635,14 @@ size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
 	return p->n_copies - 1;
 }
 
-/* True when a function that says the same is probed already. */
+/* True when a function that says the same is probed already, be it since an earlier decision, when
+ * less of the copy was mapped. */
 static bool stands_in(const struct plan *p, size_t copy, const struct engine_function *fn)
 {
 	for (char **s = fn->instead; s && *s; s++)
 		for (size_t i = 0; i < p->n_points; i++)
-			if (p->points[i]->copy == copy && !strcmp(p->points[i]->symbol, *s))
+			if (plan_same_copy(p, p->points[i]->copy, copy) &&
+			    !strcmp(p->points[i]->symbol, *s))
 				return true;
 	return false;
 }

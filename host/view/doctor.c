@@ -136,22 +136,41 @@ static void print_facts(const struct page *pg, const struct doctor_fact *facts, 
 	}
 }
 
+/* A file that was loaded to be looked at and given up again computes nothing. */
+static bool is_given_up(const struct plan *p, const struct plan_point *pt)
+{
+	struct plan_mark m = plan_mark(p);
+
+	for (size_t i = 0; i < m.sites; i++)
+		if (plan_site(p, i)->point == pt->id)
+			return plan_file(p, plan_site(p, i)->file)->unmapped;
+	return false;
+}
+
 static void print_files(const struct page *pg, const struct plan *p)
 {
 	struct plan_mark m = plan_mark(p);
+	size_t unmapped = 0;
 
 	put_heading(pg, "files");
 	for (size_t i = 0; i < m.files; i++) {
 		const struct plan_file *f = plan_file(p, i);
 
+		unmapped += f->unmapped;
+		if (f->unmapped)
+			continue;
 		fprintf(pg->out, "  %-3zu %s%s\n", i, f->shown,
 			f->replaced ? " (replaced on disk; the mapped file is used)" : "");
 		fprintf(pg->out, "      build id %s\n", *f->build_id ? f->build_id : "none");
 	}
+	if (unmapped)
+		fprintf(pg->out, "  and %zu that were loaded and given up again\n", unmapped);
 	put_heading(pg, "engines");
 	for (size_t i = 0; i < m.copies; i++) {
 		const struct plan_copy *c = plan_copy(p, i);
 
+		if (!plan_copy_is_latest(p, i))
+			continue;
 		fprintf(pg->out, "  %-14s %s%s%s\n", c->engine->name,
 			c->engine->about ? c->engine->about : "", *c->version ? ", version " : "",
 			c->version);
@@ -191,7 +210,7 @@ static void print_level(const struct page *pg, struct plan *p, enum rec_level le
 	for (size_t i = 0; i < m.points; i++) {
 		const struct plan_point *pt = plan_point(p, i);
 
-		if (pt->level != level)
+		if (pt->level != level || is_given_up(p, pt))
 			continue;
 		for (size_t k = 0; k < m.sites; k++)
 			if (plan_site(p, k)->point == pt->id)
@@ -208,11 +227,20 @@ static void print_gaps(const struct page *pg, const struct plan_layout *l)
 				gaps[i].fix ? "; fix: " : "", gaps[i].fix ? gaps[i].fix : "");
 }
 
+static bool was_said(const struct plan *p, size_t point)
+{
+	const char *cannot = plan_point(p, point)->cannot;
+
+	for (size_t i = 0; i < point; i++)
+		if (!strcmp(plan_point(p, i)->cannot, cannot))
+			return true;
+	return false;
+}
+
 /* Each alternative in use says once what it cannot see. */
 static void print_blind_spots(const struct page *pg, const struct plan *p)
 {
 	struct plan_mark m = plan_mark(p);
-	const char *last = "";
 
 	if (!m.points)
 		return;
@@ -220,9 +248,8 @@ static void print_blind_spots(const struct page *pg, const struct plan *p)
 	for (size_t i = 0; i < m.points; i++) {
 		const struct plan_point *pt = plan_point(p, i);
 
-		if (*pt->cannot && strcmp(pt->cannot, last))
+		if (*pt->cannot && !was_said(p, i))
 			fprintf(pg->out, "  %s, %s: %s\n", pt->engine, pt->alternative, pt->cannot);
-		last = pt->cannot;
 	}
 	for (size_t i = 0; i < m.layouts; i++)
 		print_gaps(pg, plan_layout(p, i));
@@ -300,6 +327,7 @@ static cJSON *files_json(const struct plan *p)
 		add_text(o, "path", f->shown);
 		add_text(o, "build_id", f->build_id);
 		cJSON_AddBoolToObject(o, "replaced", f->replaced);
+		cJSON_AddBoolToObject(o, "unmapped", f->unmapped);
 		cJSON_AddItemToArray(list, o);
 	}
 	return list;
@@ -402,7 +430,8 @@ static void add_plan_json(cJSON *root, struct plan *p, struct cxx_names *names)
 	struct plan_mark m = plan_mark(p);
 
 	for (size_t i = 0; i < m.points; i++)
-		cJSON_AddItemToArray(points, point_json(p, plan_point(p, i), names));
+		if (!is_given_up(p, plan_point(p, i)))
+			cJSON_AddItemToArray(points, point_json(p, plan_point(p, i), names));
 	for (int i = LEVEL_TOKEN; i <= LEVEL_OPERATOR; i++)
 		add_text(missing, level_names[i], plan_level_reason(p, (enum rec_level)i));
 	cJSON_AddItemToObject(root, "files", files_json(p));

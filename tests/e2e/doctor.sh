@@ -56,6 +56,30 @@ whole "one stripped file by clang" "graph operator token"
 assert_eq "one stripped file: length of names, size" "$(ask '.layouts[0].fields |
 	"\(."tensor.name_len".value) \(."tensor.size".value)"')" "80 352"
 
+# A command: whatever it loads by itself, a backend of several that suits the machine, is in the plan, once,
+# and what it prints is not. It does not outlive the doctor.
+model tiny
+npm_engine 3.22.1
+cat >"$TMP/engine" <<SH
+#!/bin/sh
+echo \$\$ >"$TMP/engine.pid"
+"$BUILD/tests/ggml_drive" -p 8 -n 16 "$LIBLLAMA" "$MODEL"
+exec sleep 1000
+SH
+chmod +x "$TMP/engine"
+facts -- "$TMP/engine"
+whole "a command" "graph operator token"
+assert_eq "a command: functions of calls" "$(ask '[.points[] | select(.level == "token").name] | unique |
+	join(", ")')" "llama_context::decode(llama_batch const&), llama_context::encode(llama_batch const&)"
+assert_eq "a command: backends in use" "$(ask '[.files[] | select(.unmapped | not).path |
+	select(contains("libggml-cpu"))] | length')" 1
+assert_eq "a command: begins of operators" "$(ask '[.points[] | select(.event == "op_begin")] | length')" 1
+! kill -0 "$(cat "$TMP/engine.pid")" 2>/dev/null || fail "the command outlives the doctor"
+facts -- true
+assert_eq "a command without an engine" "$(ask '.levels_without_points | length')" 3
+expect_exit 1 doctor -- "$TMP/nothing"
+assert_match "no such command" "$(cat "$TMP/stderr")" 'no such program'
+
 # Another machine's: nothing can be attached, everything is told.
 npm_package @node-llama-cpp/linux-arm64 3.22.1
 facts "$(find "$ROOT" -name 'libllama.v*.so')"
