@@ -73,8 +73,35 @@ calls libnrt.so.1 nrt_execute=7 nrt_tensor_write=11 nrt_tensor_read=5
 assert_eq "bytes written" "$(sql "$TMP/libnrt.so.1.llmp" \
 	"SELECT DISTINCT arg2, arg3 FROM call WHERE name = 'nrt_tensor_write'")" "16|1"
 calls libcudart.so.12 cudaLaunchKernel=23 cudaGraphLaunch=9 cudaMemcpyAsync=4 cudaStreamSynchronize=3
+# CUDA 13 launches by another name.
+sed 's/int cudaLaunchKernel/int __cudaLaunchKernel/' "$ENGINES/standin/cudart.c" >"$TMP/cudart13.c"
+cc -O1 -g0 -fPIC -shared -fno-builtin -I"$ENGINES/standin" -o "$TMP/libcudart.so.13" "$TMP/cudart13.c" ||
+	fail "cudart13 does not compile"
+calls libcudart.so.13 __cudaLaunchKernel=23 cudaGraphLaunch=9
 calls librknnrt.so rknn_matmul_run=13 rknn_matmul_set_io_mem=2
 calls libggml_clblast.so ggml_cl_mul_mat=6 ggml_cl_mul=8
+
+# every_call ENGINE FILE: whatever function its engine file names is found and each call of it is a row.
+every_call() {
+	local engine=$1 file=$2 name n=1 counts=()
+	"$LLMPROBE" list points --json | jq -r ".[] | select(.engine == \"$engine\" and
+		(.events | contains(\"call_begin\"))).symbol" | sort -u >"$TMP/names"
+	[ -s "$TMP/names" ] || fail "$engine names no calls"
+	{
+		echo '#include "standin.h"'
+		sed 's/.*/STANDIN_CALL(&)/' "$TMP/names"
+	} >"$TMP/all.c"
+	cc -O1 -g0 -fPIC -shared -I"$ENGINES/standin" -o "$TMP/$file" "$TMP/all.c" ||
+		fail "the stand-in of $engine does not compile"
+	while read -r name; do
+		counts+=("$name=$((n = n % 7 + 1))")
+	done <"$TMP/names"
+	calls "$file" "${counts[@]}"
+}
+for pair in neuron:libnrt.so.2 cuda:libcudart.so.14 opencl-api:libOpenCL.so.1 vulkan:libvulkan.so.1 \
+	rknn-api:librknn_api.so blas:libopenblas.so.0 clblast:libggml_calls.so; do
+	every_call ${pair%:*} ${pair#*:}
+done
 
 # Backends that compute a graph node by node: each node is a row with its tensor's name and shape.
 cc -O1 -o "$TMP/backend_drive" "$ENGINES/standin/backend_drive.c" -L"$BUILD/tests/fake" -lllama \
@@ -96,3 +123,19 @@ operators() {
 }
 operators libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor
 operators libggml-rknn.so ggml_rk_compute_forward
+# Some forks compile it as C++.
+cxx=_Z23ggml_rk_compute_forwardP12ggml_backendP11ggml_tensor
+sed "s/ggml_rk_compute_forward/$cxx/" "$ENGINES/standin/rknn_backend.c" >"$TMP/rknn_cxx.c"
+cc -O1 -g0 -fPIC -shared -fno-builtin -I"$ENGINES/standin" -o "$TMP/libggml-rknpu2.so" "$TMP/rknn_cxx.c" \
+	-Wl,--no-as-needed -L"$BUILD/tests/fake" -lllama -Wl,-rpath,"$BUILD/tests/fake" ||
+	fail "the C++ backend does not compile"
+operators libggml-rknpu2.so $cxx
+
+# Pictures: a row per call that makes some.
+printf '#include "standin.h"\nSTANDIN_CALL(%s)\n' generate_image >"$TMP/sd.c"
+printf 'STANDIN_CALL(%s)\n' generate_video txt2img img2img >>"$TMP/sd.c"
+cc -O1 -g0 -fPIC -shared -I"$ENGINES/standin" -o "$TMP/libstable-diffusion.so" "$TMP/sd.c" ||
+	fail "the stand-in for stable-diffusion.cpp does not compile"
+llmprobe record --force -o "$TMP/sd.llmp" -- "$TMP/drive" "$TMP/libstable-diffusion.so" generate_image=3 \
+	generate_video=2 txt2img=5 img2img=4 >"$TMP/said" || fail "record: $(cat "$TMP/stderr")"
+assert_eq "pictures: calls" "$(sql "$TMP/sd.llmp" 'SELECT count(*) FROM token')" 14

@@ -15,4 +15,12 @@ static inline void standin_work(long us)
 	while ((b.tv_sec - a.tv_sec) * 1000000 + (b.tv_nsec - a.tv_nsec) / 1000 < us);
 }
 
+/* A function of any library that takes up to six integers or pointers and returns a status. */
+#define STANDIN_CALL(name)                                                                         \
+	int name(long a, long b, long c, long d, long e, long f)                                   \
+	{                                                                                          \
+		standin_work(3);                                                                   \
+		return !(a && b && c && d && e && f);                                              \
+	}
+
 #endif
