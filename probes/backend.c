@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
  * Which backends a scheduler of ggml has: one record per backend, once per scheduler, from which
- * the host learns the addresses of their compute functions.
+ * the host learns the addresses of their compute functions. A command that we started waits until
+ * it has them, so that the first graph is seen, too.
  *
  * Defines: LAYOUT_SCHED_N_BACKENDS, LAYOUT_SCHED_BACKENDS, LAYOUT_BACKEND_GRAPH_COMPUTE,
  * LAYOUT_BACKEND_GUID (when there is one); without the first three there is nothing to read.
  */
-enum { BACKENDS_MAX = 16 };
+enum { BACKENDS_MAX = 16, STOP_SIGNAL = 19 /* SIGSTOP */ };
 
 INLINE void backend_send(void *ctx, u32 point, u64 backend)
 {
@@ -77,6 +78,8 @@ INLINE int scheduler_seen(struct pt_regs *ctx, u32 point, u64 sched)
 		return 0;
 	map_update(EXTERN_MAP(MAP_SEEN), &key, &first, 0);
 	backends_send(&l, n);
+	if (control_get(CONTROL_HOLDS))
+		send_signal_thread(STOP_SIGNAL);
 	return 0;
 }
 #else

@@ -26,6 +26,7 @@ static long (*map_pop)(void *map, void *value) = (void *)88;
 static u64 (*now_ns)(void) = (void *)5;
 static u64 (*pid_tgid)(void) = (void *)14;
 static u32 (*this_cpu)(void) = (void *)8;
+static long (*send_signal_thread)(u32 signal) = (void *)117;
 static long (*tail_call)(void *ctx, void *map, u32 index) = (void *)12;
 static long (*read_user)(void *dst, u32 len, const void *src) = (void *)112;
 static long (*read_kernel)(void *dst, u32 len, const void *src) = (void *)113;

@@ -41,6 +41,8 @@ enum control {
 	CONTROL_DECODE_NS,  /* time spent between token begin and end */
 	CONTROL_NO_BARRIER, /* barrier probes are being taken off or are not on: waits are not known
 			     */
+	CONTROL_HOLDS, /* targets are traced by us: SIGSTOP holds a thread until the host has read
+			*/
 	CONTROL_COUNT
 };
 

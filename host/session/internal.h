@@ -194,6 +194,9 @@ void session_forget_tensors(struct session *s);
 /* Probes come and go one after the other: operators are recorded from the next graph after `on`
  * until `off`, so that no graph has some kinds of operators only. */
 void session_want_operators(struct session *s, bool on);
+/* Targets stop at each new scheduler until its backends' functions are probed; only while all of
+ * them are held by the watch. */
+void session_hold_schedulers(struct session *s, bool on);
 /* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
  * or the threads gone (`only_dead`). */
 /* Opens the counters of threads that came since the last call. */

@@ -185,6 +185,14 @@ void session_forget_tensors(struct session *s)
 	kmap_update(s->map[MAP_CONTROL], &moe, &zero, 0);
 }
 
+void session_hold_schedulers(struct session *s, bool on)
+{
+	uint32_t key = CONTROL_HOLDS;
+	uint64_t value = on;
+
+	kmap_update(s->map[MAP_CONTROL], &key, &value, 0);
+}
+
 void session_want_operators(struct session *s, bool on)
 {
 	uint32_t wanted = CONTROL_OPERATORS, walks = CONTROL_WALKS;

@@ -47,7 +47,10 @@ static int watch_targets(struct session *s, bool hold, struct diag *d)
 		pids[i] = s->processes[i].process.pid;
 	s->watch = watch_new(pids, s->n_processes, &o, d);
 	free(pids);
-	return s->watch ? session_poll(s, watch_fd(s->watch), d) : -EIO;
+	if (!s->watch)
+		return -EIO;
+	session_hold_schedulers(s, watch_holds(s->watch));
+	return session_poll(s, watch_fd(s->watch), d);
 }
 
 /* The children that a target has already belong to it. One that ends meanwhile is no loss. */
@@ -273,6 +276,12 @@ static void on_watch(void *ctx, const struct watch_event *e)
 		process_gone(s, e->pid);
 		return;
 	}
+	if (e->kind == WATCH_STOP) {
+		session_drain(s, c->d);
+		session_plan_backends(s, c->d);
+		watch_resume(s->watch, e->pid);
+		return;
+	}
 	own = diag_new();
 	session_add_process(s, e->pid, own);
 	if (e->kind == WATCH_EXEC && s->spawn && e->pid == spawn_pid(s->spawn))
@@ -289,6 +298,8 @@ void session_watch_ready(struct session *s, struct diag *d)
 	struct watch_call c = {s, d};
 	int n = watch_drain(s->watch, on_watch, &c);
 
+	if (!watch_holds(s->watch))
+		session_hold_schedulers(s, false);
 	if (n < 0 && n != -EAGAIN)
 		diag_add(d, DIAG_WARNING, "lost sight of the target's new libraries: %s",
 			 strerror(-n));

@@ -81,7 +81,8 @@ static void on_event(void *ctx, const struct watch_event *e)
 	if (e->kind == WATCH_EXIT)
 		return;
 	note_process(f, e->pid);
-	take(f, e->pid);
+	if (e->kind != WATCH_STOP)
+		take(f, e->pid);
 	if (e->held)
 		watch_resume(f->watch, e->pid);
 }

@@ -380,6 +380,11 @@ int watch_resume(struct watch *w, pid_t pid)
 	return w->hold ? watch_hold_resume(w->hold, pid) : 0;
 }
 
+bool watch_holds(const struct watch *w)
+{
+	return w->hold;
+}
+
 const char *watch_method(const struct watch *w)
 {
 	if (w->hold)

@@ -15,7 +15,9 @@
 
 #include "util/diag.h"
 
-enum watch_kind { WATCH_MAP, WATCH_FORK, WATCH_EXEC, WATCH_EXIT };
+/* WATCH_STOP: a held target's thread that a BPF program has sent SIGSTOP. Nobody but this watch
+ * sees the signal; loaders cause some of these as well, before they map something. */
+enum watch_kind { WATCH_MAP, WATCH_FORK, WATCH_EXEC, WATCH_EXIT, WATCH_STOP };
 
 struct watch_event {
 	enum watch_kind kind;
@@ -52,6 +54,8 @@ int watch_fd(const struct watch *w);
 int watch_drain(struct watch *w, void (*fn)(void *ctx, const struct watch_event *e), void *ctx);
 /* Lets every held thread of `pid` go on; nothing when none is held. Returns 0 or -errno. */
 int watch_resume(struct watch *w, pid_t pid);
+/* True when targets are held, so that WATCH_STOP is told. */
+bool watch_holds(const struct watch *w);
 /* How it works here, in words for doctor: "held by ptrace and a probe in the loader", "perf
  * records". */
 const char *watch_method(const struct watch *w);

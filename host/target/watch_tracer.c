@@ -5,8 +5,9 @@
  * ptrace gives fork and exec. For mappings a four-instruction BPF program on the function that
  * loaders call for debuggers before and after each change sends the calling thread a SIGSTOP. The
  * tracer takes that signal away again, so nobody else ever sees it: no group stop, no SIGCHLD to
- * the parent, the other threads run on. A process of its own because waiting for tracees must not
- * take the tool's children, and because its death, wanted or not, lets the targets run on.
+ * the parent, the other threads run on. Any program of ours may stop a thread so. A process of its
+ * own because waiting for tracees must not take the tool's children, and because its death, wanted
+ * or not, lets the targets run on.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -363,8 +364,8 @@ static void on_event_stop(struct tracer *t, struct tracee *e, int signal)
 {
 	if (stops_group(signal)) {
 		ptrace(PTRACE_LISTEN, e->tid, 0, 0);
-	} else if (e->state == INTERRUPTING && image_changed(t, e->tgid)) {
-		hold(t, e, WATCH_MAP, 0);
+	} else if (e->state == INTERRUPTING) {
+		hold(t, e, image_changed(t, e->tgid) ? WATCH_MAP : WATCH_STOP, 0);
 	} else if (e->state != HELD) {
 		go_on(e, 0);
 	}

@@ -40,6 +40,20 @@ vulkan 99 1
 assert_eq "-ngl 99, CPU" "$(graphs CPU)" "2|9"
 assert_eq "-ngl 99, Vulkan" "$(graphs Vulkan)" "69|9"
 
+# One file by clang, where the scheduler calls no function that all backends share: theirs are read from the
+# scheduler before it computes, so that the first graph, the prompt, is there.
+debian=$ROOT
+npm_package @fugood/node-llama-linux-x64-vulkan 1.7.15
+nodes "$debian"
+cp "$ROOT/package/index.node" "$BUILD/tests/ggml_drive" "$debian$TMP/"
+ROOT=$debian
+DRIVE=(env VK_ICD_FILENAMES=/usr/share/vulkan/icd.d/lvp_icd.json GGML_VK_VISIBLE_DEVICES=0 HOME=/root
+	"${IN_ROOT[@]}" "$TMP/ggml_drive")
+record_drive "clang, Vulkan" "$run" "$TMP/index.node" "$MODEL_IN"
+assert_nodes "clang, Vulkan" "$run" --skips-views --fuses --threads 1
+assert_eq "clang, CPU" "$(graphs CPU)" "1|17"
+assert_eq "clang, Vulkan" "$(graphs Vulkan)" "67|17"
+
 # Client and server below one shell, both recorded.
 cat >"$TMP/both.sh" <<'SH'
 root=$1 model=$2 port=$3

@@ -504,6 +504,14 @@ struct watch_call {
 	struct diag *d;
 };
 
+static void take_changed(const struct watch_call *c, pid_t pid)
+{
+	if (known(c->t, pid))
+		c->t->failed |= attach_process(c->t, pid, c->d) != 0;
+	else
+		add_process(c->t, pid, c->d);
+}
+
 static void on_watch(void *ctx, const struct watch_event *e)
 {
 	struct watch_call *c = ctx;
@@ -516,10 +524,8 @@ static void on_watch(void *ctx, const struct watch_event *e)
 		kmap_delete(c->t->process_fd, &key);
 		return;
 	}
-	if (known(c->t, e->pid))
-		c->t->failed |= attach_process(c->t, e->pid, c->d) != 0;
-	else
-		add_process(c->t, e->pid, c->d);
+	if (e->kind != WATCH_STOP)
+		take_changed(c, e->pid);
 	if (e->held)
 		watch_resume(c->t->watch, e->pid);
 }
