@@ -72,7 +72,8 @@ static int apply(struct overhead *o, const struct setting *set)
 {
 	struct session *s = o->trace.session;
 	struct diag *d = o->ctx->diag;
-	int err = session_set_barrier(s, set->barrier, d);
+	unsigned every = (unsigned)o->ctx->config->operators.barrier_every;
+	int err = session_set_barrier_every(s, set->barrier ? every : 0, d);
 
 	for (int i = 0; i < LEVEL_COUNT && !err; i++) {
 		if (!level_get(i) || !o->ctx->config->level[i])

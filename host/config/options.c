@@ -223,7 +223,10 @@ const struct option option_table[] = {
 			"hits: an operator then lasts until the next one begins) or, by a number "
 			"N, "
 			"during one of N stretches of decodes. A stretch is at least 4 decodes "
-			"and 0.1 s; operators outside have no wait, and the report says so.",
+			"and 0.1 s; operators outside have no wait, and the report says so. Builds "
+			"of ggml since 2026-01 show the wait where their loop over nodes could be "
+			"read (doctor: op_node), at one hit per operator; nothing is sampled "
+			"there.",
 	},
 	{
 		.key = "trace_tensor_dimensions",

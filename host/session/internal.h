@@ -248,6 +248,11 @@ void session_operators_off(struct session *s);
 int session_apply_barrier(struct session *s, struct diag *d);
 
 /* sampling.c */
+/*
+ * Takes the barrier probes of the operator level off or puts them on again, when barrier_every is
+ * not 0. Sampling pauses while they are off. Returns 0 or -errno.
+ */
+int session_set_barrier(struct session *s, bool on, struct diag *d);
 void session_begin_barrier(struct session *s);
 /* Begins the next stretch when one is over. */
 void session_sample_barrier(struct session *s, struct diag *d);

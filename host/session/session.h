@@ -112,12 +112,6 @@ void session_on_op(struct session *s, session_op_fn fn, void *ctx);
 pid_t session_first_pid(const struct session *s);
 
 /*
- * Takes the barrier probes of the operator level off or puts them on again, when barrier_every is
- * not 0. Sampling pauses while they are off. Returns 0 or -errno.
- */
-int session_set_barrier(struct session *s, bool on, struct diag *d);
-
-/*
  * Settings that can change while the session runs. The operator level is off for some ms where it
  * is on. Each returns 0 or -errno with an error in `d`.
  */

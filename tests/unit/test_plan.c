@@ -118,6 +118,39 @@ static void test_made_engine(void **state)
 	plan_free(p);
 }
 
+/* The loop over nodes of today's ggml, as this compiler made it: a probe where a node ends, where
+ * the last one does, and where a worker begins. */
+static void test_node_ends(void **state)
+{
+	char *path = made("../fake_loop/libllama.so");
+	struct plan *p = plan_of(path, &(struct plan_opts){.engines = engines});
+	const struct plan_point *pt;
+	size_t n = 0, last = 0, entries = 0;
+
+	(void)state;
+	for (size_t i = 0; (pt = plan_point(p, i)); i++) {
+		if (strcmp(pt->event, "op_node") != 0)
+			continue;
+		n++;
+		last += !strcmp(pt->args[2].expr, "NODE_NONE");
+		entries += !strcmp(pt->args[2].expr, "NODE_ENTRY");
+		assert_true(site_of(p, pt)->class == INSN_EMULATED);
+	}
+#ifdef __x86_64__
+	assert_int_equal(n, 3);
+	assert_int_equal(last, 1);
+	assert_int_equal(entries, 1);
+#endif
+	find_point(p, "op_begin", "ggml_cpu_extra_compute_forward");
+	plan_free(p);
+	/* Without the test of the flag it is the loop of an earlier version. */
+	p = plan_of_made(1u << LEVEL_OPERATOR);
+	for (size_t i = 0; (pt = plan_point(p, i)); i++)
+		assert_string_not_equal(pt->event, "op_node");
+	plan_free(p);
+	free(path);
+}
+
 static void test_levels_and_engine(void **state)
 {
 	struct plan *p = plan_of_made(1u << LEVEL_TOKEN);
@@ -278,9 +311,13 @@ static void test_guid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_made_engine), cmocka_unit_test(test_levels_and_engine),
-		cmocka_unit_test(test_reasons),	    cmocka_unit_test(test_bad_files),
-		cmocka_unit_test(test_process),	    cmocka_unit_test(test_doctor),
+		cmocka_unit_test(test_made_engine),
+		cmocka_unit_test(test_node_ends),
+		cmocka_unit_test(test_levels_and_engine),
+		cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_process),
+		cmocka_unit_test(test_doctor),
 		cmocka_unit_test(test_guid),
 	};
 
