@@ -191,6 +191,8 @@ int session_counter_map(struct session *s, struct diag *d);
 int session_map_target(struct session *s, pid_t pid, bool add);
 /* Forgets which tensors were sent, so that the next graph is walked anew. */
 void session_forget_tensors(struct session *s);
+/* Forgets which graphs are being computed. The graph level must be off. */
+void session_forget_graphs(struct session *s);
 /* Probes come and go one after the other: operators are recorded from the next graph after `on`
  * until `off`, so that no graph has some kinds of operators only. */
 void session_want_operators(struct session *s, bool on);

@@ -373,6 +373,8 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 		settle_operators(s);
 		s->batch_counters = s->counters_shed ? 0 : s->n_counters;
 	}
+	if (id == LEVEL_GRAPH)
+		session_forget_graphs(s);
 	sl->on = true;
 	sl->links = links_new(s->reaper);
 	sl->barrier_links = links_new(s->reaper);

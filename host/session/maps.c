@@ -267,6 +267,12 @@ static void send_batch(struct session *s, struct thread_state *t)
 		spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len);
 }
 
+void session_forget_graphs(struct session *s)
+{
+	for (uint32_t i = 0; i < THREAD_SLOTS; i++)
+		s->threads[i].depth = 0;
+}
+
 /* A slot whose thread is gone serves the next new thread. */
 static void release_slot(struct session *s, uint32_t i)
 {
@@ -316,8 +322,6 @@ void session_collect_threads(struct session *s, bool only_dead)
 		dead = !thread_alive(t);
 		if (dead || !only_dead)
 			send_batch(s, t);
-		if (!only_dead)
-			t->depth = 0;
 		if (dead) {
 			s->dead_op_hits += t->op_hits;
 			s->dead_barrier_hits += t->barrier_hits;
