@@ -9,10 +9,11 @@
  * A worker's compute time of a node begins with the last arrival of any worker at the end of the
  * node before. By the time of its own arrival that is known for good: nobody passes a barrier
  * before all have arrived, and each arrival is noted before the barrier is entered. Two cells hold
- * the latest arrivals of every other node. The first node of a graph begins with the graph.
+ * the latest arrivals of every other node. The first node of a graph begins where the worker does,
+ * and a worker that has no CPU when the last one arrives begins when it has got one.
  *
- * Defines: NODE_ENDS, LAYOUT_TENSOR_FLAGS, EMPTY_OPS_0 to _3 (bits of the operators that compute
- * nothing).
+ * Defines: NODE_ENDS, NODE_GAPS (the module may watch the scheduler), LAYOUT_TENSOR_FLAGS,
+ * EMPTY_OPS_0 to _3 (bits of the operators that compute nothing).
  */
 #ifdef NODE_ENDS
 enum { TENSOR_COMPUTE = 16, FUSED_MAX = 4 };
@@ -59,7 +60,7 @@ INLINE int run_is_of(const struct graph_run *r, u64 graph, u32 pid)
 
 INLINE void run_start(struct graph_run *r)
 {
-	r->runs++;
+	r->run = control_get(CONTROL_GRAPHS);
 	r->begin_ns = now_ns();
 }
 
@@ -76,7 +77,7 @@ INLINE int run_again(u32 slot, u64 graph, u32 pid)
 
 /* The same for one that is about to be walked: it keeps its slot or gets the one that was given
  * away longest ago. */
-INLINE u32 run_new(u32 slot, u64 graph, u32 pid, u32 n_nodes)
+INLINE u32 run_new(u32 slot, u64 graph, u32 pid)
 {
 	struct graph_run *r = map_lookup(EXTERN_MAP(MAP_RUN), &slot);
 
@@ -90,8 +91,7 @@ INLINE u32 run_new(u32 slot, u64 graph, u32 pid, u32 n_nodes)
 		return RUN_SLOTS;
 	r->graph = graph;
 	r->pid = pid;
-	r->n_nodes = n_nodes;
-	r->computed = 0;
+	r->n_nodes = r->computed = 0;
 	run_start(r);
 	return slot;
 }
@@ -103,6 +103,7 @@ INLINE void run_walked(const struct thread_state *t)
 
 	if (!r)
 		return;
+	r->n_nodes = t->walk.i;
 	r->computed = t->walk.computed;
 	/* Not before what is known of its tensors, and without the time that this took. */
 	r->begin_ns = now_ns();
@@ -176,16 +177,18 @@ INLINE u64 node_begin(struct pt_regs *ctx, struct thread_state *t, const struct 
 {
 	u64 begin;
 
-	if (t->run_graph == r->graph && t->runs == r->runs) {
+	if (t->run_graph == r->graph && t->run == r->run) {
 		begin = r->arrival_ns[LAST_CELL(t)];
 		if (t->gap_off_ns <= begin && begin <= t->gap_on_ns)
 			begin = t->gap_on_ns;
+		if (begin < t->op.barrier_ns)
+			begin = t->op.barrier_ns;
 		op_close(ctx, t, begin, 0);
 		return begin;
 	}
 	op_close(ctx, t, now, OP_GRAPH_LAST);
 	t->run_graph = r->graph;
-	t->runs = r->runs;
+	t->run = r->run;
 	t->node_next = 0;
 	t->nodes_ended = 0;
 	t->ith = RD_U32(params + LAYOUT_PARAMS_ITH);
@@ -271,6 +274,6 @@ INLINE int op_node(struct pt_regs *ctx, u32 point, u64 params, u64 graph, u64 ne
 #else
 #define node_learn(t, raw, address, index, marks)
 #define run_walked(t)
-#define run_again(slot, graph, pid)	   1
-#define run_new(slot, graph, pid, n_nodes) 0
+#define run_again(slot, graph, pid) 1
+#define run_new(slot, graph, pid)   0
 #endif

@@ -138,9 +138,11 @@ struct thread_state {
 	u64 entry_ns;		   /* when the worker began */
 	u64 off_ns;		   /* when it lost the CPU last */
 	u64 gap_off_ns, gap_on_ns; /* the last time without a CPU in which another one arrived */
-	u32 run_slot, runs;	   /* as of struct graph_run */
-	u32 node_next;		   /* nodes before this index have ended */
-	u32 nodes_ended;	   /* of this computation, on this thread */
+	u64 run;		   /* of struct graph_run */
+	u32 run_slot;
+	u32 node_next;	 /* nodes before this index have ended */
+	u32 nodes_ended; /* of this computation, on this thread */
+	u32 run_pad;
 	u64 op_hits, barrier_hits; /* program runs of the operator level */
 	struct op_pending op;
 	struct walk_state walk;
@@ -170,10 +172,9 @@ struct graph_run {
 	u64 graph, pid; /* whose slot it is */
 	u64 begin_ns;
 	u64 arrival_ns[2]; /* latest arrival at the end of a node, of every other one */
-	u32 runs;	   /* computations begun */
+	u64 run;	   /* CONTROL_GRAPHS at its begin: no two of a graph have the same */
 	u32 n_nodes;
 	u32 computed; /* index + 1 of the last node that is computed, 0: none */
-	u32 pad;
 };
 
 /* What MAP_NODE knows of a node: its address above these bits. */

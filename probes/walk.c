@@ -295,8 +295,7 @@ INLINE int graph_known(struct thread_state *t, u64 graph, u64 uid, s32 n_nodes)
 		return 1;
 	if (g)
 		fresh.generation = g->generation + 1;
-	fresh.run_slot = t->walk.run_slot =
-		run_new(g ? g->run_slot : RUN_SLOTS, graph, t->pid, n_nodes);
+	fresh.run_slot = t->walk.run_slot = run_new(g ? g->run_slot : RUN_SLOTS, graph, t->pid);
 	map_update(EXTERN_MAP(MAP_GRAPH), &key, &fresh, 0);
 	t->walk.generation = fresh.generation;
 	return 0;

@@ -40,7 +40,7 @@ static const struct kmap_spec specs[MAP_COUNT] = {
 			 SUMMARIES_MAX, BPF_F_NO_PREALLOC, "lp_summary"},
 	[MAP_RUN] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct graph_run), RUN_SLOTS, 0, "lp_run"},
 	[MAP_RUN_SLOT] = {BPF_MAP_TYPE_QUEUE, 0, 4, RUN_SLOTS, 0, "lp_run_slot"},
-	[MAP_NODE] = {BPF_MAP_TYPE_ARRAY, 4, 8, RUN_SLOTS *NODES_MAX, 0, "lp_node"},
+	[MAP_NODE] = {BPF_MAP_TYPE_ARRAY, 4, 8, (RUN_SLOTS * NODES_MAX), 0, "lp_node"},
 	[MAP_FILTER] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct filter_table), 1, 0, "lp_filter"},
 };
 
