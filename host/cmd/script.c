@@ -211,8 +211,10 @@ static void print_end(struct run *r)
 	if (script_prints_maps_on_exit(r->script))
 		script_print_maps(r->script);
 	if (lost && r->opts.format == SCRIPT_JSON)
-		fprintf(r->out, "{\"type\": \"lost_events\", \"data\": {\"events\": %llu}}\n",
-			(unsigned long long)lost);
+		fprintf(r->out,
+			"{\"type\": \"lost_events\", \"count\": %llu, \"data\": {\"events\": "
+			"%llu}}\n",
+			(unsigned long long)lost, (unsigned long long)lost);
 	else if (lost)
 		fprintf(stderr,
 			"Lost %llu events; a larger buffer: config = { perf_rb_pages = 4096 }\n",
@@ -225,8 +227,10 @@ static void print_banner(struct run *r)
 	size_t n = script_probes(r->script);
 
 	if (r->opts.format == SCRIPT_JSON)
-		fprintf(r->out, "{\"type\": \"attached_probes\", \"data\": {\"probes\": %zu}}\n",
-			n);
+		fprintf(r->out,
+			"{\"type\": \"attached_probes\", \"count\": %zu, \"data\": {\"probes\": "
+			"%zu}}\n",
+			n, n);
 	else if (!r->ctx->config->script.quiet)
 		fprintf(stderr, "Attached %zu probe%s\n", n, n == 1 ? "" : "s");
 }

@@ -291,11 +291,6 @@ void sema_key(struct sema *s, struct symbol *map, struct node *access)
 			sema_error(s, access, "Value 'void' cannot be used as a map key.");
 		return;
 	}
-	if (key && type_is_aggregate(key->kind) && access->a->kind == N_CALL) {
-		sema_error(s, access->a, "%s() must be assigned directly to a map",
-			   access->a->name);
-		return;
-	}
 	if (key && type_is_aggregate(key->kind) && !type_in_register(key)) {
 		sema_error(s, access, "Value '%s' cannot be used as a map key.",
 			   type_text(key, have));

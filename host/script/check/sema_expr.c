@@ -139,6 +139,8 @@ static const struct type *call_type(struct sema *s, struct node *n)
 				  n->name);
 	if (args < b->min_args || (b->max_args >= 0 && args > b->max_args))
 		return wrong_count(s, n, b, args);
+	if ((b->flags & BUILTIN_AGG) && !n->flag)
+		return sema_error(s, n, "%s() must be assigned directly to a map", n->name);
 	return b->check(s, n);
 }
 

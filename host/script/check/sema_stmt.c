@@ -71,12 +71,7 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 	if (type_is_aggregate(t->kind) && value->kind == N_MAP && type_in_register(t))
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	if (type_is_aggregate(t->kind)) {
-		if (value->kind == N_CALL)
-			sema_error(s, value, "%s() must be assigned directly to a map",
-				   value->name);
-		else
-			sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.",
-				   tt(t));
+		sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.", tt(t));
 		return;
 	}
 	if (!v || (v->type->kind != TY_NONE && !v->fixed && !sema_join(s, v->type, t) &&
@@ -129,6 +124,8 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 
 	target->sym = m;
 	sema_key(s, m, target);
+	if (value->kind == N_CALL)
+		value->flag = true;
 	t = sema_expr(s, value);
 	if (!has_value(s, n, value))
 		return;
@@ -258,6 +255,10 @@ static void check_for_map(struct sema *s, struct node *n)
 			   m->name);
 		return;
 	}
+	if (type_is_aggregate(m->type->kind) && !type_in_register(m->type)) {
+		sema_error(s, n->b, "Loop expression does not support type: %s", tt(m->type));
+		return;
+	}
 	s->scope = &sc;
 	v = sema_var(s, n->a->name);
 	if (!v || v->scope != sc.id)
@@ -364,9 +365,7 @@ static void check_expr_stmt(struct sema *s, struct node *n)
 {
 	const struct type *t = sema_expr(s, n->a);
 
-	if (n->a->kind == N_CALL && type_is_aggregate(t->kind))
-		sema_error(s, n, "%s() must be assigned directly to a map", n->a->name);
-	else if (t->kind != TY_NONE && !useful_statement(n->a))
+	if (t->kind != TY_NONE && !useful_statement(n->a))
 		sema_warn(s, n, "Return value discarded.");
 }
 

@@ -43,7 +43,13 @@ enum extern_id {
 enum { SCRATCH_LEVELS = 4 };
 
 /* Words of the globals map, set before the programs run. */
-enum global_word { GLOBAL_START_NS, GLOBAL_CPID, GLOBAL_ZERO, GLOBAL_WORDS = 8 };
+enum global_word {
+	GLOBAL_START_NS,
+	GLOBAL_CPID,
+	GLOBAL_ZERO,
+	GLOBAL_WALL_NS, /* from the monotonic clock to the time of day */
+	GLOBAL_WORDS = 8
+};
 
 /* The halves of a cookie. */
 static inline uint32_t cookie_probe(uint64_t cookie)
@@ -175,6 +181,8 @@ struct operand opd_value(const char *text);
 struct operand opd_mem(const char *text);
 struct operand opd_none(void);
 
+/* A word that was set before the programs run, as a C expression. */
+const char *em_global(struct emit *e, enum global_word word);
 /* Any expression. */
 struct operand em_expr(struct emit *e, struct node *n);
 /* An expression as a register value, as C text. */

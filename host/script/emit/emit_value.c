@@ -209,6 +209,16 @@ void em_into(struct emit *e, struct node *n, const char *dst, const struct type 
 	}
 }
 
+const char *em_global(struct emit *e, enum global_word word)
+{
+	int n = e->tmp++;
+
+	em(e, "u64 g%d = 0, *gp%d = map_lookup(EXTERN_MAP(%d), &zero);", n, n, EXTERN_GLOBALS);
+	em(e, "if (gp%d)", n);
+	em(e, "\tg%d = gp%d[%d];", n, n, word);
+	return emf(e, "g%d", n);
+}
+
 const char *em_value(struct emit *e, struct node *n)
 {
 	struct operand v = em_expr(e, n);

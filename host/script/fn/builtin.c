@@ -6,8 +6,9 @@
 #include "util/text.h"
 
 static const struct builtin *const groups[] = {
-	builtins_proc, builtins_args,	builtins_stack, builtins_string, builtins_map,
-	builtins_agg,  builtins_output, builtins_net,	builtins_misc,	 builtins_meta,
+	builtins_proc, builtins_args, builtins_stack,  builtins_string,
+	builtins_map,  builtins_agg,  builtins_output, builtins_net,
+	builtins_misc, builtins_meta, builtins_glob,
 };
 
 const struct builtin *builtin_at(size_t i)

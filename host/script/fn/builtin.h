@@ -46,6 +46,6 @@ const char *builtin_nearest(const char *name, bool call);
 
 extern const struct builtin builtins_proc[], builtins_args[], builtins_stack[], builtins_string[],
 	builtins_map[], builtins_agg[], builtins_output[], builtins_net[], builtins_misc[],
-	builtins_meta[];
+	builtins_meta[], builtins_glob[];
 
 #endif

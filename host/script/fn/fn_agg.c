@@ -235,12 +235,14 @@ static void update_lhist(struct emit *e, struct node *map, struct node *call)
 	add_to_bucket(e, map, b);
 }
 
-/* Value { interval, total, count }: a bucket that is of an older interval starts over. */
+/* Value { interval, total, count }, intervals by the time of day: a bucket that is of an older
+ * interval starts over. */
 static void update_tseries(struct emit *e, struct node *map, struct node *call)
 {
 	const int64_t *arg = map->sym->type->args;
 	const char *v = argument(e, call);
-	const char *epoch = em_tmp(e, false, "now_ns() / %lldull", (long long)arg[0]);
+	const char *wall = em_global(e, GLOBAL_WALL_NS);
+	const char *epoch = em_tmp(e, false, "(now_ns() + %s) / %lldull", wall, (long long)arg[0]);
 	const char *words[] = {epoch, v, "1"};
 	struct agg a =
 		em_agg_begin(e, map, em_tmp(e, false, "%s %% %lldull", epoch, (long long)arg[1]));

@@ -266,15 +266,24 @@ static const struct type *check_func(struct sema *s, struct node *n)
 			  s->attach ? s->attach->provider->name : "none");
 }
 
+/* The probes that llmprobe fires itself share one name. */
+static const char *probetype(const struct attach *a)
+{
+	enum probe_kind kind = a->kind;
+
+	return kind == PROBE_BEGIN || kind == PROBE_END || kind == PROBE_SELF ? "special"
+									      : a->provider->name;
+}
+
 static const struct type *check_probetype(struct sema *s, struct node *n)
 {
 	(void)n;
-	return type_string(s->types, (uint32_t)strlen(s->attach->provider->name) + 1);
+	return type_string(s->types, (uint32_t)strlen(probetype(s->attach)) + 1);
 }
 
 static struct operand emit_probetype(struct emit *e, struct node *n)
 {
-	const char *name = e->attach->provider->name, *slot = em_slot(e, n->type->size);
+	const char *name = probetype(e->attach), *slot = em_slot(e, n->type->size);
 
 	em_string_literal(e, slot, n->type->size, name, strlen(name));
 	return opd_mem(slot);

@@ -25,10 +25,22 @@ static const struct type *check_username(struct sema *s, struct node *n)
 	return type_plain(s->types, TY_USERNAME, 8);
 }
 
+/* comm(pid) names another process: that is looked up when it is printed. */
+static bool of_other(const struct node *n)
+{
+	return n->kind == N_CALL && n->list;
+}
+
 static const struct type *check_comm(struct sema *s, struct node *n)
 {
-	(void)n;
-	return type_string(s->types, 16);
+	const struct type *t = of_other(n) ? sema_expr(s, n->list) : NULL;
+
+	if (!t)
+		return type_string(s->types, 16);
+	if (t->kind != TY_NONE && !type_is_int(t))
+		return sema_error(s, n, "comm() only supports int arguments (%s provided)",
+				  type_word(t));
+	return t->kind == TY_NONE ? t : type_plain(s->types, TY_COMM, 8);
 }
 
 /* The words of pid(init) and nsecs(boot) are no identifiers of their own. */
@@ -100,19 +112,9 @@ static struct operand emit_nsecs(struct emit *e, struct node *n)
 								 : "tai_ns"));
 }
 
-static const char *global_word(struct emit *e, enum global_word word)
-{
-	int n = e->tmp++;
-
-	em(e, "u64 g%d = 0, *gp%d = map_lookup(EXTERN_MAP(%d), &zero);", n, n, EXTERN_GLOBALS);
-	em(e, "if (gp%d)", n);
-	em(e, "\tg%d = gp%d[%d];", n, n, word);
-	return emf(e, "g%d", n);
-}
-
 static struct operand emit_elapsed(struct emit *e, struct node *n)
 {
-	const char *start = global_word(e, GLOBAL_START_NS);
+	const char *start = em_global(e, GLOBAL_START_NS);
 
 	(void)n;
 	return opd_value(em_tmp(e, false, "now_ns() - %s", start));
@@ -121,7 +123,7 @@ static struct operand emit_elapsed(struct emit *e, struct node *n)
 static struct operand emit_cpid(struct emit *e, struct node *n)
 {
 	(void)n;
-	return opd_value(global_word(e, GLOBAL_CPID));
+	return opd_value(em_global(e, GLOBAL_CPID));
 }
 
 static const struct type *check_has_cpid(struct sema *s, struct node *n)
@@ -134,7 +136,7 @@ static const struct type *check_has_cpid(struct sema *s, struct node *n)
 static struct operand emit_has_cpid(struct emit *e, struct node *n)
 {
 	(void)n;
-	return opd_value(emf(e, "(u64)(%s != 0)", global_word(e, GLOBAL_CPID)));
+	return opd_value(emf(e, "(u64)(%s != 0)", em_global(e, GLOBAL_CPID)));
 }
 
 static struct operand emit_cpu(struct emit *e, struct node *n)
@@ -175,7 +177,10 @@ static struct operand emit_cgroup(struct emit *e, struct node *n)
 
 static void comm_into(struct emit *e, struct node *n, const char *dst, uint32_t size)
 {
-	(void)n;
+	if (of_other(n)) {
+		em(e, "*(u64 *)%s = %s;", dst, em_value(e, n->list));
+		return;
+	}
 	if (size > 16)
 		em_zero(e, emf(e, "(%s + 16)", dst), size - 16);
 	em(e, "*(u64 *)%s = 0;", dst);
@@ -185,8 +190,11 @@ static void comm_into(struct emit *e, struct node *n, const char *dst, uint32_t 
 
 static struct operand emit_comm(struct emit *e, struct node *n)
 {
-	const char *slot = em_slot(e, 16);
+	const char *slot;
 
+	if (of_other(n))
+		return opd_value(em_value(e, n->list));
+	slot = em_slot(e, 16);
 	comm_into(e, n, slot, 16);
 	return opd_mem(slot);
 }
@@ -230,7 +238,7 @@ static const struct type *check_task_field(struct sema *s, struct node *n, const
 /* ppid(task) and pcomm(task) take another task than the current one. */
 static bool check_task_arg(struct sema *s, struct node *n)
 {
-	const struct type *t = n->kind == N_CALL && n->list ? sema_expr(s, n->list) : NULL;
+	const struct type *t = of_other(n) ? sema_expr(s, n->list) : NULL;
 
 	if (!t || t->kind == TY_PTR || type_is_int(t))
 		return true;
@@ -277,8 +285,8 @@ static const char *task_word(struct emit *e, const char *base, const char *field
 
 static const char *related(struct emit *e, struct node *n)
 {
-	bool given = n->kind == N_CALL && n->list;
-	const char *task = em_tmp(e, false, "%s", given ? em_value(e, n->list) : "current_task()");
+	const char *task =
+		em_tmp(e, false, "%s", of_other(n) ? em_value(e, n->list) : "current_task()");
 
 	return task_word(e, task, strcmp(n->name, "ppid") ? "group_leader" : "real_parent",
 			 &type_u64);
@@ -310,8 +318,8 @@ const struct builtin builtins_proc[] = {
 	{.name = "uid", NAME_OR_CALL, 0, 0, check_u32, emit_uid, .help = "user id"},
 	{.name = "gid", NAME_OR_CALL, 0, 0, check_u32, emit_gid, .help = "group id"},
 	{.name = "username", NAME_OR_CALL, 0, 0, check_username, emit_uid, .help = "user name"},
-	{.name = "comm", NAME_OR_CALL, 0, 0, check_comm, emit_comm, .emit_into = comm_into,
-	 .help = "thread name"},
+	{.name = "comm", NAME_OR_CALL, 0, 1, check_comm, emit_comm, .emit_into = comm_into,
+	 .help = "thread name, or that of process comm(pid)"},
 	{.name = "nsecs", NAME_OR_CALL, 0, 1, check_nsecs, emit_nsecs, .help = "ns since boot"},
 	{.name = "elapsed", NAME_OR_CALL, 0, 0, check_u64, emit_elapsed,
 	 .help = "ns since the start"},

@@ -178,6 +178,45 @@ static bool two_strings(struct sema *s, struct node *n)
 	return true;
 }
 
+/* What holds text for these functions: a string, and what C programs keep text in. */
+static bool is_text(const struct type *t)
+{
+	return t->kind == TY_STRING || ((t->kind == TY_PTR || t->kind == TY_ARRAY) &&
+					type_is_int(t->elem) && t->elem->size == 1);
+}
+
+static bool check_texts(struct sema *s, struct node *n)
+{
+	for (struct node *a = n->list; a; a = a->next) {
+		const struct type *t = sema_expr(s, a);
+
+		if (t->kind == TY_NONE)
+			return false;
+		if (!is_text(t)) {
+			sema_error(s, n, "%s() only supports string arguments (%s provided)",
+				   n->name, type_word(t));
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The bytes of a text and how many there are at most; the end may be marked by a 0. */
+static const char *text_memory(struct emit *e, struct node *n, uint32_t *size)
+{
+	const char *slot, *from;
+
+	*size = n->kind == N_STR ? n->len : n->type->size;
+	if (n->type->kind != TY_PTR)
+		return em_memory(e, n);
+	*size = (uint32_t)e->s->settings->max_strlen;
+	from = em_address(e, n);
+	slot = em_slot(e, *size);
+	em_zero(e, slot, *size);
+	em_read(e, "lp_read_str(%s, %u, %s)", slot, *size, from);
+	return slot;
+}
+
 static const struct type *check_strncmp(struct sema *s, struct node *n)
 {
 	int64_t v;
@@ -215,7 +254,7 @@ static struct operand emit_strncmp(struct emit *e, struct node *n)
 
 static const struct type *check_strcontains(struct sema *s, struct node *n)
 {
-	return two_strings(s, n) ? (n->name[3] == 'c' ? &type_bool : &type_i64) : &type_none;
+	return check_texts(s, n) ? (n->name[3] == 'c' ? &type_bool : &type_i64) : &type_none;
 }
 
 /*
@@ -224,9 +263,9 @@ static const struct type *check_strcontains(struct sema *s, struct node *n)
  */
 static struct operand emit_strcontains(struct emit *e, struct node *n)
 {
-	struct node *a = n->list, *b = a->next;
-	const char *x = em_memory(e, a), *y = em_memory(e, b);
-	uint32_t hay = a->type->size, needle = b->kind == N_STR ? b->len : b->type->size;
+	uint32_t hay, needle;
+	const char *x = text_memory(e, n->list, &hay);
+	const char *y = text_memory(e, n->list->next, &needle);
 	int t = e->tmp++;
 
 	em(e, "s64 q%d = *(char *)%s ? -1 : 0;", t, y);
@@ -250,21 +289,17 @@ static struct operand emit_strcontains(struct emit *e, struct node *n)
 
 static const struct type *check_strlen(struct sema *s, struct node *n)
 {
-	const struct type *t = sema_expr(s, n->list);
-
-	if (t->kind == TY_NONE || t->kind == TY_STRING)
-		return &type_u64;
-	return sema_error(s, n, "%s() only supports string arguments (%s provided)", n->name,
-			  type_word(t));
+	return check_texts(s, n) ? &type_u64 : &type_none;
 }
 
 static struct operand emit_strlen(struct emit *e, struct node *n)
 {
-	const char *x = em_memory(e, n->list);
+	uint32_t size;
+	const char *x = text_memory(e, n->list, &size);
 	int t = e->tmp++;
 
 	em(e, "u64 q%d = 0;", t);
-	em_open(e, "for (u32 i = 0; i < %u; i++)", n->list->type->size);
+	em_open(e, "for (u32 i = 0; i < %u; i++)", size);
 	em(e, "if (!((char *)%s)[i])", x);
 	em(e, "\tbreak;");
 	em(e, "q%d = i + 1;", t);
@@ -272,8 +307,11 @@ static struct operand emit_strlen(struct emit *e, struct node *n)
 	return opd_value(emf(e, "q%d", t));
 }
 
+/* A pointer's room is not known: it is as long as its text. */
 static struct operand emit_strcap(struct emit *e, struct node *n)
 {
+	if (n->list->type->kind == TY_PTR)
+		return emit_strlen(e, n);
 	return opd_value(emf(e, "%uull", n->list->type->size));
 }
 

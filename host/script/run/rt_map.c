@@ -23,6 +23,7 @@ struct table {
 	struct element *v;
 	size_t n, cap;
 	const int64_t *range; /* of a time series, NULL: its own */
+	uint64_t last;	      /* latest interval of all time series */
 };
 
 static uint64_t word(const void *p, size_t i)
@@ -43,6 +44,7 @@ static void add_tseries(struct table *t, struct element *e, uint64_t b, const ui
 
 	if (!n || (stamp[1] && when < stamp[0]))
 		return;
+	t->last = when > t->last ? when : t->last;
 	if (!stamp[1] || when > stamp[0]) {
 		stamp[0] = when;
 		stamp[1] = n;
@@ -209,7 +211,7 @@ static int compare_values(const struct type *t, const uint8_t *a, const uint8_t 
 	return c;
 }
 
-static bool sorts_by_value(const struct type *t)
+static bool is_number(const struct type *t)
 {
 	return t->kind == TY_INT || type_is_aggregate(t->kind);
 }
@@ -228,7 +230,7 @@ static int compare_elements(const void *pa, const void *pb, void *arg)
 
 	if (ty->kind == TY_AVG || ty->kind == TY_STATS)
 		c = compare_u64(average(a), average(b), true);
-	else if (sorts_by_value(ty))
+	else if ((is_number(ty) || ty->kind == TY_ENUM) && ty->kind != TY_TSERIES)
 		c = compare_u64(a->total, b->total, ty->is_signed && !map_has_buckets(ty->kind));
 	if (!c && t->m->key)
 		c = compare_values(t->m->key, a->key, b->key);
@@ -262,7 +264,7 @@ static void put_element(struct table *t, struct buf *out, const struct element *
 		put_stats(t, out, e, div);
 		return;
 	}
-	if (!sorts_by_value(ty)) {
+	if (!is_number(ty)) {
 		value_text(t->r, out, ty, e->value, 8);
 		return;
 	}
@@ -281,10 +283,22 @@ static void settle_tseries(const struct table *t, const struct element *e)
 				(uint64_t)((int64_t)e->buckets[b] / (int64_t)e->stamp[b * 2 + 1]);
 }
 
-static void put_series(struct table *t, struct buf *out, const struct element *e)
+static struct series series_of(const struct table *t, const struct element *e)
 {
 	settle_tseries(t, e);
-	tseries_text(out, t->m->type, e->buckets, e->stamp, t->n_buckets, t->range);
+	return (struct series){.type = t->m->type,
+			       .values = e->buckets,
+			       .stamps = e->stamp,
+			       .n = t->n_buckets,
+			       .last = t->last,
+			       .range = t->range};
+}
+
+static void put_series(struct table *t, struct buf *out, const struct element *e)
+{
+	struct series s = series_of(t, e);
+
+	series_text(out, &s);
 }
 
 static void put_name(struct table *t, struct buf *out, const struct element *e)
@@ -337,43 +351,42 @@ static const char *json_type(const struct type *t)
 	}
 }
 
-/* The parts of a tuple behind one another, those of inner tuples too. */
+/* As in text, but without the spaces between the parts; those of strings stay. */
 static void key_parts(struct table *t, struct buf *out, const struct type *type,
-		      const uint8_t *data)
+		      const uint8_t *data, bool outermost)
 {
-	if (type->kind != TY_TUPLE) {
+	bool named = type->kind == TY_RECORD;
+
+	if (type->kind != TY_TUPLE && !named) {
 		value_key_text(t->r, out, type, data);
 		return;
 	}
+	buf_puts(out, named ? "{" : outermost ? "" : "(");
 	for (size_t i = 0; i < type->fields->n; i++) {
+		const struct field *f = &type->fields->v[i];
+
 		buf_puts(out, i ? "," : "");
-		key_parts(t, out, type->fields->v[i].type, data + type->fields->v[i].offset);
+		if (named)
+			buf_printf(out, ".%s=", f->name);
+		key_parts(t, out, f->type, data + f->offset, false);
 	}
+	buf_puts(out, named ? "}" : outermost ? "" : ")");
 }
 
 static void json_key(struct table *t, struct buf *out, const struct element *e)
 {
 	struct buf text = {0};
 
-	key_parts(t, &text, t->m->key, e->key);
+	key_parts(t, &text, t->m->key, e->key, true);
 	json_string(out, buf_str(&text), text.len);
 	buf_free(&text);
 }
 
 static void json_tseries(struct table *t, struct buf *out, const struct element *e)
 {
-	const char *sep = "";
+	struct series s = series_of(t, e);
 
-	buf_putc(out, '[');
-	for (size_t b = 0; b < t->n_buckets; b++) {
-		if (!e->stamp[b * 2 + 1])
-			continue;
-		buf_printf(out, "%s{\"interval_start\": %llu, \"value\": %lld}", sep,
-			   (unsigned long long)(e->stamp[b * 2] * (uint64_t)t->m->type->args[0]),
-			   (long long)e->buckets[b]);
-		sep = ", ";
-	}
-	buf_putc(out, ']');
+	series_json(out, &s);
 }
 
 static void json_element(struct table *t, struct buf *out, const struct element *e, uint64_t div)
@@ -391,7 +404,7 @@ static void json_element(struct table *t, struct buf *out, const struct element 
 		buf_printf(out, "{\"count\": %llu, \"average\": %lld, \"total\": %lld}",
 			   (unsigned long long)e->count,
 			   (long long)((int64_t)average(e) / (int64_t)div), (long long)e->total);
-	} else if (sorts_by_value(ty)) {
+	} else if (is_number(ty)) {
 		uint8_t value[8];
 
 		put_element(t, &text, e, div);
@@ -428,11 +441,15 @@ static void print_json(struct table *t, size_t from, uint64_t div)
 	buf_free(&out);
 }
 
-/* An empty map without key shows its zero when asked for by name. */
-static void add_zero(struct table *t)
+/* An empty map without key shows its zero when asked for by name, a histogram its name when all of
+ * its buckets were set to zero. */
+static void add_zero(struct table *t, bool at_exit)
 {
-	struct element *e = element_for(t, (const uint8_t *)"\0\0\0\0\0\0\0");
+	struct element *e;
 
+	if (map_has_buckets(t->m->type->kind) ? !t->r->zeroed[t->m->id] : at_exit)
+		return;
+	e = element_for(t, (const uint8_t *)"\0\0\0\0\0\0\0");
 	e->value = xcalloc(1, map_value_size(t->m));
 }
 
@@ -448,18 +465,16 @@ void map_print(struct runtime *r, const struct symbol *m, uint64_t top, uint64_t
 	}
 	t.key_size = m->key ? map_key_size(m) - (map_has_buckets(m->type->kind) ? 8 : 0) : 0;
 	kmap_each(r->map_fds[m->id], add_element, &t);
-	if (!t.n && !m->key && !at_exit)
-		add_zero(&t);
+	if (!t.n && !m->key)
+		add_zero(&t, at_exit);
 	if (t.n)
 		qsort_r(t.v, t.n, sizeof(*t.v), compare_elements, &t);
 	if (top && t.n > top)
 		from = t.n - top;
-	if (t.n || !at_exit) {
-		if (r->format == SCRIPT_JSON)
-			print_json(&t, from, div ? div : 1);
-		else
-			print_text(&t, from, div ? div : 1);
-	}
+	if (t.n && r->format == SCRIPT_JSON)
+		print_json(&t, from, div ? div : 1);
+	else if (t.n)
+		print_text(&t, from, div ? div : 1);
 	for (size_t i = 0; i < t.n; i++) {
 		free(t.v[i].key);
 		free(t.v[i].value);

@@ -206,6 +206,21 @@ static void put_username(struct buf *out, uint64_t uid)
 		buf_printf(out, "%llu", (unsigned long long)uid);
 }
 
+/* Nothing when the process is gone. */
+static void put_comm(struct buf *out, uint64_t pid)
+{
+	char path[64], name[64] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%llu/comm", (unsigned long long)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return;
+	if (fgets(name, sizeof(name), f))
+		buf_add(out, name, strcspn(name, "\n"));
+	fclose(f);
+}
+
 static void put_signal(struct buf *out, uint64_t n)
 {
 	const char *name = n < NSIG ? sigabbrev_np((int)n) : NULL;
@@ -279,6 +294,9 @@ static bool put_special(struct runtime *r, struct buf *out, const struct type *t
 		return true;
 	case TY_USERNAME:
 		put_username(out, word(data, 0));
+		return true;
+	case TY_COMM:
+		put_comm(out, word(data, 0));
 		return true;
 	case TY_TIMESTAMP:
 		put_timestamp(r, out, data);
@@ -459,6 +477,18 @@ static void json_list(struct runtime *r, struct buf *out, const struct type *t, 
 	buf_putc(out, named ? '}' : ']');
 }
 
+/* Bytes need not be text: a list of numbers, of signed ones as char is. */
+static void json_buffer(struct buf *out, const struct type *t, const uint8_t *data)
+{
+	uint32_t len;
+
+	memcpy(&len, data, 4);
+	buf_putc(out, '[');
+	for (uint32_t i = 0; i < len && i + 4 < t->size; i++)
+		buf_printf(out, "%s%d", i ? "," : "", (int8_t)data[4 + i]);
+	buf_putc(out, ']');
+}
+
 static void json_value(struct runtime *r, struct buf *out, const struct type *t,
 		       const uint8_t *data, bool c_layout)
 {
@@ -472,6 +502,9 @@ static void json_value(struct runtime *r, struct buf *out, const struct type *t,
 		return;
 	case TY_PTR:
 		json_int(out, &type_u64, word(data, 0));
+		return;
+	case TY_BUFFER:
+		json_buffer(out, t, data);
 		return;
 	case TY_ARRAY:
 		if (!t->elem->is_char) {

@@ -17,6 +17,21 @@ void output_json(struct runtime *r, const char *type, const char *data)
 	fprintf(r->out, "{\"type\": \"%s\", \"data\": %s}\n", type, data);
 }
 
+void output_json_message(struct runtime *r, const char *type, const struct node *at,
+			 const char *msg, const char *more)
+{
+	struct span where = loc_span(at->src, at->loc);
+	struct buf out = {0};
+
+	buf_puts(&out, "\"msg\": ");
+	json_string(&out, msg, strlen(msg));
+	buf_printf(&out, ", %s\"filename\": ", more);
+	json_string(&out, at->src->name, strlen(at->src->name));
+	fprintf(r->out, "{\"type\": \"%s\", %s, \"line\": %d, \"col\": %d}\n", type, buf_str(&out),
+		where.line, where.col);
+	buf_free(&out);
+}
+
 void output_text(struct runtime *r, const char *type, const char *text, size_t len)
 {
 	struct buf json = {0};
@@ -49,7 +64,7 @@ void run_errorf(struct runtime *r, const struct action *a, const uint8_t *data, 
 	(void)len;
 	format_values(r, &out, a, data);
 	if (r->format == SCRIPT_JSON)
-		output_text(r, a->builtin->name, buf_str(&out), out.len);
+		output_json_message(r, a->builtin->name, a->node, buf_str(&out), "");
 	else
 		fprintf(r->err, "%s:%d:%d-%d: %s: %s%s", a->node->src->name, at.line, at.col,
 			at.end_col, error ? "ERROR" : "WARNING", buf_str(&out),
@@ -130,7 +145,8 @@ void run_join(struct runtime *r, const struct action *a, const uint8_t *data, si
 		buf_puts(&out, i ? a->text : "");
 		buf_add(&out, s, strnlen(s, room));
 	}
-	buf_putc(&out, '\n');
+	if (r->format == SCRIPT_TEXT)
+		buf_putc(&out, '\n');
 	output_text(r, "join", buf_str(&out), out.len);
 	buf_free(&out);
 }
@@ -152,8 +168,15 @@ void run_assert(struct runtime *r, const struct action *a, const uint8_t *data, 
 
 	(void)data;
 	(void)len;
-	fprintf(r->err, "%s:%d:%d-%d: ERROR: assert: %s\n", a->node->src->name, at.line, at.col,
-		at.end_col, a->text);
+	if (r->format == SCRIPT_JSON) {
+		char *msg = xasprintf("assert failed: %s", a->text);
+
+		output_json_message(r, "errorf", a->node, msg, "");
+		free(msg);
+	} else {
+		fprintf(r->err, "%s:%d:%d-%d: ERROR: assert failed: %s\n", a->node->src->name,
+			at.line, at.col, at.end_col, a->text);
+	}
 	r->exiting = true;
 	r->exit_code = 1;
 }
@@ -182,6 +205,7 @@ void run_clear(struct runtime *r, const struct action *a, const uint8_t *data, s
 {
 	(void)data;
 	(void)len;
+	r->zeroed[a->map->id] = false;
 	kmap_clear(r->map_fds[a->map->id]);
 }
 
@@ -211,6 +235,7 @@ void run_zero(struct runtime *r, const struct action *a, const uint8_t *data, si
 	(void)data;
 	(void)len;
 	map_spec(a->map, r->settings, &spec);
+	r->zeroed[a->map->id] = true;
 	z.zeros = xcalloc(1, kmap_value_bytes(spec.type, spec.value_size));
 	if (!a->map->key && !map_has_buckets(a->map->type->kind))
 		z.set_at = spec.value_size - 8;
@@ -218,29 +243,24 @@ void run_zero(struct runtime *r, const struct action *a, const uint8_t *data, si
 	free(z.zeros);
 }
 
-/* What a helper refused, as JSON of its own; false for other warnings. */
-static bool json_warning(struct runtime *r, const struct action *a)
+/* What a helper refused is told by its error, everything else by its text. */
+static void json_warning(struct runtime *r, const struct action *a)
 {
 	static const char mark[] = "\nAdditional Info - helper: ";
-	struct span at = loc_span(a->node->src, a->node->loc);
-	const char *info = strstr(a->text, mark), *helper;
-	struct buf out = {0};
+	const char *info = strstr(a->text, mark), *helper = info ? info + strlen(mark) : "";
+	struct buf more = {0};
 	int code = 0;
 
-	if (!info)
-		return false;
-	helper = info + strlen(mark);
+	if (!info) {
+		output_json_message(r, "runtime_error", a->node, a->text, "");
+		return;
+	}
 	sscanf(helper, "%*[^,], retcode: %d", &code);
-	buf_puts(&out, "{\"msg\": ");
-	json_string(&out, a->text, (size_t)(info - a->text));
-	buf_puts(&out, ", \"helper\": ");
-	json_string(&out, helper, strcspn(helper, ","));
-	buf_printf(&out, ", \"retcode\": %d, \"filename\": ", code);
-	json_string(&out, a->node->src->name, strlen(a->node->src->name));
-	buf_printf(&out, ", \"line\": %d, \"col\": %d}", at.line, at.col);
-	output_json(r, "helper_error", buf_str(&out));
-	buf_free(&out);
-	return true;
+	buf_puts(&more, "\"helper\": ");
+	json_string(&more, helper, strcspn(helper, ","));
+	buf_printf(&more, ", \"retcode\": %d, ", code);
+	output_json_message(r, "helper_error", a->node, strerror(-code), buf_str(&more));
+	buf_free(&more);
 }
 
 /* A warning of the running script: the first time with its place, later only counted. */
@@ -250,8 +270,10 @@ static void print_warning(struct runtime *r, const struct action *a)
 
 	if (r->warned[a->id]++ || r->no_warnings)
 		return;
-	if (r->format == SCRIPT_JSON && json_warning(r, a))
+	if (r->format == SCRIPT_JSON) {
+		json_warning(r, a);
 		return;
+	}
 	d = diag_new();
 	diag_add_at(d, DIAG_WARNING, a->node->src, loc_span(a->node->src, a->node->loc), "%s",
 		    a->text);

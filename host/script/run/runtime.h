@@ -22,6 +22,7 @@ struct runtime {
 	int *map_fds;		       /* by symbol id */
 	int *stack_fds;		       /* by stack map id */
 	uint64_t *warned;	       /* by action number: how often a warning came */
+	bool *zeroed;		       /* by symbol id: zero() was the last word on the map */
 	bool unsafe, no_warnings;
 	bool exiting;
 	int exit_code;
@@ -68,13 +69,25 @@ void hist_text(struct buf *out, const struct type *t, const uint64_t *counts, si
 void hist_json(struct buf *out, const struct type *t, const uint64_t *counts, size_t n,
 	       uint64_t div);
 
-/* A time series: values[n] by bucket, stamps { interval number, count }[n]. `range` limits what the
- * width stands for, NULL: least to greatest value. */
-void tseries_text(struct buf *out, const struct type *t, const uint64_t *values,
-		  const uint64_t *stamps, size_t n, const int64_t *range);
+/* A time series (rt_series.c). */
+struct series {
+	const struct type *type;
+	const uint64_t *values; /* by bucket */
+	const uint64_t *stamps; /* { interval number, count } of each bucket */
+	size_t n;
+	uint64_t last;	      /* the latest interval of the whole map */
+	const int64_t *range; /* what the width stands for, NULL: least to greatest value */
+};
+
+void series_text(struct buf *out, const struct series *s);
+void series_json(struct buf *out, const struct series *s);
 
 /* {"type": T, "data": D} */
 void output_json(struct runtime *r, const char *type, const char *data);
+/* {"type": T, "msg": M, .. "filename": F, "line": L, "col": C}: a message about a place in the
+ * script. `more` stands as it is between them. */
+void output_json_message(struct runtime *r, const char *type, const struct node *at,
+			 const char *msg, const char *more);
 /* Text as it is, or as JSON of that type. */
 void output_text(struct runtime *r, const char *type, const char *text, size_t len);
 

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/cache.h"
@@ -15,6 +14,7 @@
 #include "bpf/callback.h"
 #include "script/run/mmaps.h"
 #include "script/script_impl.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/text.h"
 
@@ -176,10 +176,9 @@ static void set_globals(struct script *s)
 {
 	uint64_t words[GLOBAL_WORDS] = {0};
 	uint32_t zero = 0;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	words[GLOBAL_START_NS] = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+	words[GLOBAL_START_NS] = clock_now();
+	words[GLOBAL_WALL_NS] = clock_read(CLOCK_REALTIME) - words[GLOBAL_START_NS];
 	words[GLOBAL_CPID] = (uint64_t)s->o.cpid;
 	kmap_update(s->globals_fd, &zero, words, 0);
 }
@@ -198,6 +197,7 @@ static void start_runtime(struct script *s)
 		.format = s->o.format,
 		.actions = xcalloc(s->code.n_actions + 1, sizeof(*s->rt.actions)),
 		.warned = xcalloc(s->code.n_actions + 1, sizeof(*s->rt.warned)),
+		.zeroed = xcalloc((size_t)s->sema.n_maps + 1, sizeof(*s->rt.zeroed)),
 		.map_fds = s->map_fds,
 		.stack_fds = s->stack_fds,
 		.unsafe = s->o.unsafe,
@@ -280,6 +280,7 @@ void script_unload(struct script *s)
 	symbols_free(s->rt.symbols);
 	free(s->rt.actions);
 	free(s->rt.warned);
+	free(s->rt.zeroed);
 	free(s->map_fds);
 	free(s->stack_fds);
 	free(s->usdt_fds);

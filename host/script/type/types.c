@@ -416,6 +416,7 @@ bool type_in_register(const struct type *t)
 	case TY_PTR:
 	case TY_KSYM:
 	case TY_USERNAME:
+	case TY_COMM:
 	case TY_CGROUP_PATH:
 	case TY_STRERROR:
 	case TY_SIGNAL:
@@ -485,19 +486,33 @@ bool type_same(const struct type *a, const struct type *b)
 }
 
 static const char *const words[] = {
-	[TY_NONE] = "none",	      [TY_VOID] = "void",
-	[TY_BOOL] = "bool",	      [TY_KSTACK] = "kstack",
-	[TY_USTACK] = "ustack",	      [TY_KSYM] = "ksym_t",
-	[TY_USYM] = "usym_t",	      [TY_INET] = "inet",
-	[TY_MAC] = "mac_address",     [TY_USERNAME] = "username",
-	[TY_TIMESTAMP] = "timestamp", [TY_CGROUP_PATH] = "cgroup_path_t",
-	[TY_STRERROR] = "strerror",   [TY_SIGNAL] = "signal",
-	[TY_SYSCALL] = "syscall",     [TY_STACK_MODE] = "stack_mode",
-	[TY_PROBE] = "string",	      [TY_FUNC] = "string",
-	[TY_COUNT] = "count_t",	      [TY_SUM] = "sum_t",
-	[TY_MIN] = "min_t",	      [TY_MAX] = "max_t",
-	[TY_AVG] = "avg_t",	      [TY_STATS] = "stats_t",
-	[TY_HIST] = "hist_t",	      [TY_LHIST] = "lhist_t",
+	[TY_NONE] = "none",
+	[TY_VOID] = "void",
+	[TY_BOOL] = "bool",
+	[TY_KSTACK] = "kstack",
+	[TY_USTACK] = "ustack",
+	[TY_KSYM] = "ksym_t",
+	[TY_USYM] = "usym_t",
+	[TY_INET] = "inet",
+	[TY_MAC] = "mac_address",
+	[TY_USERNAME] = "username",
+	[TY_COMM] = "comm",
+	[TY_TIMESTAMP] = "timestamp",
+	[TY_CGROUP_PATH] = "cgroup_path_t",
+	[TY_STRERROR] = "strerror",
+	[TY_SIGNAL] = "signal",
+	[TY_SYSCALL] = "syscall",
+	[TY_STACK_MODE] = "stack_mode",
+	[TY_PROBE] = "string",
+	[TY_FUNC] = "string",
+	[TY_COUNT] = "count_t",
+	[TY_SUM] = "sum_t",
+	[TY_MIN] = "min_t",
+	[TY_MAX] = "max_t",
+	[TY_AVG] = "avg_t",
+	[TY_STATS] = "stats_t",
+	[TY_HIST] = "hist_t",
+	[TY_LHIST] = "lhist_t",
 	[TY_TSERIES] = "tseries_t",
 };
 

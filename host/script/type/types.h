@@ -32,6 +32,7 @@ enum type_kind {
 	TY_INET,
 	TY_MAC,
 	TY_USERNAME,
+	TY_COMM, /* the name of the process of a number */
 	TY_TIMESTAMP,
 	TY_CGROUP_PATH,
 	TY_STRERROR,
