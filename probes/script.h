@@ -24,6 +24,7 @@ static void *(*map_lookup)(void *map, const void *key) = (void *)1;
 static long (*map_update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
 static long (*map_delete)(void *map, const void *key) = (void *)3;
 static u64 (*now_ns)(void) = (void *)5;
+static long (*trace_print)(const char *fmt, u32 len, ...) = (void *)6;
 static u32 (*rand32)(void) = (void *)7;
 static u32 (*this_cpu)(void) = (void *)8;
 static u64 (*pid_tgid)(void) = (void *)14;

@@ -497,6 +497,8 @@ static void check_decls(struct sema *s)
 		if (!known) {
 			sema_error(s, &at, "Invalid bpf map type: %s", d->kind);
 			sema_hint(s, "Valid map types: hash, lruhash, percpuhash, percpulruhash");
+		} else if (!d->max) {
+			sema_error(s, &at, "Map %s must hold at least one key", d->name);
 		} else if (!m) {
 			sema_warn(s, &at, "Unused map: %s", d->name);
 		}

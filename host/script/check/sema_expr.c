@@ -163,25 +163,15 @@ static const struct type *map_type(struct sema *s, struct node *n)
 	return n->sym->type;
 }
 
-/* An aggregation in an expression is its value so far. */
-static const struct type *as_value(const struct type *t)
+/* An aggregation among operands is an integer; stats() is none. */
+static const struct type *as_value(struct sema *s, const struct type *t)
 {
-	switch (t->kind) {
-	case TY_COUNT:
-		return &type_u64;
-	case TY_SUM:
-	case TY_MIN:
-	case TY_MAX:
-	case TY_AVG:
-		return t->is_signed ? &type_i64 : &type_u64;
-	default:
-		return t;
-	}
+	return type_is_aggregate(t->kind) && type_in_register(t) ? type_value_of(s->types, t) : t;
 }
 
 static const struct type *unary_type(struct sema *s, struct node *n)
 {
-	const struct type *t = as_value(sema_expr(s, n->a));
+	const struct type *t = as_value(s, sema_expr(s, n->a));
 
 	if (t->kind == TY_NONE)
 		return t;
@@ -295,7 +285,8 @@ static bool comparable_names(const struct node *n, const struct type *a, const s
 
 static const struct type *binary_type(struct sema *s, struct node *n)
 {
-	const struct type *a = as_value(sema_expr(s, n->a)), *b = as_value(sema_expr(s, n->b));
+	const struct type *a = as_value(s, sema_expr(s, n->a)),
+			  *b = as_value(s, sema_expr(s, n->b));
 
 	if (unset_map(n->a, a) && type_is_int(b))
 		return arith_type(n, b, b);
@@ -340,8 +331,8 @@ static const struct type *ternary_type(struct sema *s, struct node *n)
 
 	if (c->kind != TY_NONE && !type_in_register(c))
 		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
-	a = as_value(a);
-	b = as_value(b);
+	a = as_value(s, a);
+	b = as_value(s, b);
 	if (a->kind == TY_NONE || b->kind == TY_NONE)
 		return a->kind == TY_NONE ? b : a;
 	t = sema_join(s, a, b);
@@ -526,7 +517,7 @@ static const struct type *sizeof_type(struct sema *s, struct node *n)
 
 	if (t->kind == TY_NONE)
 		return t;
-	t = sema_complete(s, as_value(t));
+	t = sema_complete(s, as_value(s, t));
 	value.value = type_c_size(t);
 	value.len = 8;
 	node_become(n, &value);
@@ -570,7 +561,7 @@ static const struct type *tuple_type(struct sema *s, struct node *n)
 	for (struct node *e = n->list; e; e = e->next, i++) {
 		struct node *v = n->kind == N_RECORD ? e->a : e;
 
-		types[i] = as_value(sema_expr(s, v));
+		types[i] = type_value_of(s->types, sema_expr(s, v));
 		if (types[i]->kind == TY_NONE)
 			return &type_none;
 		if (type_is_aggregate(types[i]->kind))

@@ -66,8 +66,12 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 	struct symbol *v = sema_var(s, target->name);
 	bool weak = is_weak(value);
 
-	if (!has_value(s, n, value))
+	if (!has_value(s, n, value)) {
+		/* said once: what uses it is not to blame */
+		if (!v)
+			sema_declare_var(s, target->name, target->loc);
 		return;
+	}
 	if (type_is_aggregate(t->kind) && value->kind == N_MAP && type_in_register(t))
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	if (type_is_aggregate(t->kind)) {

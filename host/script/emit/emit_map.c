@@ -187,11 +187,23 @@ const char *em_agg_at(struct emit *e, const struct symbol *m, const char *key)
 		em(e, "a%d += p[0];", n);
 	}
 	em_close(e);
-	if (m->type->kind == TY_AVG || m->type->kind == TY_STATS) {
+	if (m->type->kind == TY_AVG) {
 		em(e, "if (c%d)", n);
 		em(e, "\ta%d = lp_div(a%d, c%d);", n, n, n);
 	}
 	return emf(e, "a%d", n);
+}
+
+/* The record that type_value_of() tells of. */
+static struct operand stats_value(struct emit *e, struct node *access)
+{
+	const char *slot = em_slot(e, 24), *total = em_agg_value(e, access);
+	const char *count = emf(e, "c%s", total + 1);
+
+	em(e, "*(u64 *)%s = %s;", slot, count);
+	em(e, "*(u64 *)(%s + 8) = %s ? lp_div(%s, %s) : 0;", slot, count, total, count);
+	em(e, "*(u64 *)(%s + 16) = %s;", slot, total);
+	return opd_mem(slot);
 }
 
 const char *em_agg_value(struct emit *e, struct node *access)
@@ -206,6 +218,8 @@ struct operand em_map_read(struct emit *e, struct node *access)
 
 	if (map_has_buckets(m->type->kind))
 		return opd_none();
+	if (m->type->kind == TY_STATS)
+		return stats_value(e, access);
 	if (type_is_aggregate(m->type->kind))
 		return opd_value(em_agg_value(e, access));
 	key = em_key(e, access);

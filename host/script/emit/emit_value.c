@@ -158,7 +158,7 @@ void em_store(struct emit *e, struct operand v, const struct type *from, const c
 		break;
 	case TY_TUPLE:
 	case TY_RECORD:
-		if (as == from || type_same(as, from))
+		if (as == from || from->kind == TY_STATS || type_same(as, from))
 			em_copy(e, dst, v.text, as->size);
 		else
 			store_fields(e, v, from, dst, as);

@@ -171,6 +171,11 @@ static const struct type *check_print_range(struct sema *s, struct node *n)
 	return &type_none;
 }
 
+static const char print_in_loop[] =
+	"Due to it's asynchronous nature using 'print()' in a loop can lead to unexpected "
+	"behavior. "
+	"The map will likely be updated before the runtime can 'print' it.";
+
 static const struct type *check_print(struct sema *s, struct node *n)
 {
 	struct node *a = n->list;
@@ -187,6 +192,8 @@ static const struct type *check_print(struct sema *s, struct node *n)
 				return &type_none;
 			else if (v < 0 && a->sym->type->kind != TY_TSERIES)
 				return sema_error(s, n, "print(): top and div can not be negative");
+		if (s->loop_depth)
+			sema_warn(s, n, "%s", print_in_loop);
 		if (a->next && a->sym->type->kind == TY_TSERIES)
 			return check_print_range(s, n);
 		if (a->next && a->sym->type->kind == TY_STATS)
@@ -217,13 +224,6 @@ static const struct type *check_print(struct sema *s, struct node *n)
 	return &type_none;
 }
 
-static const struct type *value_of(const struct type *t)
-{
-	if (!type_is_aggregate(t->kind))
-		return t;
-	return t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
-}
-
 static struct operand emit_print(struct emit *e, struct node *n)
 {
 	struct action *a = em_action(e, n->builtin, n);
@@ -236,7 +236,7 @@ static struct operand emit_print(struct emit *e, struct node *n)
 		em_send(e, a, NULL);
 		return opd_none();
 	}
-	em_action_arg(e, a, value_of(n->list->type));
+	em_action_arg(e, a, type_value_of(e->s->types, n->list->type));
 	em_send(e, a, args);
 	return opd_none();
 }

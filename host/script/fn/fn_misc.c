@@ -160,7 +160,7 @@ static char *fail_text(const struct node *n)
 	struct conversion c;
 	struct buf out = {0};
 
-	for (; format_next(&pos, &c) > 0; from = pos) {
+	for (; format_next(&pos, &c); from = pos) {
 		buf_add(&out, from, (size_t)(c.start - from));
 		if (c.conv[0] == '%' || !arg) {
 			buf_puts(&out, "%");

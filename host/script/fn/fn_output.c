@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a script says: printf and its kin, time, join, exit, and commands it runs. */
 #include <string.h>
+#include <time.h>
 
 #include "script/fn/builtin.h"
 #include "script/check/const.h"
 #include "script/fn/format.h"
 #include "script/run/runtime.h"
 
-enum { JOIN_ARGS = 16 };
+enum { JOIN_ARGS = 16, TRACE_ARGS = 3 };
 
 static const struct type *bad_args(struct sema *s, struct node *n, int have, int want)
 {
@@ -28,6 +29,10 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 	}
 	if (!*arg || c->conv[0] == '%')
 		return true;
+	if (!conversion_known(c)) {
+		sema_error(s, n, "unsupported format specifier: %s", c->conv);
+		return false;
+	}
 	if ((*arg)->type->kind != TY_NONE && !conversion_takes(c, (*arg)->type)) {
 		sema_error(s, n, "unsupported format specifier for type '%s': %s",
 			   type_text((*arg)->type, (char[128]){0}), c->conv);
@@ -40,7 +45,7 @@ static bool check_conversion(struct sema *s, struct node *n, const struct conver
 static const struct type *check_printf(struct sema *s, struct node *n)
 {
 	struct node *fmt = n->list, *arg = fmt->next;
-	int have = call_args(n) - 1, want = 0, rc;
+	int have = call_args(n) - 1, want = 0;
 	struct conversion c;
 	const char *pos;
 
@@ -50,25 +55,14 @@ static const struct type *check_printf(struct sema *s, struct node *n)
 				  type_word(fmt->type));
 	for (struct node *a = arg; a; a = a->next)
 		sema_expr(s, a);
-	for (pos = fmt->name; (rc = format_next(&pos, &c)) > 0;)
+	for (pos = fmt->name; format_next(&pos, &c);)
 		want += c.conv[0] == '%' ? 0 : 1 + c.width_arg + c.precision_arg;
-	if (rc < 0)
-		return sema_error(s, n,
-				  "unsupported format specifier: unknown or unfinished at '%s'",
-				  c.start);
 	if (have != want)
 		return bad_args(s, n, have, want);
-	for (pos = fmt->name; format_next(&pos, &c) > 0;)
+	for (pos = fmt->name; format_next(&pos, &c);)
 		if (!check_conversion(s, n, &c, &arg))
 			break;
 	return &type_none;
-}
-
-static const struct type *sent_type(const struct type *t)
-{
-	if (!type_is_aggregate(t->kind))
-		return t;
-	return t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 }
 
 static struct operand emit_printf(struct emit *e, struct node *n)
@@ -80,9 +74,56 @@ static struct operand emit_printf(struct emit *e, struct node *n)
 	a->text = n->list->name;
 	for (struct node *x = n->list->next; x; x = x->next) {
 		args[i++] = x;
-		em_action_arg(e, a, sent_type(x->type));
+		em_action_arg(e, a, type_value_of(e->s->types, x->type));
 	}
 	em_send(e, a, args);
+	return opd_none();
+}
+
+/* ---- debugf: the kernel's own trace, not a record of ours ---- */
+
+static const struct type *check_debugf(struct sema *s, struct node *n)
+{
+	const char *pos = n->list->name;
+	struct node *arg = n->list->next;
+	struct conversion c;
+
+	if (check_printf(s, n) == &type_none && n->list->kind != N_STR)
+		return &type_none;
+	sema_warn(
+		s, n,
+		"The debugf() builtin is not recommended for production use. For more information "
+		"see bpf_trace_printk in bpf-helpers(7).");
+	if (call_args(n) - 1 > TRACE_ARGS)
+		return sema_error(s, n, "cannot use more than %d conversion specifiers",
+				  TRACE_ARGS);
+	for (; arg && format_next(&pos, &c); arg = c.conv[0] == '%' ? arg : arg->next) {
+		bool is_text = arg->type->kind == TY_STRING;
+
+		if (c.conv[0] == '%' || arg->type->kind == TY_NONE)
+			continue;
+		if (!strchr("duxps", c.conv[0]))
+			return sema_error(s, n->list, "Invalid format specifier for `debugf`: %s",
+					  c.conv);
+		if (is_text != (c.conv[0] == 's') || !(is_text || type_in_register(arg->type)))
+			return sema_error(s, arg, "Type does not match format specifier: %s",
+					  c.conv);
+	}
+	return &type_none;
+}
+
+static struct operand emit_debugf(struct emit *e, struct node *n)
+{
+	uint32_t size = n->list->len + 1;
+	const char *fmt = em_slot(e, size), *args = "";
+
+	em_string_literal(e, fmt, size, n->list->name, n->list->len);
+	for (struct node *a = n->list->next; a; a = a->next)
+		args = emf(e, "%s, %s", args,
+			   a->type->kind == TY_STRING
+				   ? emf(e, "(u64)%s", em_memory(e, a))
+				   : em_tmp(e, a->type->is_signed, "%s", em_value(e, a)));
+	em(e, "trace_print(%s, %u%s);", fmt, size, args);
 	return opd_none();
 }
 
@@ -117,6 +158,8 @@ static const struct type *check_strftime(struct sema *s, struct node *n)
 	if (t->kind != TY_NONE && !type_is_int(t))
 		return sema_error(s, n, "strftime() only supports int arguments (%s provided)",
 				  type_word(t));
+	if (t->clock == CLOCK_MONOTONIC)
+		return sema_error(s, n, "strftime() can not take a monotonic timestamp");
 	return type_plain(s->types, TY_TIMESTAMP, 16);
 }
 
@@ -128,6 +171,7 @@ static void strftime_into(struct emit *e, struct node *n, const char *dst, uint3
 
 	(void)size;
 	a->text = n->list->name;
+	a->num[0] = n->list->next->type->clock;
 	em(e, "*(u64 *)%s = %d;", dst, a->id);
 	em(e, "*(u64 *)(%s + 8) = %s;", dst, ns);
 }
@@ -222,8 +266,8 @@ const struct builtin builtins_output[] = {
 	 .run = run_errorf, .help = "printf to stderr, as an error"},
 	{.name = "warnf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
 	 .run = run_errorf, .help = "printf to stderr, as a warning"},
-	{.name = "debugf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
-	 .run = run_printf, .help = "printf for debugging"},
+	{.name = "debugf", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_debugf, emit_debugf,
+	 .help = "printf to the kernel's trace pipe"},
 	{.name = "cat", BUILTIN_CALL | BUILTIN_VOID, 1, -1, check_printf, emit_printf,
 	 .run = run_cat, .help = "content of a file"},
 	{.name = "system", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_UNSAFE, 1, -1, check_printf,

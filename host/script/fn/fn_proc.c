@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Who runs, where and when: pid, comm, cpu, nsecs and the like. */
 #include <string.h>
+#include <time.h>
 
 #include "bpf/kmap.h"
 #include "script/fn/builtin.h"
+
+/* Names that can also be called with an argument. */
+static bool with_arg(const struct node *n)
+{
+	return n->kind == N_CALL && n->list;
+}
 
 static const struct type *check_u32(struct sema *s, struct node *n)
 {
@@ -26,14 +33,9 @@ static const struct type *check_username(struct sema *s, struct node *n)
 }
 
 /* comm(pid) names another process: that is looked up when it is printed. */
-static bool of_other(const struct node *n)
-{
-	return n->kind == N_CALL && n->list;
-}
-
 static const struct type *check_comm(struct sema *s, struct node *n)
 {
-	const struct type *t = of_other(n) ? sema_expr(s, n->list) : NULL;
+	const struct type *t = with_arg(n) ? sema_expr(s, n->list) : NULL;
 
 	if (!t)
 		return type_string(s->types, 16);
@@ -47,7 +49,7 @@ static const struct type *check_comm(struct sema *s, struct node *n)
 static const struct type *check_word(struct sema *s, struct node *n, const char *const *words,
 				     const struct type *t)
 {
-	struct node *a = n->kind == N_CALL ? n->list : NULL;
+	struct node *a = with_arg(n) ? n->list : NULL;
 
 	if (!a)
 		return t;
@@ -71,11 +73,22 @@ static const struct type *check_pid(struct sema *s, struct node *n)
 	return check_word(s, n, words, &type_u32);
 }
 
+/* The type remembers the clock for strftime(). */
 static const struct type *check_nsecs(struct sema *s, struct node *n)
 {
 	static const char *const words[] = {"monotonic", "boot", "tai", "sw_tai", NULL};
+	static const int clocks[] = {CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI, CLOCK_TAI};
+	const struct type *t = check_word(s, n, words, &type_u64);
+	struct type *out;
 
-	return check_word(s, n, words, &type_u64);
+	if (t->kind == TY_NONE || !with_arg(n))
+		return t;
+	out = type_alloc(s->types, TY_INT);
+	*out = *t;
+	for (size_t i = 0; words[i]; i++)
+		if (strcmp(n->list->name, words[i]) == 0)
+			out->clock = clocks[i];
+	return out;
 }
 
 static struct operand emit_pid(struct emit *e, struct node *n)
@@ -104,7 +117,7 @@ static struct operand emit_gid(struct emit *e, struct node *n)
 
 static struct operand emit_nsecs(struct emit *e, struct node *n)
 {
-	const char *mode = n->kind == N_CALL && n->list ? n->list->name : "monotonic";
+	const char *mode = with_arg(n) ? n->list->name : "monotonic";
 
 	return opd_value(em_tmp(e, false, "%s()",
 				strcmp(mode, "boot") == 0	 ? "boot_ns"
@@ -177,7 +190,7 @@ static struct operand emit_cgroup(struct emit *e, struct node *n)
 
 static void comm_into(struct emit *e, struct node *n, const char *dst, uint32_t size)
 {
-	if (of_other(n)) {
+	if (with_arg(n)) {
 		em(e, "*(u64 *)%s = %s;", dst, em_value(e, n->list));
 		return;
 	}
@@ -192,7 +205,7 @@ static struct operand emit_comm(struct emit *e, struct node *n)
 {
 	const char *slot;
 
-	if (of_other(n))
+	if (with_arg(n))
 		return opd_value(em_value(e, n->list));
 	slot = em_slot(e, 16);
 	comm_into(e, n, slot, 16);
@@ -238,7 +251,7 @@ static const struct type *check_task_field(struct sema *s, struct node *n, const
 /* ppid(task) and pcomm(task) take another task than the current one. */
 static bool check_task_arg(struct sema *s, struct node *n)
 {
-	const struct type *t = of_other(n) ? sema_expr(s, n->list) : NULL;
+	const struct type *t = with_arg(n) ? sema_expr(s, n->list) : NULL;
 
 	if (!t || t->kind == TY_PTR || type_is_int(t))
 		return true;
@@ -286,7 +299,7 @@ static const char *task_word(struct emit *e, const char *base, const char *field
 static const char *related(struct emit *e, struct node *n)
 {
 	const char *task =
-		em_tmp(e, false, "%s", of_other(n) ? em_value(e, n->list) : "current_task()");
+		em_tmp(e, false, "%s", with_arg(n) ? em_value(e, n->list) : "current_task()");
 
 	return task_word(e, task, strcmp(n->name, "ppid") ? "group_leader" : "real_parent",
 			 &type_u64);

@@ -16,10 +16,12 @@ struct conversion {
 
 /*
  * Finds the conversion at or after *pos and moves *pos behind it; text between is [*pos before,
- * c->start). %% is a conversion of its own ("%"). Returns 1, 0 at the end, -1 for a bad one.
+ * c->start). %% is a conversion of its own ("%"); a '%' that begins none is text. False at the end.
  */
-int format_next(const char **pos, struct conversion *c);
+bool format_next(const char **pos, struct conversion *c);
 
+/* Whether there are values for it: not for those of fractions. */
+bool conversion_known(const struct conversion *c);
 bool conversion_takes(const struct conversion *c, const struct type *t);
 
 #endif

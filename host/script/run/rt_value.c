@@ -7,13 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bpf/kmap.h"
 #include "script/fn/builtin.h"
 #include "script/fn/format.h"
 #include "script/run/runtime.h"
 #include "script/probe/syscalls.h"
+#include "util/clock.h"
 
 enum { MAX_FRAMES = 127 };
 
@@ -241,22 +241,17 @@ void number_name(enum type_kind kind, uint64_t n, struct buf *out)
 		put_syscall_name(out, n);
 }
 
-void format_time(struct buf *out, const char *fmt, uint64_t ns)
+void format_time(struct buf *out, const char *fmt, clockid_t clock, uint64_t ns)
 {
-	struct timespec mono, real;
 	char *with_us = xstrdup(fmt), *p, text[512];
-	int64_t t;
-	time_t sec;
+	uint64_t t = ns + clock_read(CLOCK_REALTIME) - clock_read(clock);
+	time_t sec = (time_t)(t / 1000000000);
 	struct tm tm;
 
-	clock_gettime(CLOCK_MONOTONIC, &mono);
-	clock_gettime(CLOCK_REALTIME, &real);
-	t = (int64_t)ns + (real.tv_sec - mono.tv_sec) * 1000000000ll + real.tv_nsec - mono.tv_nsec;
-	sec = t / 1000000000;
 	localtime_r(&sec, &tm);
 	while ((p = strstr(with_us, "%f"))) {
-		char *next = xasprintf("%.*s%06lld%s", (int)(p - with_us), with_us,
-				       (long long)(t % 1000000000 / 1000), p + 2);
+		char *next = xasprintf("%.*s%06u%s", (int)(p - with_us), with_us,
+				       (unsigned)(t % 1000000000 / 1000), p + 2);
 
 		free(with_us);
 		with_us = next;
@@ -269,9 +264,11 @@ void format_time(struct buf *out, const char *fmt, uint64_t ns)
 static void put_timestamp(struct runtime *r, struct buf *out, const uint8_t *data)
 {
 	uint64_t id = word(data, 0);
+	const struct action *a = id < r->code->n_actions ? r->actions[id] : NULL;
 
-	if (id < r->code->n_actions && r->actions[id]->text)
-		format_time(out, r->actions[id]->text, word(data, 1));
+	if (a && a->text)
+		format_time(out, a->text, a->num[0] ? (clockid_t)a->num[0] : CLOCK_MONOTONIC,
+			    word(data, 1));
 }
 
 static bool put_special(struct runtime *r, struct buf *out, const struct type *t,
@@ -605,7 +602,7 @@ void format_values(struct runtime *r, struct buf *out, const struct action *a, c
 	struct conversion c;
 	size_t i = 0;
 
-	for (; format_next(&pos, &c) > 0; from = pos) {
+	for (; format_next(&pos, &c); from = pos) {
 		int width = c.width, precision = c.precision;
 
 		buf_add(out, from, (size_t)(c.start - from));

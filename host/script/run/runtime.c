@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/kmap.h"
 #include "script/fn/builtin.h"
+#include "util/clock.h"
 #include "util/file.h"
 
 void output_json(struct runtime *r, const char *type, const char *data)
@@ -121,13 +121,11 @@ void run_system(struct runtime *r, const struct action *a, const uint8_t *data, 
 
 void run_time(struct runtime *r, const struct action *a, const uint8_t *data, size_t len)
 {
-	struct timespec now;
 	struct buf out = {0};
 
 	(void)data;
 	(void)len;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	format_time(&out, a->text, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
+	format_time(&out, a->text, CLOCK_MONOTONIC, clock_now());
 	output_text(r, "time", buf_str(&out), out.len);
 	buf_free(&out);
 }

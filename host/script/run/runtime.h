@@ -4,6 +4,7 @@
 #define LLMPROBE_SCRIPT_RUNTIME_H
 
 #include <stdio.h>
+#include <time.h>
 
 #include "script/emit/emit.h"
 #include "script/run/symbols.h"
@@ -57,8 +58,8 @@ void value_json(struct runtime *r, struct buf *out, const struct type *t, const 
 void json_string(struct buf *out, const char *s, size_t len);
 /* A format with the action's arguments. */
 void format_values(struct runtime *r, struct buf *out, const struct action *a, const uint8_t *data);
-/* strftime with %f; ns is a time of CLOCK_MONOTONIC. */
-void format_time(struct buf *out, const char *fmt, uint64_t ns);
+/* strftime with %f; ns is a time of that clock. */
+void format_time(struct buf *out, const char *fmt, clockid_t clock, uint64_t ns);
 
 /* One map (rt_map.c). top 0: all; div 0 or 1: none. */
 void map_print(struct runtime *r, const struct symbol *m, uint64_t top, uint64_t div, bool at_exit);

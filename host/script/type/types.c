@@ -235,6 +235,27 @@ const struct type *type_tuple(struct type_table *t, const struct type *const *el
 	return ty;
 }
 
+const struct type *type_value_of(struct type_table *t, const struct type *agg)
+{
+	static const char *const names[] = {"count", "average", "total"};
+	const struct type *word = agg->is_signed ? &type_i64 : &type_u64;
+	const struct type *const elems[] = {&type_u64, word, word};
+
+	switch (agg->kind) {
+	case TY_COUNT:
+		return &type_u64;
+	case TY_SUM:
+	case TY_MIN:
+	case TY_MAX:
+	case TY_AVG:
+		return word;
+	case TY_STATS:
+		return type_tuple(t, elems, names, 3);
+	default:
+		return agg;
+	}
+}
+
 struct field *fields_add(struct type_table *t, struct fields *f)
 {
 	if (f->n == f->cap) {

@@ -92,6 +92,7 @@ struct type {
 	struct fields *fields;
 	enum stack_mode stack_mode;
 	uint32_t stack_limit;
+	int clock;	 /* that nsecs() was asked for, 0: none */
 	int64_t args[4]; /* hist bits; lhist min, max, step; tseries interval, buckets, aggregate */
 };
 
@@ -123,6 +124,9 @@ const struct type *type_plain(struct type_table *t, enum type_kind kind, uint32_
 /* Tuple or record; names is NULL for a tuple. Elements are laid out on 8-byte steps. */
 const struct type *type_tuple(struct type_table *t, const struct type *const *elems,
 			      const char *const *names, size_t n);
+/* What an aggregation is in an expression: its value so far, of stats() a record. Others are what
+ * they are. */
+const struct type *type_value_of(struct type_table *t, const struct type *agg);
 const struct type *type_stack(struct type_table *t, bool kernel, enum stack_mode mode,
 			      uint32_t limit);
 /* A new mutable type, zeroed, for those who fill in the rest themselves. */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Time series of known intervals, as text and as JSON, to the letter. */
+/* Times: series of known intervals, as text and as JSON, to the letter; clocks. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 #include <time.h>
 
 #include "script/run/runtime.h"
 #include "script/type/types.h"
+#include "util/clock.h"
 
 /* Interval 100 ms, five of them kept; number 50 is 5 s after midnight of the first of 1970. */
 static const struct type signed_ms = {
@@ -80,10 +82,31 @@ static void test_single_and_none(void **state)
 	expect_text(&s, "<no data>\n");
 }
 
+/* A moment is the same time of day on every clock; %f is microseconds. */
+static void test_clocks(void **state)
+{
+	static const clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_BOOTTIME, CLOCK_TAI};
+	const uint64_t hour = 3600ull * 1000000000;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		uint64_t into = clock_read(CLOCK_REALTIME) % hour;
+		/* half past the hour, whatever the time is, and a margin for the two readings */
+		uint64_t ns = clock_read(clocks[i]) - into + hour / 2 + 5000000;
+		struct buf out = {0};
+
+		format_time(&out, "%M:%S %f", clocks[i], ns);
+		assert_memory_equal(buf_str(&out), "30:00 00", 8);
+		assert_int_equal(out.len, strlen("30:00 000000"));
+		buf_free(&out);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows),
-					   cmocka_unit_test(test_single_and_none)};
+					   cmocka_unit_test(test_single_and_none),
+					   cmocka_unit_test(test_clocks)};
 
 	setenv("TZ", "UTC", 1);
 	tzset();
