@@ -6,6 +6,7 @@
  * the text gets a table per struct that it defines, which is dropped again after it has told the
  * struct's layout; the fields' names that libbcc knows of an output say which struct it is.
  */
+#include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,9 +17,29 @@
 #include "util/text.h"
 
 #define TYPE_TABLE "llmprobe_type_"
+#define DIMS_TABLE TYPE_TABLE "dims_"
 #define LOST_TABLE "llmprobe_lost"
 
 enum { EXTERN_TARGETS = 0 };
+
+/* One table per dimension of a member: as large as what is left of it behind so many brackets. */
+static void put_dims_tables(const struct plugin *p, struct buf *out)
+{
+	for (size_t i = 0; i < p->scan.n_dims; i++) {
+		const struct scan_dims *d = &p->scan.dims[i];
+		struct buf member = {0};
+
+		buf_printf(&member, "((%s *)0)->%s", d->owner, d->member);
+		for (size_t n = 1; n <= d->n; n++) {
+			buf_puts(&member, "[0]");
+			buf_printf(out,
+				   "BPF_TABLE(\"array\", int, typeof(%s), " DIMS_TABLE
+				   "%zu_%zu, 1);\n",
+				   buf_str(&member), i, n);
+		}
+		buf_free(&member);
+	}
+}
 
 static int plugin_text(const struct plugin *p, bool with_types, const char *more, struct buf *out,
 		       struct diag *d)
@@ -33,6 +54,8 @@ static int plugin_text(const struct plugin *p, bool with_types, const char *more
 	for (size_t i = 0; with_types && i < p->scan.n_structs; i++)
 		buf_printf(out, "BPF_TABLE(\"array\", int, %s, " TYPE_TABLE "%zu, 1);\n",
 			   p->scan.structs[i], i);
+	if (with_types)
+		put_dims_tables(p, out);
 	if (!more)
 		return 0;
 	err = data_file_include(out, "probes/plugin_args.h", d);
@@ -109,9 +132,67 @@ static bool has_fields(const struct ctype *t, const struct code_map *m)
 	return n == m->n_fields;
 }
 
-/* libbcc forgets all but the first dimension of an array; the kernel knows the whole size. */
-static struct ctype *exact(struct ctype *t, uint32_t size)
+/* What the tables of put_dims_tables() tell. */
+static void measure_dims(struct plugin *p)
 {
+	for (uint32_t i = 0; i < p->code->n_maps; i++) {
+		const struct code_map *m = &p->code->maps[i];
+		size_t member, level;
+
+		if (sscanf(m->name, DIMS_TABLE "%zu_%zu", &member, &level) == 2 &&
+		    member < p->scan.n_dims && level && level <= p->scan.dims[member].n)
+			p->scan.dims[member].sizes[level - 1] = m->value_size;
+	}
+}
+
+/* Puts the inner dimensions of a member in front of the first one, the only that libbcc tells. */
+static void add_dims(const struct scan *s, const char *owner, cJSON *field)
+{
+	const cJSON *name = cJSON_GetArrayItem(field, 0);
+	cJSON *outer;
+
+	for (size_t i = 0; i < s->n_dims; i++) {
+		const struct scan_dims *d = &s->dims[i];
+
+		/* a struct that only a typedef names has no name here */
+		if (strcmp(name->valuestring, d->member) != 0 ||
+		    (*owner && !text_ends(d->owner, owner)))
+			continue;
+		outer = cJSON_DetachItemFromArray(field, 2);
+		for (size_t k = d->n - 1; k-- > 0;) {
+			int count = d->sizes[k + 1] ? (int)(d->sizes[k] / d->sizes[k + 1]) : 0;
+
+			cJSON_AddItemToArray(field, cJSON_CreateIntArray(&count, 1));
+		}
+		cJSON_AddItemToArray(field, outer);
+		return;
+	}
+}
+
+static void add_all_dims(const struct scan *s, cJSON *type)
+{
+	const cJSON *name = cJSON_GetArrayItem(type, 0);
+	cJSON *field;
+
+	if (!cJSON_IsArray(type) || !cJSON_IsString(name))
+		return;
+	cJSON_ArrayForEach(field, cJSON_GetArrayItem(type, 1))
+	{
+		if (cJSON_IsArray(cJSON_GetArrayItem(field, 2)))
+			add_dims(s, name->valuestring, field);
+		add_all_dims(s, cJSON_GetArrayItem(field, 1));
+	}
+}
+
+/* The type that libbcc describes; NULL when it does not come out as large as clang made it. */
+static struct ctype *described(const struct plugin *p, const char *desc, uint32_t size)
+{
+	cJSON *json = cJSON_Parse(desc);
+	struct ctype *t;
+
+	add_all_dims(&p->scan, json);
+	t = ctype_from_json(json);
+	cJSON_Delete(json);
 	if (!t || t->size == size)
 		return t;
 	ctype_free(t);
@@ -142,7 +223,7 @@ static struct ctype *type_of_output(const struct plugin *p, const struct bpf_cod
 
 		if (!text_starts(c->name, TYPE_TABLE))
 			continue;
-		t = exact(ctype_of_text(c->leaf_desc), c->value_size);
+		t = described(p, c->leaf_desc, c->value_size);
 		if (t && has_fields(t, m)) {
 			scan_name_enums(&p->scan, t);
 			mark_pointers(t, m);
@@ -201,21 +282,29 @@ static enum plugin_table_form form_of(const struct plugin *p, const struct plugi
 	return p->scan.uses_log2 ? PLUGIN_TABLE_LOG2 : PLUGIN_TABLE_LINEAR;
 }
 
+static void name_enums(const struct scan *s, struct ctype *t, const char *declared)
+{
+	if (!t)
+		return;
+	scan_name_enums(s, t);
+	if (declared)
+		scan_name_enum(s, declared, t);
+}
+
 static void fill_table(struct plugin *p, const struct code_map *m, int fd)
 {
 	const struct plugin_table_hint *h = plugin_header_table(&p->header, m->name);
+	const struct scan_table *declared = scan_table(&p->scan, m->name);
 	struct plugin_table *t = &p->tables[p->n_tables++];
 
 	*t = (struct plugin_table){.name = m->name, .map = m, .fd = fd, .unit = h ? h->unit : NULL};
 	t->histogram = scan_is_histogram(&p->scan, m->name) ||
 		       (h && (h->form == PLUGIN_TABLE_LOG2 || h->form == PLUGIN_TABLE_LINEAR));
 	t->form = t->histogram ? form_of(p, h) : h ? h->form : PLUGIN_TABLE_AUTO;
-	t->key = exact(ctype_of_text(m->key_desc), m->key_size);
-	t->value = exact(ctype_of_text(m->leaf_desc), m->value_size);
-	if (t->key)
-		scan_name_enums(&p->scan, t->key);
-	if (t->value)
-		scan_name_enums(&p->scan, t->value);
+	t->key = described(p, m->key_desc, m->key_size);
+	t->value = described(p, m->leaf_desc, m->value_size);
+	name_enums(&p->scan, t->key, declared ? declared->key : NULL);
+	name_enums(&p->scan, t->value, declared ? declared->value : NULL);
 }
 
 static int find_tables(struct plugin *p, struct diag *d)
@@ -332,6 +421,7 @@ int plugin_compile(struct plugin *p, struct diag *d)
 	p->code = compile_first(p, d);
 	if (!p->code)
 		return -EINVAL;
+	measure_dims(p);
 	find_outputs(p);
 	drop_type_tables(p->code);
 	for (size_t i = 0; i < p->n_outputs; i++)

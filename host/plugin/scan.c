@@ -171,12 +171,10 @@ static size_t behind_braces(const struct tokens *t, size_t i)
 	return i;
 }
 
-static void take_enum(struct scan *s, const struct tokens *t, size_t name, size_t i)
+static void take_values(struct scan_enum *e, const struct tokens *t, size_t i)
 {
-	struct scan_enum *e = VEC_PUSH(s->enums, s->n_enums, s->cap_enums);
 	int64_t next = 0;
 
-	e->name = copy(t, name);
 	while (is_name(t, i)) {
 		char *end = NULL;
 		size_t at = i++;
@@ -200,6 +198,80 @@ static void take_enum(struct scan *s, const struct tokens *t, size_t name, size_
 	}
 }
 
+static void add_enum(struct scan *s, const struct tokens *t, size_t name, size_t values)
+{
+	struct scan_enum *e = VEC_PUSH(s->enums, s->n_enums, s->cap_enums);
+
+	*e = (struct scan_enum){.name = copy(t, name)};
+	take_values(e, t, values);
+}
+
+/* `i` stands on "enum": one with values is known by its tag, and by the name a typedef gives it. */
+static void take_enum(struct scan *s, const struct tokens *t, size_t i)
+{
+	size_t open = is_name(t, i + 1) ? i + 2 : i + 1, end;
+
+	if (!is(t, open, "{"))
+		return;
+	if (open == i + 2)
+		add_enum(s, t, i + 1, open + 1);
+	end = behind_braces(t, open);
+	if (i && is(t, i - 1, "typedef") && is_name(t, end))
+		add_enum(s, t, end, open + 1);
+}
+
+static bool is_enum(const struct scan *s, const struct tokens *t, size_t i)
+{
+	for (size_t k = 0; k < s->n_enums; k++)
+		if (is(t, i, s->enums[k].name))
+			return true;
+	return false;
+}
+
+/* "enum NAME member" and "TYPEDEF member", `i` on the name of the type. */
+static void take_member(struct scan *s, const struct tokens *t, size_t i)
+{
+	bool tagged = i && is(t, i - 1, "enum");
+
+	if (is_name(t, i) && is_name(t, i + 1) && (is(t, i + 2, ";") || is(t, i + 2, "[")) &&
+	    (tagged || is_enum(s, t, i)))
+		*VEC_PUSH(s->members, s->n_members, s->cap_members) =
+			(struct scan_member){copy(t, i), copy(t, i + 1)};
+}
+
+/* The token behind the bracket that closes the one at `i`. */
+static size_t behind_brackets(const struct tokens *t, size_t i)
+{
+	size_t depth = 0;
+
+	for (; i < t->n; i++) {
+		if (is(t, i, "["))
+			depth++;
+		else if (is(t, i, "]") && --depth == 0)
+			return i + 1;
+	}
+	return i;
+}
+
+/* Members between the braces at `open` and before `end`; those of structs within have no path. */
+static void take_dims(struct scan *s, const struct tokens *t, const char *owner, size_t open,
+		      size_t end)
+{
+	for (size_t i = open + 1; i < end;) {
+		size_t at = i, n = 0;
+
+		if (is(t, i, "{")) {
+			i = behind_braces(t, i);
+			continue;
+		}
+		for (i++; is_name(t, at) && i < end && is(t, i, "["); n++)
+			i = behind_brackets(t, i);
+		if (n > 1)
+			*VEC_PUSH(s->dims, s->n_dims, s->cap_dims) = (struct scan_dims){
+				xstrdup(owner), copy(t, at), n, xcalloc(n, sizeof(uint32_t))};
+	}
+}
+
 static void add_struct(struct scan *s, char *name)
 {
 	*VEC_PUSH(s->structs, s->n_structs, s->cap_structs) = name;
@@ -220,7 +292,44 @@ static size_t take_struct(struct scan *s, const struct tokens *t, size_t i, bool
 					(int)t->at[name].len, t->at[name].s));
 	else if (is_typedef && is_name(t, end) && is(t, end + 1, ";"))
 		add_struct(s, copy(t, end));
+	else
+		return end;
+	take_dims(s, t, s->structs[s->n_structs - 1], open, end);
 	return end;
+}
+
+/* The name in argument `n` of the macro call at `i`, "enum" left out: its only or last word. NULL
+ * when it is more than that. */
+static char *argument(const struct tokens *t, size_t i, size_t n)
+{
+	for (i += 2; n && i < t->n && !is(t, i, ")"); i++)
+		n -= is(t, i, ",");
+	i += is(t, i, "enum");
+	return is_name(t, i) && (is(t, i + 1, ",") || is(t, i + 1, ")")) ? copy(t, i) : NULL;
+}
+
+/* BPF_HASH(NAME, KEY, VALUE) and the like, `i` on the macro. */
+static void take_table(struct scan *s, const struct tokens *t, size_t i)
+{
+	static const struct {
+		const char *macro;
+		int name, key, value; /* arguments, -1: none */
+	} kinds[] = {
+		{"BPF_HASH", 0, 1, 2},	       {"BPF_PERCPU_HASH", 0, 1, 2},
+		{"BPF_ARRAY", 0, -1, 1},       {"BPF_PERCPU_ARRAY", 0, -1, 1},
+		{"BPF_HISTOGRAM", 0, 1, -1},   {"BPF_TABLE", 3, 1, 2},
+		{"BPF_TABLE_PUBLIC", 3, 1, 2},
+	};
+
+	for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
+		if (!is(t, i, kinds[k].macro) || !is(t, i + 1, "("))
+			continue;
+		*VEC_PUSH(s->tables, s->n_tables, s->cap_tables) = (struct scan_table){
+			argument(t, i, (size_t)kinds[k].name),
+			kinds[k].key < 0 ? NULL : argument(t, i, (size_t)kinds[k].key),
+			kinds[k].value < 0 ? NULL : argument(t, i, (size_t)kinds[k].value),
+		};
+	}
 }
 
 /* BPF_TABLE("histogram", KEY, LEAF, NAME, SIZE), whose string is no token: the place of NAME, 0 for
@@ -253,11 +362,10 @@ static void note_words(struct scan *s, const struct tokens *t, size_t i)
 			copy(t, histogram_table(t, i));
 	s->uses_log2 = s->uses_log2 || is(t, i, "bpf_log2l") || is(t, i, "bpf_log2");
 	s->uses_printk = s->uses_printk || is(t, i, "bpf_trace_printk");
-	if (is(t, i, "enum") && is_name(t, i + 1) && is_name(t, i + 2) && is(t, i + 3, ";"))
-		*VEC_PUSH(s->members, s->n_members, s->cap_members) =
-			(struct scan_member){copy(t, i + 1), copy(t, i + 2)};
-	if (is(t, i, "enum") && is_name(t, i + 1) && is(t, i + 2, "{"))
-		take_enum(s, t, i + 1, i + 3);
+	take_member(s, t, i);
+	take_table(s, t, i);
+	if (is(t, i, "enum"))
+		take_enum(s, t, i);
 }
 
 void scan_text(const char *text, size_t len, struct scan *out)
@@ -296,10 +404,22 @@ void scan_free(struct scan *s)
 		free(s->members[i].enum_name);
 		free(s->members[i].member);
 	}
+	for (size_t i = 0; i < s->n_dims; i++) {
+		free(s->dims[i].owner);
+		free(s->dims[i].member);
+		free(s->dims[i].sizes);
+	}
+	for (size_t i = 0; i < s->n_tables; i++) {
+		free(s->tables[i].name);
+		free(s->tables[i].key);
+		free(s->tables[i].value);
+	}
 	free_names(s->structs, s->n_structs);
 	free_names(s->histograms, s->n_histograms);
 	free(s->enums);
 	free(s->members);
+	free(s->dims);
+	free(s->tables);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -313,6 +433,10 @@ bool scan_is_histogram(const struct scan *s, const char *table)
 
 void scan_name_enum(const struct scan *s, const char *enum_name, struct ctype *t)
 {
+	if (t->kind == CTYPE_ARRAY) {
+		scan_name_enum(s, enum_name, t->elem);
+		return;
+	}
 	for (size_t i = 0; i < s->n_enums && t->kind == CTYPE_INT && !t->n_enums; i++) {
 		const struct scan_enum *e = &s->enums[i];
 
@@ -335,4 +459,12 @@ void scan_name_enums(const struct scan *s, struct ctype *t)
 	}
 	if (t->elem)
 		scan_name_enums(s, t->elem);
+}
+
+const struct scan_table *scan_table(const struct scan *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_tables; i++)
+		if (s->tables[i].name && strcmp(s->tables[i].name, name) == 0)
+			return &s->tables[i];
+	return NULL;
 }

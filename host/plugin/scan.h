@@ -24,9 +24,22 @@ struct scan_enum {
 	size_t n_values, cap;
 };
 
-/* A member that is declared as `enum NAME`. */
+/* A member that is declared as `enum NAME`, or by a typedef of an enum. */
 struct scan_member {
 	char *enum_name, *member;
+};
+
+/* A member that is an array of arrays. */
+struct scan_dims {
+	char *owner; /* of the struct, as a declaration names it */
+	char *member;
+	size_t n;	 /* dimensions */
+	uint32_t *sizes; /* bytes behind 1..n brackets: for those who know; all 0 */
+};
+
+/* The enums, or what may be one, that a table's key and value are declared with; NULL: none. */
+struct scan_table {
+	char *name, *key, *value;
 };
 
 struct scan {
@@ -36,6 +49,10 @@ struct scan {
 	size_t n_enums, cap_enums;
 	struct scan_member *members;
 	size_t n_members, cap_members;
+	struct scan_dims *dims;
+	size_t n_dims, cap_dims;
+	struct scan_table *tables;
+	size_t n_tables, cap_tables;
 	char **histograms; /* BPF_HISTOGRAM(name, ...) */
 	size_t n_histograms, cap_histograms;
 	bool uses_log2, uses_printk;
@@ -48,5 +65,7 @@ bool scan_is_histogram(const struct scan *s, const char *table);
 void scan_name_enums(const struct scan *s, struct ctype *t);
 /* The same for one integer, declared as "enum NAME". */
 void scan_name_enum(const struct scan *s, const char *enum_name, struct ctype *t);
+/* NULL: the text declares no table of that name with an enum. */
+const struct scan_table *scan_table(const struct scan *s, const char *name);
 
 #endif

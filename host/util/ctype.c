@@ -221,7 +221,9 @@ static bool parse_field(struct ctype *st, struct cursor *c, const cJSON *json, i
 {
 	const cJSON *name = cJSON_GetArrayItem(json, 0), *type = cJSON_GetArrayItem(json, 1);
 	const cJSON *extra = cJSON_GetArrayItem(json, 2);
-	struct ctype *t = cJSON_IsString(name) ? parse(type, depth) : NULL;
+	/* an unnamed struct or union stands there as it is */
+	struct ctype *t =
+		cJSON_IsString(name) ? parse(cJSON_IsString(extra) ? json : type, depth) : NULL;
 	struct ctype_field *f;
 
 	for (const cJSON *dim = cJSON_IsArray(extra) ? extra : NULL; t && dim; dim = dim->next) {

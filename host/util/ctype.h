@@ -57,8 +57,8 @@ enum { CTYPE_DEPTH_MAX = 16, CTYPE_FIELDS_MAX = 512, CTYPE_SIZE_MAX = 1 << 20 };
 
 /*
  * Reads a description: "basic type", or [name, [field...], "struct" | "struct_packed" | "union"]
- * where a field is [name, type], [name, type, [count]...] or [name, type, bits]. NULL when it is
- * none or beyond the limits above.
+ * where a field is [name, type], [name, type, [count]...], [name, type, bits], or a struct or union
+ * without a name as it is. NULL when it is none or beyond the limits above.
  */
 struct ctype *ctype_of_text(const char *json);
 struct ctype *ctype_from_json(const struct cJSON *json);

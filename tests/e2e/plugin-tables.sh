@@ -17,7 +17,20 @@ enum mode { OFF, ON = 5 };
 union word { u32 a; u8 b[4]; };
 struct nest { enum mode mode; union word word; struct { u16 x, y; } in; u64 two[2]; int flag : 3; };
 struct prefix { u32 prefixlen, address; };
+typedef enum { PLAIN, STRIPED = 7 } pattern_t;
+#define COLUMNS 3
+struct shape {
+	int grid[2][COLUMNS];
+	char names[2][8];
+	union { u32 word; u8 bytes[4]; };
+	struct { s16 x, y; } at[2];
+	pattern_t pattern;
+	bool closed;
+};
 BPF_HASH(nested, u32, struct nest);
+BPF_HASH(shapes, pattern_t, struct shape, 4);
+BPF_ARRAY(pattern, pattern_t, 1);
+BPF_PERF_OUTPUT(drawn);
 BPF_LPM_TRIE(routes, struct prefix, u64, 16);
 struct val_t { u64 n; s32 low; u8 raw[3]; };
 struct data_t { u32 pid; u64 ts; char comm[TASK_COMM_LEN]; };
@@ -48,6 +61,13 @@ int on_decode(struct pt_regs *ctx)
 	struct nest nest = {.mode = ON, .word.a = 0x01020304, .in.y = 9, .two[1] = 8, .flag = -2};
 	struct prefix prefix = {32, 0x0100007f};
 
+	struct shape shape = {.grid[1][2] = 6, .names[1] = "abc", .word = 0x01020304, .at[1].y = -4,
+			      .pattern = STRIPED, .closed = true};
+	pattern_t striped = STRIPED;
+
+	shapes.update(&striped, &shape);
+	pattern.update(&i0, &striped);
+	drawn.perf_submit(ctx, &shape, sizeof(shape));
 	nested.update(&k, &nest);
 	routes.update(&prefix, &one);
 	table.atomic_increment(4);
@@ -131,6 +151,12 @@ assert_eq "enums, unions, structs in structs, bits" "$(json nested)" '{"key":7,"
 '{"a":16909060,"b":[4,3,2,1]},"in":{"x":0,"y":9},"two":[0,8],"flag":-2}}'
 assert_match "as text" "$(printed nested)" \
 	'^ +7 +ON +\{a = 16909060, b = \[4, 3, 2, 1\]\} +\{x = 0, y = 9\} +\[0, 8\] +-2$'
+shape='{"grid":[[0,0,0],[0,0,6]],"names":["","abc"],"word":16909060,"bytes":[4,3,2,1],'\
+'"at":[{"x":0,"y":0},{"x":0,"y":-4}],"pattern":"STRIPED","closed":true}'
+assert_eq "arrays of arrays, unions without a name, typedefs of enums" "$(json shapes)" \
+	"{\"key\":\"STRIPED\",\"value\":$shape}"
+assert_eq "an enum by its typedef" "$(json pattern)" '{"key":0,"value":"STRIPED"}'
+assert_eq "the same as a record" "$(json drawn | sort -u)" "$shape"
 assert_eq "prefix tree" "$(json routes)" '{"key":{"prefixlen":32,"address":16777343},"value":1}'
 assert_eq "LRU hash" "$(json recent)" '{"key":7,"value":1}'
 assert_eq "per-CPU hash, summed" "$(json pc_hash)" '{"key":7,"value":82}'

@@ -170,6 +170,54 @@ static void test_text_tells_structs_and_histograms(void **state)
 	scan_free(&s);
 }
 
+static void test_members_without_a_name(void **state)
+{
+	static const uint32_t data[3] = {1, 0x01020304, 5};
+	struct ctype *t = ctype_of_text(
+		"[\"ev\", [[\"a\", \"unsigned int\"], [\"\", [[\"word\", \"unsigned int\"], "
+		"[\"bytes\", "
+		"\"unsigned char\", [4]]], \"union\"], [\"z\", \"unsigned int\"]], \"struct\"]");
+
+	(void)state;
+	assert_non_null(t);
+	assert_prints(t, data, sizeof(data),
+		      "{a = 1, word = 16909060, bytes = [4, 3, 2, 1], z = 5}");
+	ctype_free(t);
+}
+
+static void test_text_tells_dimensions_and_enums(void **state)
+{
+	static const char source[] =
+		"typedef enum { A, B = 7 } phase_t;\n"
+		"enum mode { OFF, ON };\n"
+		"struct ev { int a[2], grid[2][N + 1][3]; struct { int in[2][2]; } "
+		"s; phase_t phase; enum mode modes[2]; };\n"
+		"typedef struct { char names[2][8]; } key_t;\n"
+		"BPF_HASH(by, phase_t, enum mode, 64);\n"
+		"BPF_ARRAY(one, phase_t, 1);\n"
+		"BPF_TABLE(\"lru_hash\", u32, enum mode, last, 8);\n";
+	const struct scan_table *t;
+	struct scan s;
+
+	(void)state;
+	scan_text(source, sizeof(source) - 1, &s);
+	assert_int_equal(s.n_dims, 2);
+	assert_string_equal(s.dims[0].owner, "struct ev");
+	assert_string_equal(s.dims[0].member, "grid");
+	assert_int_equal(s.dims[0].n, 3);
+	assert_string_equal(s.dims[1].owner, "key_t");
+	assert_int_equal(s.n_members, 2);
+	assert_string_equal(s.members[0].enum_name, "phase_t");
+	assert_string_equal(s.members[1].member, "modes");
+	t = scan_table(&s, "by");
+	assert_string_equal(t->key, "phase_t");
+	assert_string_equal(t->value, "mode");
+	assert_string_equal(scan_table(&s, "one")->value, "phase_t");
+	assert_string_equal(scan_table(&s, "last")->value, "mode");
+	assert_null(scan_table(&s, "none"));
+	scan_free(&s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +226,8 @@ int main(void)
 		cmocka_unit_test(test_json_keeps_type_and_value),
 		cmocka_unit_test(test_names_of_declarations),
 		cmocka_unit_test(test_text_tells_structs_and_histograms),
+		cmocka_unit_test(test_members_without_a_name),
+		cmocka_unit_test(test_text_tells_dimensions_and_enums),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
