@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/buf.h"
 #include "util/file.h"
 #include "util/text.h"
 
@@ -73,20 +74,46 @@ static bool stub_has(const char *name)
 	return has || text_starts(name, "bcc/") || !strcmp(name, "stdarg.h");
 }
 
-static int refuse(const char *text, const char *line, int number, const char *name,
-		  const char *release, struct diag *d)
-{
-	struct source src = {"program", text, strlen(text)};
-	const char *at = strstr(line, name);
-	int col = (int)(at - line) + 1;
-	struct span span = {number, col, number, col + (int)strlen(name)};
+/* A line of the text, and which line of which file it is: `#line N "FILE"` says so. */
+struct place {
+	const char *line, *end;
+	char *file; /* NULL: of the text itself */
+	int number;
+};
 
-	return diag_fail_at(
-		d, -ENOENT, &src, span,
-		"<%s> is a header of the running kernel, and those are not installed: "
-		"install linux-headers-%s (Debian, Ubuntu) or kernel-devel-%s (Fedora), "
-		"or do without the header",
+static void follow_line_directive(struct place *at)
+{
+	char file[4096];
+	int number;
+
+	if (sscanf(at->line, " # line %d \"%4095[^\"\n]\"", &number, file) != 2)
+		return;
+	free(at->file);
+	at->file = xstrdup(file);
+	at->number = number - 1;
+}
+
+static int refuse(const struct place *at, const char *name, const char *release, struct diag *d)
+{
+	struct source src = {.name = at->file ? at->file : "program"};
+	struct buf text = {0};
+	int col = (int)(strstr(at->line, name) - at->line) + 1, err;
+
+	/* what stands above is not shown: only the number has to be right */
+	for (int i = 1; i < at->number; i++)
+		buf_putc(&text, '\n');
+	buf_add(&text, at->line, (size_t)(at->end - at->line));
+	src.text = buf_str(&text);
+	src.len = text.len;
+	err = diag_fail_at(
+		d, -ENOENT, &src,
+		(struct span){at->number, col, at->number, col + (int)strlen(name)},
+		"<%s> is none of the headers that llmprobe brings, and those of the running kernel "
+		"are not installed: install linux-headers-%s (Debian, Ubuntu) or kernel-devel-%s "
+		"(Fedora), or do without the header",
 		name, release, release);
+	buf_free(&text);
+	return err;
 }
 
 int headers_choose(const char *text, const char *release, bool *stubs, struct diag *d)
@@ -94,16 +121,17 @@ int headers_choose(const char *text, const char *release, bool *stubs, struct di
 	/* Our linux/sched.h only names the struct. */
 	bool inside_task = strstr(text, "struct task_struct") != NULL;
 	bool installed = headers_installed(release);
-	const char *line, *end;
-	int number = 0, err = 0;
+	struct place at = {.line = text};
+	int err = 0;
 
 	*stubs = true;
-	for (line = text; *line && !err; line = *end ? end + 1 : end) {
+	for (; *at.line && !err; at.line = *at.end ? at.end + 1 : at.end) {
 		char *name;
 
-		number++;
-		end = strchrnul(line, '\n');
-		name = included(line, end);
+		at.number++;
+		at.end = strchrnul(at.line, '\n');
+		follow_line_directive(&at);
+		name = included(at.line, at.end);
 		if (!name)
 			continue;
 		if (inside_task && installed && !strcmp(name, "linux/sched.h"))
@@ -111,10 +139,11 @@ int headers_choose(const char *text, const char *release, bool *stubs, struct di
 		if (!stub_has(name)) {
 			*stubs = false;
 			if (!installed)
-				err = refuse(text, line, number, name, release, d);
+				err = refuse(&at, name, release, d);
 		}
 		free(name);
 	}
+	free(at.file);
 	return err;
 }
 

@@ -88,12 +88,26 @@ static int attach_kernel(struct plugin *p, const struct plugin_probe *probe, str
 	}
 }
 
+/* What went wrong is told with the line, or the function's name, that asked for it. */
+static int blame(const struct plugin *p, const struct plugin_probe *probe, int err,
+		 const struct diag *why, struct diag *d)
+{
+	if (probe->at.line)
+		return diag_fail_at(d, err, &p->source, probe->at, "%s", diag_first_error(why));
+	return diag_fail(d, err, "%s: %s: %s", p->path, probe->function, diag_first_error(why));
+}
+
 int plugin_attach_global(struct plugin *p, struct diag *d)
 {
+	struct diag *why = diag_new();
 	int err = 0;
 
-	for (size_t i = 0; !err && i < p->header.n_probes; i++)
-		err = attach_kernel(p, &p->header.probes[i], d);
+	for (size_t i = 0; !err && i < p->header.n_probes; i++) {
+		err = attach_kernel(p, &p->header.probes[i], why);
+		if (err)
+			blame(p, &p->header.probes[i], err, why, d);
+	}
+	diag_free(why);
 	return err;
 }
 

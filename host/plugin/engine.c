@@ -192,6 +192,8 @@ int plugin_attach_engine(struct plugin *p, size_t i, pid_t pid, struct diag *d)
 		err = attach_site(p, i, pid, site, d);
 		if (!err)
 			plugin_remember(p, i, pid, 0, k);
+		else
+			plugin_set_missing(p, i, xasprintf("%s could not be attached", symbol));
 	}
 	mapping_list_free(&maps);
 	if (!found && !err)

@@ -104,6 +104,12 @@ assert_match "a header's mistake" "$(cat "$TMP/stderr")" "word.c:1:14: error: .*
 sed 's/-> on_decode/-> on_decod/;s/nothing_such/0/' "$TMP/broken.c" >"$TMP/name.c"
 try "$TMP/name.c"
 assert_match "no such function" "$(cat "$TMP/stderr")" "name.c:1:.*did you mean 'on_decode'"
+sed 's/nothing_such/0/;s/^int on/#include <no\/such.h>\n&/' "$TMP/broken.c" >"$TMP/header.c"
+try "$TMP/header.c"
+assert_match "no such header" "$(cat "$TMP/stderr")" "header.c:2:1[01]: (fatal )?error: .*no/such.h"
+sed 's/nothing_such/0/;s/uprobe [^ ]*/tracepoint syscalls:nosuch/' "$TMP/broken.c" >"$TMP/event.c"
+try "$TMP/event.c"
+assert_match "no such tracepoint" "$(cat "$TMP/stderr")" "event.c:1:14: error: tracepoint syscalls:nosuch: "
 try "$TMP/absent.c"
 assert_match "no such file" "$(cat "$TMP/stderr")" "cannot read the plugin"
 

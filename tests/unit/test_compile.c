@@ -188,6 +188,13 @@ static void test_real_headers_are_asked_for_by_name(void **state)
 	assert_non_null(strstr(out, ":2:14: error: <linux/fs.h>"));
 	assert_non_null(strstr(out, "linux-headers-1.2.3-none"));
 	free(out);
+	assert_int_equal(headers_choose("int x;\n#line 1 \"mine.c\"\n\n#include <net/sock.h>\n",
+					"1.2.3-none", &stubs, d),
+			 -ENOENT);
+	out = printed(d);
+	assert_non_null(strstr(out, "mine.c:2:11: error: <net/sock.h>"));
+	assert_non_null(strstr(out, "\n#include <net/sock.h>\n"));
+	free(out);
 	diag_free(d);
 }
 
