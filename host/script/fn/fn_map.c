@@ -208,6 +208,8 @@ static const struct type *check_print(struct sema *s, struct node *n)
 		return &type_none;
 	}
 	t = sema_expr(s, a);
+	if (a->kind == N_CALL && a->builtin && (a->builtin->flags & BUILTIN_VOID))
+		return sema_error(s, n, "void type passed to %s() is not printable", n->name);
 	if (t->kind == TY_NONE)
 		return t;
 	if (a->next)

@@ -54,12 +54,12 @@ static struct operand emit_signal(struct emit *e, struct node *n)
 
 static const struct type *check_cgroupid(struct sema *s, struct node *n)
 {
+	const struct type *t = sema_expr(s, n->list);
 	struct stat st;
 
-	sema_expr(s, n->list);
 	if (n->list->kind != N_STR)
-		return sema_error(s, n,
-				  "cgroupid() expects the path of a cgroup as a string literal");
+		return sema_error(s, n, "cgroupid() expects a string literal (%s provided)",
+				  type_word(t));
 	if (stat(n->list->name, &st) != 0)
 		return sema_error(s, n, "cgroupid(): %s does not exist", n->list->name);
 	n->value = st.st_ino;

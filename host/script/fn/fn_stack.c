@@ -7,7 +7,8 @@
 #include "script/run/symbols.h"
 #include "script/probe/usdt.h"
 
-enum { MAX_FRAMES = 127, USER_STACK = 256, USER_BUILD_ID = 2048 };
+/* The kernel walks MAX_FRAMES (kernel.perf_event_max_stack), also when more are asked for. */
+enum { MAX_FRAMES = 127, MAX_LIMIT = 1024, USER_STACK = 256, USER_BUILD_ID = 2048 };
 
 static const char *const modes[] = {"bpftrace", "perf", "raw", "build_id"};
 
@@ -34,12 +35,13 @@ static const struct type *check_stack(struct sema *s, struct node *n)
 			sema_expr(s, a);
 			if (!const_eval(s->types, a, &limit))
 				return sema_error(s, a, "%s: invalid limit value", n->name);
-			if (limit < 0 || limit > MAX_FRAMES)
+			if (limit < 0 || limit > MAX_LIMIT)
 				return sema_error(
 					s, n,
 					"%s([int limit]): limit shouldn't exceed %d, %lld "
 					"given",
-					n->name, MAX_FRAMES, (long long)limit);
+					n->name, MAX_LIMIT, (long long)limit);
+			limit = limit > MAX_FRAMES ? MAX_FRAMES : limit;
 		}
 	}
 	if (mode == STACK_BUILD_ID && kernel)
