@@ -104,13 +104,14 @@ static struct operand emit_len(struct emit *e, struct node *n)
 {
 	struct node *a = n->list;
 
-	if (type_is_stack(a->type) && a->kind != N_MAP)
-		return opd_value(em_tmp(e, true, "*(u32 *)(%s + 8)", em_memory(e, a)));
+	/* whatever its values are */
+	if (a->kind == N_MAP && !a->a)
+		return opd_value(em_map_len(e, a->sym));
 	if (a->type->kind == TY_ARRAY)
 		return opd_value(emf(e, "%ull", a->type->count));
 	if (a->type->kind == TY_TUPLE)
 		return opd_value(emf(e, "%zull", a->type->fields->n));
-	return opd_value(em_map_len(e, a->sym));
+	return opd_value(em_tmp(e, true, "*(u32 *)(%s + 8)", em_memory(e, a)));
 }
 
 /* find(@m, key, $v): has_key, and the value with it. */
