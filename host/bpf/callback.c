@@ -62,8 +62,9 @@ static bool saves(const struct bpf_insn *in, int reg)
 	return in->code == (BPF_ALU64 | BPF_MOV | BPF_X) && in->src_reg == reg;
 }
 
-/* The instruction may stand before r2 to r4 are saved: it goes on to the next and leaves them. */
-static bool leaves_arguments(const struct bpf_insn *in)
+/* The instruction may stand before r2 to `last` are saved: it goes on to the next and leaves them.
+ */
+static bool leaves_arguments(const struct bpf_insn *in, int last)
 {
 	switch (BPF_CLASS(in->code)) {
 	case BPF_ST:
@@ -71,7 +72,7 @@ static bool leaves_arguments(const struct bpf_insn *in)
 		return true;
 	case BPF_ALU:
 	case BPF_ALU64:
-		return in->dst_reg < 2 || in->dst_reg > 4;
+		return in->dst_reg < 2 || in->dst_reg > last;
 	default:
 		return false;
 	}
@@ -90,7 +91,7 @@ static bool saves_arguments(const struct code_program *p)
 
 		if (saves(in, reg) && (in->dst_reg <= reg || in->dst_reg > last))
 			reg++;
-		else if (!leaves_arguments(in))
+		else if (!leaves_arguments(in, last))
 			return false;
 	}
 	return reg > last;

@@ -337,6 +337,7 @@ int script_emit(struct script *s, struct diag *d)
 	struct emit_opts o = {.engine = script_uses_engine(s) ? s->o.engine : NULL,
 			      .wake_bytes = 1 << 20,
 			      .check_helpers = s->o.check_helpers,
+			      .offline = s->o.offline,
 			      .pid = s->o.pid};
 	int err;
 

@@ -116,7 +116,7 @@ struct operand opd_none(void)
 
 const char *em_slot(struct emit *e, uint32_t size)
 {
-	uint32_t room = pad8(size ? size : 8), at;
+	uint32_t room = pad8(size ? size : 8);
 
 	if (room <= e->s->settings->on_stack_limit && e->stack + room <= STACK_BUDGET) {
 		int n = e->tmp++;
@@ -125,7 +125,13 @@ const char *em_slot(struct emit *e, uint32_t size)
 		em(e, "u64 s%d[%u];", n, room / 8);
 		return emf(e, "((char *)s%d)", n);
 	}
-	at = e->scratch;
+	return em_scratch(e, size);
+}
+
+const char *em_scratch(struct emit *e, uint32_t size)
+{
+	uint32_t room = pad8(size ? size : 8), at = e->scratch;
+
 	e->scratch += room;
 	if (e->scratch > e->scratch_max)
 		e->scratch_max = e->scratch;
@@ -407,7 +413,8 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 			 .code = code,
 			 .engine = o->engine,
 			 .pid = o->pid,
-			 .check_helpers = o->check_helpers};
+			 .check_helpers = o->check_helpers,
+			 .offline = o->offline};
 
 	code->action_tail = &code->actions;
 	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);

@@ -48,6 +48,7 @@ enum global_word {
 	GLOBAL_CPID,
 	GLOBAL_ZERO,
 	GLOBAL_WALL_NS, /* from the monotonic clock to the time of day */
+	GLOBAL_ZEROS,	/* four of them */
 	GLOBAL_WORDS = 8
 };
 
@@ -123,6 +124,9 @@ struct script_code {
 	struct match_name *probe_names, *func_names;
 };
 
+/* Whether the kernel has bpf_loop. */
+enum kernel_loops { LOOPS_UNKNOWN, LOOPS_THERE, LOOPS_ABSENT };
+
 struct emit {
 	struct sema *s;
 	struct arena *arena;
@@ -141,7 +145,9 @@ struct emit {
 	const struct node *at;	   /* the statement */
 	pid_t pid;		   /* see emit_opts */
 	bool check_helpers;	   /* failures of helpers are warned about */
-	int inner_loops;	   /* C loops around the statement, within the callback */
+	bool offline;		   /* the kernel is not asked what it has: it has all */
+	enum kernel_loops kernel_loops;
+	int inner_loops; /* C loops around the statement, within the callback */
 	int err;
 };
 
@@ -154,7 +160,7 @@ struct callback {
 struct emit_opts {
 	const struct script_engine_binding *engine; /* NULL: none */
 	uint64_t wake_bytes; /* fill level of the ring that wakes the reader */
-	bool check_helpers;
+	bool check_helpers, offline;
 	pid_t pid; /* tracepoints fire everywhere: others are filtered out; 0: none */
 };
 
@@ -198,12 +204,26 @@ void em_store(struct emit *e, struct operand v, const struct type *from, const c
 	      const struct type *as);
 /* Memory for a value: stack when small, else scratch; not cleared. */
 const char *em_slot(struct emit *e, uint32_t size);
+/* The same, never on the stack. */
+const char *em_scratch(struct emit *e, uint32_t size);
 void em_zero(struct emit *e, const char *dst, uint32_t size);
 void em_copy(struct emit *e, const char *dst, const char *src, uint32_t size);
 /* A register value of `type` from foreign memory, BPF memory, or the context. */
 const char *em_load(struct emit *e, struct operand at, const struct type *type);
 void em_string_literal(struct emit *e, const char *dst, uint32_t size, const char *s, size_t len);
 uint32_t pad8(uint32_t size);
+
+/* Texts of this size are better searched by em_byte_loop (emit_text.c). */
+bool em_is_long_text(struct emit *e, uint32_t size);
+/* The text at `at`, in the scratch area: there it can be read by the rounds of a loop. */
+const char *em_scratch_text(struct emit *e, const char *at, uint32_t size);
+/*
+ * Runs `body` up to so many times. It has i and j, which start at 0, and sets w[0] and w[1] to what
+ * they shall be in the next round, to z where that is 0 again; w[2] (-1 at first) to whatever it
+ * likes, and r to 1 to end the loop. Returns what w[result] is then.
+ */
+const char *em_byte_loop(struct emit *e, uint64_t rounds, const char *body, int result);
+const char *em_callback_address(struct emit *e, int id);
 
 void em_stmt(struct emit *e, struct node *n);
 void em_assign_var(struct emit *e, struct node *target, struct node *value);

@@ -157,7 +157,7 @@ static void emit_callback(struct emit *e, struct node *n, struct callback *cb)
 	e->callback = outer;
 }
 
-static const char *callback_address(struct emit *e, int id)
+const char *em_callback_address(struct emit *e, int id)
 {
 	int t = e->tmp++;
 
@@ -217,7 +217,7 @@ void em_for_map(struct emit *e, struct node *n)
 	struct callback cb;
 	const char *array = open_loop(e, n, &cb);
 
-	em(e, "for_each_elem(%s, %s, %s, 0);", em_map(e, n->b->sym), callback_address(e, cb.id),
+	em(e, "for_each_elem(%s, %s, %s, 0);", em_map(e, n->b->sym), em_callback_address(e, cb.id),
 	   array);
 	close_loop(e, array, &cb);
 }
@@ -237,7 +237,7 @@ void em_counted_loop(struct emit *e, struct node *n, const char *from, const cha
 		em(e, "%s = %d;", rounds, LOOP_ROUNDS);
 		em_close(e);
 	}
-	done = em_tmp(e, true, "loop_rounds(%s, %s, %s, 0)", rounds, callback_address(e, cb.id),
+	done = em_tmp(e, true, "loop_rounds(%s, %s, %s, 0)", rounds, em_callback_address(e, cb.id),
 		      array);
 	if (!from) {
 		em_open(e, "if (%s == %d)", done, LOOP_ROUNDS);
@@ -254,5 +254,5 @@ const char *em_map_len(struct emit *e, const struct symbol *m)
 
 	buf_printf(&e->code->callbacks, "int cb_%d(void *map)\n{\n\treturn 0;\n}\n\n", id);
 	return em_tmp(e, true, "for_each_elem(%s, %s, 0, 0)", em_map(e, m),
-		      callback_address(e, id));
+		      em_callback_address(e, id));
 }

@@ -119,26 +119,52 @@ static const struct type *check_globmatch(struct sema *s, struct node *n)
 	return &type_bool;
 }
 
+/* Which elements take the byte `c`, as statements on the mask `m`. */
+static const char *mask_text(struct emit *e, const struct glob *g)
+{
+	const char *text = emf(e, "u64 m = 0x%llxull;", (unsigned long long)g->any);
+
+	for (size_t i = 0; i < g->n_ranges; i++) {
+		const struct range *r = &g->ranges[i];
+
+		text = emf(e, "%s if (c >= %u && c <= %u) m %s 0x%llxull;", text, r->from, r->to,
+			   r->refused ? "&=" : "|=",
+			   (unsigned long long)(r->refused ? ~r->mask : r->mask));
+	}
+	return text;
+}
+
 static struct operand emit_globmatch(struct emit *e, struct node *n)
 {
-	const char *text = em_memory(e, n->list);
+	const char *text = em_memory(e, n->list), *mask, *at;
+	uint32_t size = n->list->type->size;
 	struct glob g = {0};
 	int t = e->tmp++;
 
 	glob_parse(&g, n->list->next->name);
+	mask = mask_text(e, &g);
+	if (em_is_long_text(e, size)) {
+		text = em_scratch_text(e, text, size);
+		/* bit 0 of the places is set at first: j holds the others' difference to that */
+		at = em_byte_loop(e, size,
+				  emf(e,
+				      "\tu8 c = i < %u ? %s[i] : 0;\n"
+				      "\t%s\n"
+				      "\tu64 at = j ^ 1;\n"
+				      "\tr = !c;\n"
+				      "\tw[0] = i + 1;\n"
+				      "\tif (c)\n"
+				      "\t\tw[1] = ((at & 0x%llxull) | (at & m) << 1) ^ 1;\n",
+				      size, text, mask, (unsigned long long)g.stay),
+				  1);
+		return opd_value(emf(e, "(((u64)%s ^ 1) >> %u & 1)", at, g.n));
+	}
 	em(e, "u64 q%d = 1;", t);
-	em_open(e, "for (u32 i = 0; i < %u; i++)", n->list->type->size);
-	em(e, "u64 m = 0x%llxull;", (unsigned long long)g.any);
+	em_open(e, "for (u32 i = 0; i < %u; i++)", size);
 	em(e, "u8 c = ((u8 *)%s)[i];", text);
 	em(e, "if (!c)");
 	em(e, "\tbreak;");
-	for (size_t i = 0; i < g.n_ranges; i++) {
-		const struct range *r = &g.ranges[i];
-
-		em(e, "if (c >= %u && c <= %u)", r->from, r->to);
-		em(e, r->refused ? "\tm &= ~0x%llxull;" : "\tm |= 0x%llxull;",
-		   (unsigned long long)r->mask);
-	}
+	em(e, "%s", mask);
 	em(e, "q%d = (q%d & 0x%llxull) | (q%d & m) << 1;", t, t, (unsigned long long)g.stay, t);
 	em_close(e);
 	return opd_value(emf(e, "(q%d >> %u & 1)", t, g.n));

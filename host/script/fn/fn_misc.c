@@ -121,6 +121,19 @@ static struct operand emit_memcmp(struct emit *e, struct node *n)
 			em(e, "lp_read(%s, %llu, %s);", side[i], (unsigned long long)n->value,
 			   addr);
 	}
+	if (em_is_long_text(e, (uint32_t)n->value)) {
+		addr = em_byte_loop(
+			e, n->value,
+			emf(e,
+			    "\tu64 in = i < %llu;\n"
+			    "\ts64 x = in ? ((u8 *)%s)[i] : 0, y = in ? ((u8 *)%s)[i] : 0;\n"
+			    "\tr = !in || x != y;\n"
+			    "\tw[0] = i + 1;\n"
+			    "\tw[1] = x - y;\n",
+			    (unsigned long long)n->value, side[0], side[1]),
+			1);
+		return opd_value(addr);
+	}
 	em(e, "s64 q%d = 0;", t);
 	em_open(e, "for (u32 i = 0; i < %llu; i++)", (unsigned long long)n->value);
 	em(e, "q%d = (s64)((u8 *)%s)[i] - (s64)((u8 *)%s)[i];", t, side[0], side[1]);

@@ -6,6 +6,9 @@
 #include "script/check/const.h"
 #include "script/run/runtime.h"
 
+/* The kernel's limit of a loop. */
+enum { MAX_ROUNDS = 1 << 23 };
+
 static bool is_address(const struct type *t)
 {
 	return type_is_int(t) || t->kind == TY_PTR || t->kind == TY_ARRAY || t->kind == TY_STRING ||
@@ -230,6 +233,19 @@ static const struct type *check_strncmp(struct sema *s, struct node *n)
 	return &type_u64;
 }
 
+static const char *long_compare(struct emit *e, const char *x, const char *y, uint32_t len)
+{
+	return em_byte_loop(e, len,
+			    emf(e,
+				"\tchar x = i < %u ? %s[i] : 0, y = i < %u ? %s[i] : 0;\n"
+				"\tw[0] = i + 1;\n"
+				"\tr = x != y || !x;\n"
+				"\tif (x != y)\n"
+				"\t\tw[1] = 1;\n",
+				len, x, len, y),
+			    1);
+}
+
 static struct operand emit_strncmp(struct emit *e, struct node *n)
 {
 	struct node *a = n->list, *b = a->next;
@@ -238,6 +254,9 @@ static struct operand emit_strncmp(struct emit *e, struct node *n)
 	uint64_t len = n->value < size ? n->value : size;
 	int t = e->tmp++;
 
+	if (em_is_long_text(e, (uint32_t)len))
+		return opd_value(long_compare(e, em_scratch_text(e, x, size),
+					      em_scratch_text(e, y, size), (uint32_t)len));
 	em(e, "u64 q%d = 0;", t);
 	/* behind the room of the shorter one only the end of the text can be equal */
 	em_open(e, "for (u32 i = 0; i < %llu; i++)", (unsigned long long)len);
@@ -257,6 +276,32 @@ static const struct type *check_strcontains(struct sema *s, struct node *n)
 	return check_texts(s, n) ? (n->name[3] == 'c' ? &type_bool : &type_i64) : &type_none;
 }
 
+static struct operand found(struct emit *e, const struct node *n, int t)
+{
+	return opd_value(n->name[3] == 'c' ? emf(e, "(u64)(q%d >= 0)", t) : emf(e, "q%d", t));
+}
+
+/* i is where the needle might start, j how much of it is there. */
+static const char *long_search(struct emit *e, const char *x, uint32_t hay, const char *y,
+			       uint32_t needle)
+{
+	uint64_t rounds = (uint64_t)hay * (needle + 1);
+
+	x = em_scratch_text(e, x, hay);
+	y = em_scratch_text(e, y, needle);
+	return em_byte_loop(e, rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS,
+			    emf(e,
+				"\tu64 at = i + j;\n"
+				"\tchar y = j < %u ? %s[j] : 0, x = at < %u ? %s[at] : 0;\n"
+				"\tif (!y)\n"
+				"\t\tw[2] = i;\n"
+				"\tr = !y || (x != y && !x);\n"
+				"\tw[0] = x == y ? i : i + 1;\n"
+				"\tw[1] = x == y ? j + 1 : z;\n",
+				needle, y, hay, x),
+			    2);
+}
+
 /*
  * Where the needle starts in the haystack, -1 when it does not. One pass with the state of a
  * matcher: at each byte either the match goes on or it starts over behind its first byte.
@@ -268,6 +313,10 @@ static struct operand emit_strcontains(struct emit *e, struct node *n)
 	const char *y = text_memory(e, n->list->next, &needle);
 	int t = e->tmp++;
 
+	if (em_is_long_text(e, hay + needle)) {
+		em(e, "s64 q%d = %s;", t, long_search(e, x, hay, y, needle));
+		return found(e, n, t);
+	}
 	em(e, "s64 q%d = *(char *)%s ? -1 : 0;", t, y);
 	em_open(e, "for (u32 i = 0; i < %u; i++)", hay);
 	em(e, "u32 j;");
@@ -284,7 +333,7 @@ static struct operand emit_strcontains(struct emit *e, struct node *n)
 	em(e, "no%d:;", t);
 	e->indent++;
 	em_close(e);
-	return opd_value(n->name[3] == 'c' ? emf(e, "(u64)(q%d >= 0)", t) : emf(e, "q%d", t));
+	return found(e, n, t);
 }
 
 static const struct type *check_strlen(struct sema *s, struct node *n)
@@ -298,6 +347,15 @@ static struct operand emit_strlen(struct emit *e, struct node *n)
 	const char *x = text_memory(e, n->list, &size);
 	int t = e->tmp++;
 
+	if (em_is_long_text(e, size)) {
+		x = em_scratch_text(e, x, size);
+		return opd_value(em_byte_loop(e, size,
+					      emf(e,
+						  "\tr = i >= %u || !%s[i];\n"
+						  "\tw[0] = r ? i : i + 1;\n",
+						  size, x),
+					      0));
+	}
 	em(e, "u64 q%d = 0;", t);
 	em_open(e, "for (u32 i = 0; i < %u; i++)", size);
 	em(e, "if (!((char *)%s)[i])", x);
