@@ -199,6 +199,23 @@ static const struct type *join_fields(struct sema *s, const struct type *a, cons
 	return differs ? type_tuple(s->types, types, names, n) : a;
 }
 
+bool sema_needs_probe_text(struct sema *s, const struct type *a, const struct type *b)
+{
+	bool needs = (a->kind == TY_PROBE && b->kind == TY_STRING) ||
+		     (a->kind == TY_STRING && b->kind == TY_PROBE);
+
+	if (needs && !s->probe_is_text)
+		s->probe_is_text = s->changed = true;
+	return needs;
+}
+
+const struct type *sema_text(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n), *text = type_string(s->types, 1);
+
+	return sema_needs_probe_text(s, t, text) ? text : t;
+}
+
 const struct type *sema_join(struct sema *s, const struct type *a, const struct type *b)
 {
 	if (a == b || b->kind == TY_NONE)
@@ -207,6 +224,8 @@ const struct type *sema_join(struct sema *s, const struct type *a, const struct 
 		return b;
 	if (type_is_int(a) && type_is_int(b))
 		return type_same(a, b) ? a : join_ints(a, b);
+	if (sema_needs_probe_text(s, a, b))
+		return a->kind == TY_STRING ? a : b;
 	if (a->kind != b->kind)
 		return NULL;
 	switch (a->kind) {

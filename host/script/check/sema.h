@@ -56,7 +56,8 @@ struct sema {
 	struct scope *scope;
 	int loop_depth;
 	bool changed, final;
-	bool again; /* typed before: warnings were given */
+	bool probe_is_text; /* `probe` is used where its number will not do */
+	bool again;	    /* typed before: warnings were given */
 	int errors;
 	int depth, pass;
 	int macro_depth, macro_uses;
@@ -80,6 +81,13 @@ int sema_retype(struct sema *s, const struct probe *p, const struct attach *a,
 int macro_expand(struct sema *s);
 /* A variable's name as the macro that it is from wrote it. */
 const char *macro_own_name(const char *name);
+
+/* `probe` is a number that the host knows the name of, which is all that printing, counting and
+ * comparing with literals need. True when a and b are it and a text: from the next pass on it is a
+ * text, and each match has a program of its own. */
+bool sema_needs_probe_text(struct sema *s, const struct type *a, const struct type *b);
+/* Types an argument that is to be text. */
+const struct type *sema_text(struct sema *s, struct node *n);
 
 /* For the built-ins' check functions. All errors go through these; they return &type_none. */
 const struct type *sema_error(struct sema *s, const struct node *n, const char *fmt, ...)

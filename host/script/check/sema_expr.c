@@ -274,13 +274,14 @@ static bool unset_map(const struct node *n, const struct type *t)
 }
 
 /* `probe` and `func` against each other or a literal: their names are known to the host. */
-static bool comparable_names(const struct node *n, const struct type *a, const struct type *b)
+static bool comparable_names(struct sema *s, const struct node *n, const struct type *a,
+			     const struct type *b)
 {
 	bool is_a = a->kind == TY_PROBE || a->kind == TY_FUNC;
 	bool is_b = b->kind == TY_PROBE || b->kind == TY_FUNC;
 
 	return (is_a && is_b && a->kind == b->kind) || (is_a && n->b->kind == N_STR) ||
-	       (is_b && n->a->kind == N_STR);
+	       (is_b && n->a->kind == N_STR) || sema_needs_probe_text(s, a, b);
 }
 
 static const struct type *binary_type(struct sema *s, struct node *n)
@@ -315,7 +316,8 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 	} else if (type_in_register(a) && type_in_register(b)) {
 		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
 	}
-	if ((n->op == TOK_EQ || n->op == TOK_NE) && (comparable(a, b) || comparable_names(n, a, b)))
+	if ((n->op == TOK_EQ || n->op == TOK_NE) &&
+	    (comparable(a, b) || comparable_names(s, n, a, b)))
 		return &type_bool;
 	if (a->kind != b->kind && op_is_comparison(n->op))
 		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",

@@ -175,11 +175,10 @@ static void uses_args(void *ctx, struct node *n)
 
 /* Whether the text differs from match to match. Cookies tell uprobes apart, others need programs.
  */
-static bool needs_own_program(const struct probe *p, const struct attach *a)
+static bool needs_own_program(const struct sema *s, const struct probe *p, const struct attach *a)
 {
 	bool used = false;
-
-	bool cookies = a->kind == PROBE_UPROBE || a->kind == PROBE_URETPROBE;
+	bool cookies = (a->kind == PROBE_UPROBE || a->kind == PROBE_URETPROBE) && !s->probe_is_text;
 
 	if (a->n_matches < 2)
 		return false;
@@ -385,7 +384,7 @@ static void emit_attach(struct emit *e, const struct probe *p, const struct atta
 
 	e->attach = a;
 	e->first_cookie = a->matches ? e->code->cookies[n] : 0;
-	if (!needs_own_program(p, a)) {
+	if (!needs_own_program(e->s, p, a)) {
 		e->match = a->matches;
 		e->n_matches = a->n_matches;
 		if (a->matches && sema_retype(e->s, p, a, a->matches) == 0)

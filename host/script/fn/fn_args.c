@@ -207,17 +207,30 @@ static struct operand emit_reg(struct emit *e, struct node *n)
 	return opd_value(reg(e, regs_offset(n->list->name)));
 }
 
+/* As long as the longest name: maps and variables hold the names of all matches. */
 static const struct type *check_probe(struct sema *s, struct node *n)
 {
+	size_t size = 1;
+
 	(void)n;
-	return type_plain(s->types, TY_PROBE, 8);
+	if (!s->probe_is_text)
+		return type_plain(s->types, TY_PROBE, 8);
+	for (const struct probe_match *m = s->attach->matches; m; m = m->next)
+		size = strlen(m->name) + 1 > size ? strlen(m->name) + 1 : size;
+	return type_string(s->types, (uint32_t)size);
 }
 
 /* A number into the table of match names. */
 static struct operand emit_probe(struct emit *e, struct node *n)
 {
 	bool func = strcmp(n->name, "func") == 0;
+	const char *slot;
 
+	if (n->type->kind == TY_STRING) {
+		slot = em_slot(e, n->type->size);
+		em_string_literal(e, slot, n->type->size, e->match->name, strlen(e->match->name));
+		return opd_mem(slot);
+	}
 	if (e->n_matches > 1 &&
 	    (e->attach->kind == PROBE_UPROBE || e->attach->kind == PROBE_URETPROBE))
 		return opd_value(em_tmp(

@@ -100,7 +100,7 @@ static bool glob_matches(const struct glob *g, const char *text)
 static const struct type *check_globmatch(struct sema *s, struct node *n)
 {
 	struct node *text = n->list, *pattern = text->next;
-	const struct type *t = sema_expr(s, text);
+	const struct type *t = sema_text(s, text);
 	struct glob g = {0};
 
 	if (t->kind == TY_NONE || sema_expr(s, pattern)->kind == TY_NONE)

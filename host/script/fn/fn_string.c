@@ -31,7 +31,7 @@ static const struct type *check_str(struct sema *s, struct node *n)
 		p->name = text;
 		p->len = (uint32_t)strlen(text);
 	}
-	t = sema_expr(s, p);
+	t = sema_text(s, p);
 	if (t->kind == TY_NONE)
 		return t;
 	if (!is_address(t))
@@ -168,7 +168,7 @@ static struct operand emit_buf(struct emit *e, struct node *n)
 static bool two_strings(struct sema *s, struct node *n)
 {
 	for (int i = 0; i < 2; i++) {
-		const struct type *t = sema_expr(s, call_arg(n, i));
+		const struct type *t = sema_text(s, call_arg(n, i));
 
 		if (t->kind == TY_NONE)
 			return false;
@@ -191,7 +191,7 @@ static bool is_text(const struct type *t)
 static bool check_texts(struct sema *s, struct node *n)
 {
 	for (struct node *a = n->list; a; a = a->next) {
-		const struct type *t = sema_expr(s, a);
+		const struct type *t = sema_text(s, a);
 
 		if (t->kind == TY_NONE)
 			return false;
@@ -375,7 +375,7 @@ static struct operand emit_strcap(struct emit *e, struct node *n)
 
 static const struct type *check_concat(struct sema *s, struct node *n)
 {
-	const struct type *a = sema_expr(s, n->list), *b = sema_expr(s, n->list->next);
+	const struct type *a = sema_text(s, n->list), *b = sema_text(s, n->list->next);
 
 	if (a->kind != TY_STRING || b->kind != TY_STRING)
 		return a->kind == TY_NONE || b->kind == TY_NONE
