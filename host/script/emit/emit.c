@@ -64,7 +64,9 @@ void em_read(struct emit *e, const char *fmt, ...)
 	if (e->check_helpers && e->at) {
 		em_open(e, "if (%s < 0)", call);
 		em_warning(e, e->at,
-			   "Failed to read memory of the process or the kernel: Bad address (-14)");
+			   emf(e, "Bad address\nAdditional Info - helper: %s, retcode: -14",
+			       strncmp(call, "lp_read_str", 11) == 0 ? "probe_read_user_str"
+								     : "probe_read_user"));
 		em_close(e);
 	} else {
 		em(e, "%s;", call);
