@@ -29,7 +29,7 @@ static void put_dims_tables(const struct plugin *p, struct buf *out)
 		const struct scan_dims *d = &p->scan.dims[i];
 		struct buf member = {0};
 
-		buf_printf(&member, "((%s *)0)->%s", d->owner, d->member);
+		buf_printf(&member, "((%s *)0)->%s", d->root, d->path);
 		for (size_t n = 1; n <= d->n; n++) {
 			buf_puts(&member, "[0]");
 			buf_printf(out,
@@ -145,6 +145,14 @@ static void measure_dims(struct plugin *p)
 	}
 }
 
+/* "struct key" or "union key" is key here, one that only a typedef names has no name. */
+static bool names_struct(const char *declared, const char *described)
+{
+	const char *tag = strchr(declared, ' ');
+
+	return strcmp(tag ? tag + 1 : "", described) == 0;
+}
+
 /* Puts the inner dimensions of a member in front of the first one, the only that libbcc tells. */
 static void add_dims(const struct scan *s, const char *owner, cJSON *field)
 {
@@ -154,9 +162,7 @@ static void add_dims(const struct scan *s, const char *owner, cJSON *field)
 	for (size_t i = 0; i < s->n_dims; i++) {
 		const struct scan_dims *d = &s->dims[i];
 
-		/* a struct that only a typedef names has no name here */
-		if (strcmp(name->valuestring, d->member) != 0 ||
-		    (*owner && !text_ends(d->owner, owner)))
+		if (strcmp(name->valuestring, d->member) != 0 || !names_struct(d->owner, owner))
 			continue;
 		outer = cJSON_DetachItemFromArray(field, 2);
 		for (size_t k = d->n - 1; k-- > 0;) {

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/buf.h"
+
 /* Where the scanner is in the file. */
 struct place {
 	const char *p, *end;
@@ -253,22 +255,59 @@ static size_t behind_brackets(const struct tokens *t, size_t i)
 	return i;
 }
 
-/* Members between the braces at `open` and before `end`; those of structs within have no path. */
-static void take_dims(struct scan *s, const struct tokens *t, const char *owner, size_t open,
-		      size_t end)
+/* Where members are looked for: what leads there, and the struct they are in. */
+struct body {
+	const char *root, *prefix, *owner;
+};
+
+static void take_bodies(struct scan *s, const struct tokens *t, const struct body *b, size_t open,
+			size_t end);
+
+/* A struct within another one, `open` on its brace: behind it stands its member's name, or nothing.
+ * Returns where to go on. */
+static size_t take_inner(struct scan *s, const struct tokens *t, const struct body *b, size_t open)
+{
+	size_t end = behind_braces(t, open), i = end + 1;
+	bool tagged = open >= 2 && is_name(t, open - 1) &&
+		      (is(t, open - 2, "struct") || is(t, open - 2, "union"));
+	char *owner = tagged ? xasprintf("struct %.*s", (int)t->at[open - 1].len, t->at[open - 1].s)
+			     : xstrdup("");
+	struct buf prefix = {0};
+
+	buf_puts(&prefix, b->prefix);
+	if (is_name(t, end))
+		buf_printf(&prefix, "%.*s", (int)t->at[end].len, t->at[end].s);
+	for (; is_name(t, end) && is(t, i, "["); i = behind_brackets(t, i))
+		buf_puts(&prefix, "[0]");
+	buf_puts(&prefix, is_name(t, end) ? "." : "");
+	if (is_name(t, end) || is(t, end, ";"))
+		take_bodies(s, t, &(struct body){b->root, buf_str(&prefix), owner}, open, end - 1);
+	buf_free(&prefix);
+	free(owner);
+	return end;
+}
+
+/* Members between the braces at `open` and `end`, also those of structs within. */
+static void take_bodies(struct scan *s, const struct tokens *t, const struct body *b, size_t open,
+			size_t end)
 {
 	for (size_t i = open + 1; i < end;) {
 		size_t at = i, n = 0;
 
 		if (is(t, i, "{")) {
-			i = behind_braces(t, i);
+			i = take_inner(s, t, b, i);
 			continue;
 		}
 		for (i++; is_name(t, at) && i < end && is(t, i, "["); n++)
 			i = behind_brackets(t, i);
 		if (n > 1)
 			*VEC_PUSH(s->dims, s->n_dims, s->cap_dims) = (struct scan_dims){
-				xstrdup(owner), copy(t, at), n, xcalloc(n, sizeof(uint32_t))};
+				xstrdup(b->root),
+				xasprintf("%s%.*s", b->prefix, (int)t->at[at].len, t->at[at].s),
+				xstrdup(b->owner),
+				copy(t, at),
+				n,
+				xcalloc(n, sizeof(uint32_t))};
 	}
 }
 
@@ -281,6 +320,7 @@ static void add_struct(struct scan *s, char *name)
 static size_t take_struct(struct scan *s, const struct tokens *t, size_t i, bool is_typedef)
 {
 	size_t name = i + 1, open = is_name(t, i + 1) ? i + 2 : i + 1, end;
+	const char *root;
 
 	if (!is(t, open, "{"))
 		return open;
@@ -294,7 +334,8 @@ static size_t take_struct(struct scan *s, const struct tokens *t, size_t i, bool
 		add_struct(s, copy(t, end));
 	else
 		return end;
-	take_dims(s, t, s->structs[s->n_structs - 1], open, end);
+	root = s->structs[s->n_structs - 1];
+	take_bodies(s, t, &(struct body){root, "", is_name(t, i + 1) ? root : ""}, open, end - 1);
 	return end;
 }
 
@@ -405,6 +446,8 @@ void scan_free(struct scan *s)
 		free(s->members[i].member);
 	}
 	for (size_t i = 0; i < s->n_dims; i++) {
+		free(s->dims[i].root);
+		free(s->dims[i].path);
 		free(s->dims[i].owner);
 		free(s->dims[i].member);
 		free(s->dims[i].sizes);

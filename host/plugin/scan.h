@@ -31,7 +31,8 @@ struct scan_member {
 
 /* A member that is an array of arrays. */
 struct scan_dims {
-	char *owner; /* of the struct, as a declaration names it */
+	char *root, *path; /* ((ROOT *)0)->PATH is it */
+	char *owner;	   /* the struct that it is in, as a declaration names it; "": unnamed */
 	char *member;
 	size_t n;	 /* dimensions */
 	uint32_t *sizes; /* bytes behind 1..n brackets: for those who know; all 0 */

@@ -23,7 +23,7 @@ struct shape {
 	int grid[2][COLUMNS];
 	char names[2][8];
 	union { u32 word; u8 bytes[4]; };
-	struct { s16 x, y; } at[2];
+	struct { s16 x, y; u8 mask[2][2]; } at[2];
 	pattern_t pattern;
 	bool closed;
 };
@@ -61,7 +61,7 @@ int on_decode(struct pt_regs *ctx)
 	struct nest nest = {.mode = ON, .word.a = 0x01020304, .in.y = 9, .two[1] = 8, .flag = -2};
 	struct prefix prefix = {32, 0x0100007f};
 
-	struct shape shape = {.grid[1][2] = 6, .names[1] = "abc", .word = 0x01020304, .at[1].y = -4,
+	struct shape shape = {.grid[1][2] = 6, .names[1] = "abc", .word = 0x01020304, .at[1].y = -4, .at[1].mask[1][0] = 9,
 			      .pattern = STRIPED, .closed = true};
 	pattern_t striped = STRIPED;
 
@@ -152,7 +152,7 @@ assert_eq "enums, unions, structs in structs, bits" "$(json nested)" '{"key":7,"
 assert_match "as text" "$(printed nested)" \
 	'^ +7 +ON +\{a = 16909060, b = \[4, 3, 2, 1\]\} +\{x = 0, y = 9\} +\[0, 8\] +-2$'
 shape='{"grid":[[0,0,0],[0,0,6]],"names":["","abc"],"word":16909060,"bytes":[4,3,2,1],'\
-'"at":[{"x":0,"y":0},{"x":0,"y":-4}],"pattern":"STRIPED","closed":true}'
+'"at":[{"x":0,"y":0,"mask":[[0,0],[0,0]]},{"x":0,"y":-4,"mask":[[0,0],[9,0]]}],"pattern":"STRIPED","closed":true}'
 assert_eq "arrays of arrays, unions without a name, typedefs of enums" "$(json shapes)" \
 	"{\"key\":\"STRIPED\",\"value\":$shape}"
 assert_eq "an enum by its typedef" "$(json pattern)" '{"key":0,"value":"STRIPED"}'

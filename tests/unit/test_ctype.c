@@ -191,7 +191,7 @@ static void test_text_tells_dimensions_and_enums(void **state)
 		"typedef enum { A, B = 7 } phase_t;\n"
 		"enum mode { OFF, ON };\n"
 		"struct ev { int a[2], grid[2][N + 1][3]; struct { int in[2][2]; } "
-		"s; phase_t phase; enum mode modes[2]; };\n"
+		"s[4]; phase_t phase; enum mode modes[2]; };\n"
 		"typedef struct { char names[2][8]; } key_t;\n"
 		"BPF_HASH(by, phase_t, enum mode, 64);\n"
 		"BPF_ARRAY(one, phase_t, 1);\n"
@@ -201,11 +201,15 @@ static void test_text_tells_dimensions_and_enums(void **state)
 
 	(void)state;
 	scan_text(source, sizeof(source) - 1, &s);
-	assert_int_equal(s.n_dims, 2);
+	assert_int_equal(s.n_dims, 3);
 	assert_string_equal(s.dims[0].owner, "struct ev");
 	assert_string_equal(s.dims[0].member, "grid");
 	assert_int_equal(s.dims[0].n, 3);
-	assert_string_equal(s.dims[1].owner, "key_t");
+	assert_string_equal(s.dims[1].root, "struct ev");
+	assert_string_equal(s.dims[1].path, "s[0].in");
+	assert_string_equal(s.dims[1].owner, "");
+	assert_string_equal(s.dims[2].root, "key_t");
+	assert_string_equal(s.dims[2].owner, "");
 	assert_int_equal(s.n_members, 2);
 	assert_string_equal(s.members[0].enum_name, "phase_t");
 	assert_string_equal(s.members[1].member, "modes");
