@@ -8,7 +8,7 @@
 #include "script/fn/format.h"
 #include "script/run/runtime.h"
 
-enum { JOIN_ARGS = 16, TRACE_ARGS = 3 };
+enum { JOIN_ARGS = 16, JOIN_ROOM = 1024, TRACE_ARGS = 3 };
 
 static const struct type *bad_args(struct sema *s, struct node *n, int have, int want)
 {
@@ -200,11 +200,11 @@ static const struct type *check_join(struct sema *s, struct node *n)
 	return &type_none;
 }
 
-/* A char ** up to its NULL: each string in a room of its own. */
+/* A char ** up to its NULL: each string in a room of its own, whatever max_strlen is. */
 static struct operand emit_join(struct emit *e, struct node *n)
 {
 	struct action *a = em_action(e, n->builtin, n);
-	uint32_t room = pad8((uint32_t)e->s->settings->max_strlen);
+	uint32_t room = JOIN_ROOM;
 	const char *p = em_tmp(e, false, "%s", em_value(e, n->list));
 	int id = e->tmp++;
 
