@@ -154,7 +154,7 @@ want "tracepoint" "@[t, t]: 1" -c ./t -e 't:sched:sched_process_exit /pid == cpi
 want "path of exec" "@: ./t" -c ./t -e 'tracepoint:sched:sched_process_exec /pid == cpid/ { @ = str(args->filename); }'
 want "raw" "@: t" -c ./t -e 'rawtracepoint:sched_process_exit /pid == cpid/ { @ = args.p->comm; }'
 want "watchpoint, also in threads" "@: 4" -c ./t -e "watchpoint:0x$(nm t | awk '/ counter$/ { print $1 }'):4:w /usermode/ { @ = count(); }"
-want "timers" "@n: 1;@n: 2;@n: 3" -e 'i:10ms { @n++; print(@n); if (@n == 3) { clear(@n); exit(); } }'
+want "timers" "1;2;3;@n: 3" -e 'i:10ms /@n < 3/ { @n++; printf("%d\n", @n); if (@n == 3) { exit(); } }'
 want "begin and end" "a;b;c" -e 'BEGIN { print("a"); } begin { print("b"); } end { print("c"); }'
 refuse "unknown event" "did you mean 'page-faults'?" -e 'software:page-fault:1 { }'
 refuse "unknown tracepoint" "Did you mean tracepoint:sched:sched_switch?" -e 't:sched:sched_swich { }'

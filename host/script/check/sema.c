@@ -10,6 +10,13 @@
 
 enum { MAX_ROUNDS = 12, MAX_ERRORS = 20 };
 
+/* @x op= e reads and writes one place: what is wrong with it is said once. */
+static bool same_error(const struct sema *s, const struct node *n, const char *text)
+{
+	return s->last_error && strcmp(s->last_error, text) == 0 &&
+	       s->last_error_at.pos == n->loc.pos && s->last_error_at.end == n->loc.end;
+}
+
 const struct type *sema_error(struct sema *s, const struct node *n, const char *fmt, ...)
 {
 	va_list ap;
@@ -21,7 +28,11 @@ const struct type *sema_error(struct sema *s, const struct node *n, const char *
 	va_start(ap, fmt);
 	text = xvasprintf(fmt, ap);
 	va_end(ap);
-	diag_add_at(s->diag, DIAG_ERROR, n->src, loc_span(n->src, n->loc), "%s", text);
+	if (!same_error(s, n, text)) {
+		s->last_error = arena_strdup(s->arena, text);
+		s->last_error_at = n->loc;
+		diag_add_at(s->diag, DIAG_ERROR, n->src, loc_span(n->src, n->loc), "%s", text);
+	}
 	free(text);
 	return &type_none;
 }

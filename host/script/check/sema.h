@@ -59,6 +59,8 @@ struct sema {
 	bool probe_is_text; /* `probe` is used where its number will not do */
 	bool again;	    /* typed before: warnings were given */
 	int errors;
+	const char *last_error; /* NULL: none */
+	struct loc last_error_at;
 	int depth, pass;
 	int macro_depth, macro_uses;
 };
