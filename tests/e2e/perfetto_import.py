@@ -6,9 +6,11 @@
 
 TRACE is decoded by protoc with the tests' own .proto, RUN is the SQLite file. Everything a trace
 processor counts as an import error fails here: packets that rely on state that was never sent,
-unknown tracks, strings and clocks, ends without a begin, slices left open, slices that do not nest,
-CPU switches whose two sides do not fit. Then every slice, counter value and scheduler row is held
-against the run's rows, by times and names, one for one. Prints what was compared.
+unknown tracks, strings and clocks, events without a time, ends without a begin, slices left open,
+slices that do not nest, counters on tracks of slices and the other way round, threads described twice
+or of two processes, CPU switches whose two sides do not fit, states that no kernel has, and tasks on
+two CPUs at once. Then every slice, counter value and scheduler row is held against the run's rows, by
+times and names, one for one. Prints what was compared.
 """
 import collections
 import os
@@ -22,6 +24,10 @@ PROTO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "proto")
 PACKET, COMPRESSED = 1 << 3 | 2, 50 << 3 | 2
 
 MONOTONIC, BOOTTIME = 3, 6
+EVENT_TYPES = ("SLICE_BEGIN", "SLICE_END", "INSTANT", "COUNTER")
+# Running, asleep, in the disk's hands, stopped, traced, dead, zombie, parked, idle.
+TASK_STATES = {0, 1, 2, 4, 8, 0x10, 0x20, 0x40, 0x80}
+MAX_CPUS = 1024
 STATE_CLEARED, NEEDS_STATE = 1, 2
 UNTRACED = 2000000000
 
@@ -114,6 +120,10 @@ def one(message, key, default=None):
 class Trace:
     def __init__(self):
         self.tracks = {}
+        self.processes = {}  # pid: name
+        self.threads = {}  # tid: pid
+        self.described = set()  # pids and tids with a track of their own
+        self.first_seen = False
         self.events = []  # (BOOTTIME ns, order in the file, kind, what)
         self.switches = collections.defaultdict(list)
         self.strings = collections.defaultdict(dict)
@@ -140,6 +150,10 @@ class Trace:
         flags = one(p, "sequence_flags", 0)
         if not one(p, "trusted_packet_sequence_id"):
             error("packet without a sequence")
+        if one(p, "first_packet_on_sequence"):
+            if self.first_seen:
+                error("sequence begun twice")
+            self.first_seen = True
         if flags & STATE_CLEARED:
             self.cleared = True
             self.strings.clear()
@@ -155,6 +169,8 @@ class Trace:
         for table, entries in interned.items():
             for e in entries:
                 iid = one(e, "iid")
+                if not iid or one(e, "value") is None:
+                    error("string without a number or a text", table, iid)
                 if self.strings[table].get(iid, one(e, "value")) != one(e, "value"):
                     error("string number used twice", table, iid)
                 self.strings[table][iid] = one(e, "value")
@@ -167,14 +183,40 @@ class Trace:
 
     def descriptor(self, d):
         uuid, parent = one(d, "uuid"), one(d, "parent_uuid")
+        if not uuid:
+            error("track without a number", d)
         if uuid in self.tracks:
             error("track described twice", uuid)
         if parent is not None and parent not in self.tracks:
             error("track below an unknown one", uuid, parent)
-        thread = one(d, "thread")
-        if thread is not None and one(thread, "tid") is None:
-            error("thread track without its thread", uuid)
+        thread, process = one(d, "thread"), one(d, "process")
+        if thread is not None:
+            if parent is not None:
+                error("thread track below another", uuid)
+            self.owner("tid", one(thread, "tid"))
+            self.thread(one(thread, "tid"), one(thread, "pid"))
+        elif process is not None:
+            self.owner("pid", one(process, "pid"))
+        elif not one(d, "name"):
+            error("track without a name", uuid)
         self.tracks[uuid] = d
+
+    def owner(self, kind, number):
+        if not number or (kind, number) in self.described:
+            error("process or thread without a number, or with two tracks", kind, number)
+        self.described.add((kind, number))
+
+    def thread(self, tid, pid):
+        if not tid or not pid or self.threads.setdefault(tid, pid) != pid:
+            error("thread without its process, or of two", tid, pid)
+
+    def process_tree(self, tree):
+        for process in tree["processes"]:
+            if not process.get("cmdline"):
+                error("process without a command", one(process, "pid"))
+            self.processes[one(process, "pid")] = " ".join(process["cmdline"])
+        for thread in tree["threads"]:
+            self.thread(one(thread, "tid"), one(thread, "tgid"))
 
     def track_event(self, p, e, order):
         flags = one(p, "sequence_flags", 0)
@@ -184,6 +226,14 @@ class Trace:
         if uuid not in self.tracks:
             error("event on an unknown track", uuid)
             return
+        kind = one(e, "type")
+        if kind not in EVENT_TYPES or one(p, "timestamp") is None:
+            error("event without a type or a time", uuid)
+            return
+        if (kind == "COUNTER") != ("counter" in self.tracks[uuid]):
+            error("counter among slices or slice among counters", uuid)
+        if (kind == "COUNTER") != ("double_counter_value" in e):
+            error("counter without a value or value without a counter", uuid)
         clock = one(p, "timestamp_clock_id", self.default_clock)
         what = {
             "track": uuid,
@@ -198,11 +248,17 @@ class Trace:
             text = self.string("debug_annotation_string_values", one(a, "string_value_iid"),
                                one(a, "string_value"))
             what["args"][key] = one(a, "int_value") if text is None else text
-        self.events.append((self.boottime(one(p, "timestamp"), clock), order, one(e, "type"), what))
+        self.events.append((self.boottime(one(p, "timestamp"), clock), order, kind, what))
 
     def bundle(self, b, order):
-        cpu = one(b, "cpu", 0)
+        cpu = one(b, "cpu")
+        if cpu is None or cpu >= MAX_CPUS:
+            error("bundle of no CPU", cpu)
+            return
         for e in b["event"]:
+            if not one(e, "timestamp") or one(e, "pid") is None:
+                error("kernel event without a time or a task", cpu)
+                continue
             if "sched_switch" in e:
                 self.switches[cpu].append((one(e, "timestamp"), order, len(self.switches[cpu]),
                                            one(e, "pid"), one(e, "sched_switch")))
@@ -210,7 +266,8 @@ class Trace:
     def read(self, packets):
         for order, p in enumerate(packets):
             self.state(p)
-            for key, take in (("clock_snapshot", self.snapshot), ("track_descriptor", self.descriptor)):
+            for key, take in (("clock_snapshot", self.snapshot), ("track_descriptor", self.descriptor),
+                              ("process_tree", self.process_tree)):
                 if key in p:
                     take(one(p, key))
             if "track_event" in p:
@@ -246,6 +303,8 @@ def sched_of(trace):
     for cpu, switches in trace.switches.items():
         last = None
         for ts, _, _, pid, s in sorted(switches, key=lambda e: e[:3]):
+            if one(s, "prev_state") not in TASK_STATES:
+                error("state that no kernel has", one(s, "prev_state"))
             if pid != one(s, "prev_pid"):
                 error("switch recorded by another task than the one that leaves", pid)
             if last is not None:
@@ -255,6 +314,19 @@ def sched_of(trace):
                     rows.append((cpu, last[0], ts, last[1], last[2], one(s, "prev_state")))
             last = (ts, one(s, "next_pid"), one(s, "next_comm"))
     return rows
+
+
+def on_two_cpus(rows):
+    """Every task but the idle ones, of which each CPU has its own, runs in one place at a time."""
+    tasks = collections.defaultdict(list)
+    for cpu, begin, end, tid, _, _ in rows:
+        if tid:
+            tasks[tid].append((begin, end, cpu))
+    for tid, ran in tasks.items():
+        ran.sort()
+        for a, b in zip(ran, ran[1:]):
+            if b[0] < a[1]:
+                error("task on two CPUs at once", tid, a, b)
 
 
 def compare(what, got, wanted):
@@ -276,6 +348,8 @@ def main():
     if trace.offset != shift:
         error("clock snapshot", trace.offset, shift)
     slices = slices_of(trace)
+    compare("threads and their processes", [(t, p) for t, p in trace.threads.items()],
+            db.execute("SELECT tid, ifnull(pid, tid) FROM thread"))
 
     def of(category, arg):
         return [(e["args"][arg], b - shift, t - shift) for b, t, e in slices if e["category"] == category]
@@ -320,7 +394,9 @@ def main():
                     JOIN op o ON o.id = c.op_id"""))
     if "scheduler" in levels:
         targets = set(rows("SELECT tid FROM thread"))
-        compare("scheduler rows", [(c, b - shift, t - shift, tid) for c, b, t, tid, _, _ in sched_of(trace)
+        ran = sched_of(trace)
+        on_two_cpus(ran)
+        compare("scheduler rows", [(c, b - shift, t - shift, tid) for c, b, t, tid, _, _ in ran
                                    if tid in targets and t > b],
                 rows("""SELECT cpu, begin_ns, end_ns, tid FROM sched
                     WHERE state = 'running' AND cpu IS NOT NULL AND end_ns > begin_ns"""))

@@ -378,6 +378,10 @@ static void test_every_row_is_in_the_trace(void **state)
 		  "SELECT k.name, c.at, c.value FROM dec_counter c JOIN dec_track k "
 		  "ON k.uuid = c.track WHERE c.value > 0 AND k.name NOT GLOB 'llmprobe*'");
 	same_rows(db, "SELECT at_ns, text FROM note", "SELECT at, name FROM dec_instant");
+	/* What is not measured any more costs nothing. */
+	same_rows(db, "VALUES(5000000000, 1.0), (5000100000, 1.5), (5000200000, 0.0)",
+		  "SELECT c.at, c.value FROM dec_counter c JOIN dec_track k ON k.uuid = c.track "
+		  "WHERE k.name = 'llmprobe cost: operator'");
 	assert_int_equal(fixture_int(db, "SELECT count(*) FROM dec_slice WHERE name = "
 					 "'prefill 1 (8 tokens)'"),
 			 1);
@@ -446,6 +450,37 @@ static void test_scheduler_rows_become_switches(void **state)
 		fixture_int(db, "SELECT count(*) FROM dec_switch WHERE prev = 0 OR next = 0"), 0);
 	assert_int_equal(fixture_int(db, "SELECT at FROM dec_waking WHERE tid = 100"), 8000040000);
 	assert_int_equal(fixture_int(db, "SELECT count(*) FROM dec_slice"), 0);
+	decoder_free(dec);
+}
+
+static void test_no_task_is_on_two_cpus(void **state)
+{
+	struct timeline_opts o = {.plain = true, .levels = TIMELINE_SCHEDULER};
+	struct decoder *dec;
+	sqlite3 *db;
+
+	(void)state;
+	if (!have_protoc())
+		skip();
+	db = fixture_run(1);
+	/* 900 has CPU 4 after 100, CPU 5 before 101 comes there, and is never seen to leave. */
+	fixture_exec(db, "DELETE FROM sched_t;"
+			 "INSERT INTO sched_t(tid, cpu, begin_ns, end_ns, state, next_tid, "
+			 "next_comm, prev_tid, prev_comm) VALUES"
+			 "(100, 4, 1000, 2000, 'running', 900, 'burner', 0, ''),"
+			 "(101, 5, 1000, 1500, 'running', 0, '', 0, ''),"
+			 "(101, 5, 3000, 4000, 'running', 0, '', 900, 'burner'),"
+			 "(100, 4, 5000, 6000, 'running', 0, '', 901, 'other');");
+	dec = decode_run(db, &o);
+	assert_int_equal(fixture_int(db, "SELECT at FROM dec_switch WHERE cpu = 4 AND prev = 900"),
+			 3000003000);
+	assert_int_equal(fixture_int(db, "SELECT next > 1000000 FROM dec_switch WHERE cpu = 4 AND "
+					 "prev = 900"),
+			 1);
+	assert_int_equal(fixture_int(db, "SELECT count(*) FROM dec_switch a WHERE cpu = 4 AND "
+					 "prev NOT IN (SELECT next FROM dec_switch b WHERE b.cpu = "
+					 "4 AND b.at <= a.at)"),
+			 1); /* the first switch */
 	decoder_free(dec);
 }
 
@@ -553,7 +588,7 @@ static void test_chrome_json(void **state)
 	size_t len;
 	char *text = write_timeline(db, &o, &len);
 	cJSON *root = cJSON_Parse(text), *e;
-	int64_t ops = 0, sum_ns = 0;
+	int64_t ops = 0, sum_ns = 0, begin_ns = 0;
 
 	(void)state;
 	assert_non_null(root);
@@ -561,11 +596,16 @@ static void test_chrome_json(void **state)
 	{
 		const cJSON *args = cJSON_GetObjectItem(e, "args");
 
+		assert_true(cJSON_GetObjectItem(e, "pid")->valuedouble > 0);
+		assert_true(cJSON_GetObjectItem(e, "tid")->valuedouble > 0);
 		if (!cJSON_GetObjectItem(args, "op_row"))
 			continue;
 		ops++;
-		sum_ns += (int64_t)(cJSON_GetObjectItem(e, "dur")->valuedouble * 1000 + 0.5);
+		/* Cut off as readers do it, the ns are still the same. */
+		begin_ns += (int64_t)(cJSON_GetObjectItem(e, "ts")->valuedouble * 1000.0);
+		sum_ns += (int64_t)(cJSON_GetObjectItem(e, "dur")->valuedouble * 1000.0);
 	}
+	assert_int_equal(begin_ns, fixture_int(db, "SELECT sum(begin_ns) FROM op"));
 	assert_int_equal(ops, fixture_int(db, "SELECT count(*) FROM op"));
 	assert_int_equal(sum_ns, fixture_int(db, "SELECT sum(end_ns - begin_ns) FROM op"));
 	cJSON_Delete(root);
@@ -636,6 +676,7 @@ int main(void)
 		cmocka_unit_test(test_every_row_is_in_the_trace),
 		cmocka_unit_test(test_flows_join_token_graph_and_workers),
 		cmocka_unit_test(test_scheduler_rows_become_switches),
+		cmocka_unit_test(test_no_task_is_on_two_cpus),
 		cmocka_unit_test(test_rows_out_of_order_and_overlapping),
 		cmocka_unit_test(test_range_and_levels),
 		cmocka_unit_test(test_compression_changes_nothing),

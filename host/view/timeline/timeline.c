@@ -39,7 +39,7 @@ int timeline_parse_levels(const char *list, unsigned int *levels, struct diag *d
 	return err;
 }
 
-static bool wants(const struct feed *f, enum timeline_level level)
+bool feed_wants(const struct feed *f, enum timeline_level level)
 {
 	return !f->o->levels || f->o->levels & level;
 }
@@ -137,7 +137,7 @@ static int feed_tokens(struct feed *f)
 					      {tl_strings_id(f->strings, "context"), 0, NULL,
 					       sqlite3_column_int64(row, 7)}},
 				     .flows = &flow,
-				     .n_flows = 1,
+				     .n_flows = feed_wants(f, TIMELINE_GRAPH),
 				     .n_flow_starts = 1};
 
 		read_call(f, row, &c);
@@ -160,7 +160,7 @@ static int feed_graphs(struct feed *f)
 	struct call_slice c = {.category = "graph"};
 	uint64_t flows[1 + FLOW_WORKERS_MAX];
 	struct lanes *l;
-	int64_t workers = wants(f, TIMELINE_OPERATOR)
+	int64_t workers = feed_wants(f, TIMELINE_OPERATOR)
 				  ? feed_number(f, "SELECT max(thread_index) + 1 FROM op", 0)
 				  : 0;
 	sqlite3_stmt *row = feed_query(
@@ -174,7 +174,8 @@ static int feed_graphs(struct feed *f)
 	if (workers > FLOW_WORKERS_MAX)
 		workers = FLOW_WORKERS_MAX;
 	while (feed_step(f, &row, &err)) {
-		bool has_token = sqlite3_column_type(row, 7) != SQLITE_NULL;
+		bool has_token =
+			feed_wants(f, TIMELINE_TOKEN) && sqlite3_column_type(row, 7) != SQLITE_NULL;
 		struct tl_slice e = {.n_args = 1,
 				     .args = {{tl_strings_id(f->strings, "nodes"), 0, NULL,
 					       sqlite3_column_int64(row, 6)}},
@@ -286,30 +287,55 @@ static int feed_notes(struct feed *f)
 	return err;
 }
 
+/* The counter of the level whose costs are being read, and up to when it was told. */
+struct cost_track {
+	char level[32];
+	uint32_t track;
+	uint64_t end_ns;
+};
+
+static void begin_cost(struct feed *f, struct cost_track *c, const char *level)
+{
+	struct tl_track t = {.kind = TL_TRACK_COUNTER, .unit = "% of one CPU"};
+	char name[64];
+
+	snprintf(c->level, sizeof(c->level), "%s", level);
+	snprintf(name, sizeof(name), "llmprobe cost: %s", c->level);
+	t.name = name;
+	c->track = feed_track(f, &t);
+}
+
+/* A level that is off costs nothing. */
+static void end_cost(struct feed *f, const struct cost_track *c)
+{
+	if (c->track)
+		f->ops->counter(f->sink, c->track, c->end_ns, 0);
+}
+
 static int feed_cost(struct feed *f)
 {
 	sqlite3_stmt *row = feed_query(
 		f, "SELECT level, begin_ns, end_ns, ifnull(run_ns, estimate_ns) FROM cost "
 		   "WHERE end_ns > begin_ns AND end_ns >= ?1 AND begin_ns <= ?2 ORDER BY 1, 2");
-	struct tl_track t = {.kind = TL_TRACK_COUNTER, .unit = "% of one CPU"};
-	char level[32] = "", name[64];
-	uint32_t track = 0;
+	struct cost_track c = {0};
 	int err = 0;
 
 	if (!row)
 		return -EIO;
 	while (feed_step(f, &row, &err)) {
-		double span = (double)(sqlite3_column_int64(row, 2) - sqlite3_column_int64(row, 1));
+		uint64_t begin = (uint64_t)sqlite3_column_int64(row, 1);
+		uint64_t end = (uint64_t)sqlite3_column_int64(row, 2);
+		bool same = c.track && !strncmp(c.level, feed_text(row, 0), sizeof(c.level) - 1);
 
-		if (!track || strncmp(level, feed_text(row, 0), sizeof(level) - 1) != 0) {
-			snprintf(level, sizeof(level), "%s", feed_text(row, 0));
-			snprintf(name, sizeof(name), "llmprobe cost: %s", level);
-			t.name = name;
-			track = feed_track(f, &t);
-		}
-		f->ops->counter(f->sink, track, (uint64_t)sqlite3_column_int64(row, 1),
-				100.0 * sqlite3_column_double(row, 3) / span);
+		if (!same || begin > c.end_ns)
+			end_cost(f, &c);
+		if (!same)
+			begin_cost(f, &c, feed_text(row, 0));
+		f->ops->counter(f->sink, c.track, begin,
+				100.0 * sqlite3_column_double(row, 3) / (double)(end - begin));
+		c.end_ns = end;
 	}
+	end_cost(f, &c);
 	return err;
 }
 
@@ -387,7 +413,7 @@ static void say_what_is_missing(struct feed *f)
 	struct buf names = {0};
 
 	for (size_t i = 0; i < ARRAY_LEN(levels); i++)
-		if (wants(f, levels[i].level) && !levels[i].there)
+		if (feed_wants(f, levels[i].level) && !levels[i].there)
 			buf_printf(&names, "%s%s", names.len ? ", " : "",
 				   level_names[__builtin_ctz(levels[i].level)]);
 	if (names.len)
@@ -407,10 +433,11 @@ static void say_what_was_written(struct feed *f, const struct tl_totals *t)
 		 f->slices, f->counters, f->switches, f->instants,
 		 text_bytes((double)t->file_bytes, bytes), text_bytes((double)t->bytes, raw));
 	say_what_is_missing(f);
-	if (wants(f, TIMELINE_OPERATOR) && feed_number(f,
-						       "SELECT NOT EXISTS(SELECT 1 FROM op) AND "
-						       "EXISTS(SELECT 1 FROM op_summary)",
-						       0))
+	if (feed_wants(f, TIMELINE_OPERATOR) &&
+	    feed_number(f,
+			"SELECT NOT EXISTS(SELECT 1 FROM op) AND "
+			"EXISTS(SELECT 1 FROM op_summary)",
+			0))
 		diag_add(
 			f->d, DIAG_NOTE,
 			"operators were recorded in summary mode: sums without times, so they have "
@@ -431,7 +458,7 @@ static int feed_all(struct feed *f)
 	int err = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(parts) && !err; i++)
-		if (wants(f, parts[i].level))
+		if (feed_wants(f, parts[i].level))
 			err = parts[i].feed(f);
 	return err;
 }
@@ -453,8 +480,10 @@ int timeline_write(sqlite3 *db, const struct timeline_opts *o, FILE *out, struct
 		return -EAGAIN;
 	}
 	err = feed_load_names(&f);
-	if (!err)
+	if (!err) {
+		feed_thread_names(&f);
 		err = feed_all(&f);
+	}
 	close_err = f.ops->close(f.sink, &totals);
 	progress_show(o->progress, "timeline", 1);
 	if (close_err && !err)

@@ -2,6 +2,7 @@
 /* The timeline as Chrome's JSON trace events, for tools that read nothing newer. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,8 @@
 #include "util/text.h"
 #include "view/timeline/timeline_sink.h"
 
-enum { PSEUDO_TID = 1000000000, CPU_PID = 1000000000 };
+/* Numbers that no process or thread has; readers take a tid as unique across processes. */
+enum { PSEUDO_TID = 1000000000, CPU_TID = 1900000000, CPU_PID = 1000000000, OWN_PID };
 
 struct chrome_track {
 	int64_t pid, tid;
@@ -30,6 +32,7 @@ struct tl_sink {
 	size_t n_tracks;
 	struct chrome_cpu *cpus;
 	int n_cpus;
+	bool own_process; /* the one of tracks that belong to no other was named */
 	uint64_t items;
 	long begin;
 };
@@ -54,13 +57,32 @@ static void put_json(FILE *out, const char *text)
 	fputc('"', out);
 }
 
-/* Starts an event; Chrome counts in us, three decimals keep the ns. */
+/*
+ * A time in us, as Chrome counts, with the ns in three decimals. Readers multiply it by 1000 and
+ * cut off what is left, which makes a slice overlap the next when the product comes out a little
+ * too small; such a time gets the next larger number.
+ */
+static void put_us(FILE *out, uint64_t ns)
+{
+	double us = (double)ns / 1000.0;
+
+	if ((uint64_t)(us * 1000.0) == ns)
+		fprintf(out, "%" PRIu64 ".%03u", ns / 1000, (unsigned int)(ns % 1000));
+	else
+		fprintf(out, "%.17g", nextafter(us, HUGE_VAL));
+}
+
 static void event(struct tl_sink *s, char phase, uint64_t at_ns, int64_t pid, int64_t tid)
 {
-	fprintf(s->out,
-		"%s{\"ph\":\"%c\",\"ts\":%" PRIu64 ".%03u,\"pid\":%" PRId64 ",\"tid\":%" PRId64,
-		s->items++ ? ",\n" : "\n", phase, at_ns / 1000, (unsigned int)(at_ns % 1000), pid,
-		tid);
+	fprintf(s->out, "%s{\"ph\":\"%c\",\"ts\":", s->items++ ? ",\n" : "\n", phase);
+	put_us(s->out, at_ns);
+	fprintf(s->out, ",\"pid\":%" PRId64 ",\"tid\":%" PRId64, pid, tid);
+}
+
+static void duration(struct tl_sink *s, uint64_t ns)
+{
+	fputs(",\"dur\":", s->out);
+	put_us(s->out, ns);
 }
 
 static void field(struct tl_sink *s, const char *key, const char *text)
@@ -106,17 +128,29 @@ static void sink_track(struct tl_sink *s, uint32_t id, const struct tl_track *t)
 		s->n_tracks = id + 1;
 	}
 	c = &s->tracks[id];
-	c->pid = t->pid;
+	if (!t->pid && !s->own_process) {
+		metadata(s, "process_name", OWN_PID, PSEUDO_TID, "llmprobe");
+		s->own_process = true;
+	}
+	c->pid = t->pid ? t->pid : OWN_PID;
 	c->tid = t->kind == TL_TRACK_THREAD ? t->tid : PSEUDO_TID + (int64_t)id;
 	c->name = xstrdup(t->name ? t->name : "");
 	if (t->kind == TL_TRACK_PROCESS)
-		metadata(s, "process_name", c->pid, 0, c->name);
+		metadata(s, "process_name", c->pid, c->pid, c->name);
 	else if (t->kind != TL_TRACK_COUNTER)
 		metadata(s, "thread_name", c->pid, c->tid, c->name);
 	if (t->kind == TL_TRACK_COUNTER && t->tid) {
 		free(c->name);
 		c->name = xasprintf("%s, thread %" PRId64, t->name, t->tid);
 	}
+}
+
+/* Threads without slices do not appear in this format. */
+static void sink_thread(struct tl_sink *s, const struct tl_track *t, const char *command)
+{
+	(void)s;
+	(void)t;
+	(void)command;
 }
 
 static void put_args(struct tl_sink *s, const struct tl_slice *e)
@@ -157,10 +191,9 @@ static void put_flows(struct tl_sink *s, const struct tl_slice *e, const struct 
 static void sink_slice(struct tl_sink *s, const struct tl_slice *e)
 {
 	const struct chrome_track *t = &s->tracks[e->track];
-	uint64_t dur = e->end_ns - e->begin_ns;
 
 	event(s, 'X', e->begin_ns, t->pid, t->tid);
-	fprintf(s->out, ",\"dur\":%" PRIu64 ".%03u", dur / 1000, (unsigned int)(dur % 1000));
+	duration(s, e->end_ns - e->begin_ns);
 	put_body(s, e);
 	put_flows(s, e, t);
 }
@@ -190,12 +223,12 @@ static struct chrome_cpu *cpu_of(struct tl_sink *s, int cpu)
 	if (cpu < s->n_cpus)
 		return &s->cpus[cpu];
 	if (!s->n_cpus)
-		metadata(s, "process_name", CPU_PID, 0, "CPUs");
+		metadata(s, "process_name", CPU_PID, CPU_TID, "CPUs");
 	s->cpus = xreallocarray(s->cpus, (size_t)cpu + 1, sizeof(*s->cpus));
 	for (int i = s->n_cpus; i <= cpu; i++) {
 		memset(&s->cpus[i], 0, sizeof(s->cpus[i]));
 		snprintf(name, sizeof(name), "CPU %d", i);
-		metadata(s, "thread_name", CPU_PID, i, name);
+		metadata(s, "thread_name", CPU_PID, CPU_TID + i, name);
 	}
 	s->n_cpus = cpu + 1;
 	return &s->cpus[cpu];
@@ -207,13 +240,11 @@ static void sink_sched_switch(struct tl_sink *s, int cpu, uint64_t at_ns,
 			      const struct tl_task *next)
 {
 	struct chrome_cpu *c = cpu_of(s, cpu);
-	uint64_t dur = at_ns - c->since_ns;
 
 	(void)prev;
 	if (c->busy) {
-		event(s, 'X', c->since_ns, CPU_PID, cpu);
-		fprintf(s->out, ",\"dur\":%" PRIu64 ".%03u", dur / 1000,
-			(unsigned int)(dur % 1000));
+		event(s, 'X', c->since_ns, CPU_PID, CPU_TID + cpu);
+		duration(s, at_ns - c->since_ns);
 		field(s, "name", c->comm);
 		fprintf(s->out,
 			",\"cat\":\"sched\",\"args\":{\"tid\":%" PRId64 ",\"end_state\":%" PRId64
@@ -230,7 +261,7 @@ static void sink_sched_waking(struct tl_sink *s, int cpu, uint64_t at_ns, int64_
 			      const struct tl_task *wakee, int target_cpu)
 {
 	cpu_of(s, cpu);
-	event(s, 'i', at_ns, CPU_PID, cpu);
+	event(s, 'i', at_ns, CPU_PID, CPU_TID + cpu);
 	field(s, "name", "waking");
 	fprintf(s->out,
 		",\"cat\":\"sched\",\"s\":\"t\",\"args\":{\"waker\":%" PRId64 ",\"wakee\":%" PRId64
@@ -258,6 +289,7 @@ static int sink_close(struct tl_sink *s, struct tl_totals *totals)
 const struct tl_sink_ops tl_sink_chrome = {
 	.name = "chrome",
 	.open = sink_open,
+	.thread = sink_thread,
 	.track = sink_track,
 	.slice = sink_slice,
 	.instant = sink_instant,

@@ -265,6 +265,25 @@ int feed_load_names(struct feed *f)
 	return err ? err : load_tensors(f);
 }
 
+void feed_thread_names(struct feed *f)
+{
+	sqlite3_stmt *row =
+		feed_query(f, "SELECT tid, ifnull(pid, tid), name, (SELECT c.value FROM run c JOIN "
+			      "run p ON p.key = 'pid' WHERE c.key = 'command' AND p.value = tid) "
+			      "FROM thread ORDER BY tid");
+	int err = 0;
+
+	while (feed_step(f, &row, &err)) {
+		struct tl_track t = {.kind = TL_TRACK_THREAD,
+				     .tid = sqlite3_column_int64(row, 0),
+				     .pid = sqlite3_column_int64(row, 1),
+				     .name = feed_text(row, 2)};
+		const char *command = feed_text(row, 3);
+
+		f->ops->thread(f->sink, &t, *command ? command : NULL);
+	}
+}
+
 void feed_free_names(struct feed *f)
 {
 	struct feed_process *p, *p_next;

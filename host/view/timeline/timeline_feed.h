@@ -37,6 +37,8 @@ struct feed {
 	uint64_t slices, counters, switches, instants;
 };
 
+/* Whether the rows of a level are asked for. */
+bool feed_wants(const struct feed *f, enum timeline_level level);
 /* A prepared statement with the range bound to ?1 and ?2 where it uses them. NULL with an error. */
 sqlite3_stmt *feed_query(struct feed *f, const char *sql);
 /* True while there are rows; at the end finalizes, *err set on failure. */
@@ -61,6 +63,8 @@ void lanes_free(struct lanes *l);
 void feed_slice(struct feed *f, struct lanes *l, struct tl_slice *e);
 
 int feed_load_names(struct feed *f); /* threads and tensors */
+/* Tells the sink of every thread and its process. */
+void feed_thread_names(struct feed *f);
 void feed_free_names(struct feed *f);
 
 struct tensor_names {

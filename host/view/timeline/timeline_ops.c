@@ -151,7 +151,7 @@ static void op_slices(struct feed *f, sqlite3_stmt *stmt, const struct op_string
 			 {.name = s->cpu, .value = sqlite3_column_int64(stmt, OP_CPU)},
 			 {.name = s->row, .value = sqlite3_column_int64(stmt, OP_ID)}},
 		.flows = &flow,
-		.n_flows = graph >= 0 && graph != w->graph,
+		.n_flows = feed_wants(f, TIMELINE_GRAPH) && graph >= 0 && graph != w->graph,
 	};
 
 	if (experts)

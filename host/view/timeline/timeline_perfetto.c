@@ -10,6 +10,7 @@
 
 enum {
 	PACKET_FTRACE_EVENTS = 1,
+	PACKET_PROCESS_TREE = 2,
 	PACKET_CLOCK_SNAPSHOT = 6,
 	PACKET_TIMESTAMP = 8,
 	PACKET_TRACK_EVENT = 11,
@@ -38,6 +39,13 @@ enum {
 	THREAD_PID = 1,
 	THREAD_TID = 2,
 	THREAD_NAME = 5,
+	TREE_PROCESSES = 1,
+	TREE_THREADS = 2,
+	TREE_PROCESS_PID = 1,
+	TREE_PROCESS_COMMAND = 3,
+	TREE_THREAD_TID = 1,
+	TREE_THREAD_NAME = 2,
+	TREE_THREAD_PROCESS = 3,
 	COUNTER_UNIT = 3,
 	COUNTER_UNIT_NAME = 6,
 	UNIT_COUNT = 2,
@@ -150,6 +158,39 @@ static struct tl_sink *sink_open(FILE *out, const struct tl_strings *strings,
 	write_clock_snapshot(s, clocks);
 	write_defaults(s);
 	return s;
+}
+
+/* A command line word by word, as blanks separate them. */
+static void put_words(struct pb *b, unsigned int field, const char *text)
+{
+	char *copy = xstrdup(text), *save = NULL;
+
+	for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save))
+		pb_string(b, field, w);
+	free(copy);
+}
+
+/* Tells which process a thread belongs to, which scheduler rows alone do not. */
+static void sink_thread(struct tl_sink *s, const struct tl_track *t, const char *command)
+{
+	struct pb *b = perfetto_packet(s->file, SEQ_NEEDS_STATE);
+	size_t tree, entry;
+
+	pb_varint(b, PACKET_TIMESTAMP, s->start_ns);
+	tree = pb_open(b, PACKET_PROCESS_TREE);
+	if (t->tid == t->pid) {
+		entry = pb_open(b, TREE_PROCESSES);
+		pb_varint(b, TREE_PROCESS_PID, (uint64_t)t->pid);
+		put_words(b, TREE_PROCESS_COMMAND, command ? command : t->name);
+		pb_close(b, entry);
+	}
+	entry = pb_open(b, TREE_THREADS);
+	pb_varint(b, TREE_THREAD_TID, (uint64_t)t->tid);
+	pb_string(b, TREE_THREAD_NAME, t->name);
+	pb_varint(b, TREE_THREAD_PROCESS, (uint64_t)t->pid);
+	pb_close(b, entry);
+	pb_close(b, tree);
+	perfetto_packet_end(s->file);
 }
 
 static void track_owner(struct pb *b, const struct tl_track *t)
@@ -406,6 +447,7 @@ static int sink_close(struct tl_sink *s, struct tl_totals *totals)
 const struct tl_sink_ops tl_sink_perfetto = {
 	.name = "perfetto",
 	.open = sink_open,
+	.thread = sink_thread,
 	.track = sink_track,
 	.slice = sink_slice,
 	.instant = sink_instant,

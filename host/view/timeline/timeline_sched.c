@@ -4,9 +4,9 @@
  *
  * An interval says where and how long a target thread ran, waited for a CPU or slept, and a running
  * one also from whom it got the CPU and who had it next. What else ran in between is not known: the
- * task that came after the one interval is drawn up to the next, unless it is not known either;
- * then a task of its own name stands for it, never the idle task. Switches of a CPU always join up:
- * each is from the task that the one before was to.
+ * task that came after the one interval is drawn up to the next, or until it is seen on another
+ * CPU. What is not known is drawn as a task of its own name, never as the idle task. Switches of a
+ * CPU always join up: each is from the task that the one before was to.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +34,7 @@ enum {
 	TASK_INTERRUPTIBLE = 1,
 	TASK_UNINTERRUPTIBLE = 2,
 	TASK_STOPPED = 4,
-	TASK_DEAD = 0x20,
+	EXIT_DEAD = 0x10,
 };
 
 struct task {
@@ -49,6 +49,7 @@ struct cpu_state {
 	uint64_t until_ns;
 	int64_t end_state;
 	struct task next;
+	uint64_t next_gone_ns; /* when `next` was first seen elsewhere, 0: it was not */
 };
 
 struct thread_state {
@@ -155,17 +156,57 @@ static struct task before(struct sched_feed *s, const struct thread_state *t, sq
 	return neighbour(s, from.tid < 0 && t->waited_until_ns == begin ? t->by : from);
 }
 
-static void enter_cpu(struct sched_feed *s, int cpu, uint64_t begin, struct task from,
-		      const struct task *to)
+/* Task `tid` had CPU `cpu` at `at`: it is not drawn on any other one from then on. */
+static void sighted(struct sched_feed *s, int64_t tid, uint64_t at, int cpu)
+{
+	for (int i = 0; tid > 0 && i < s->n_cpus; i++) {
+		struct cpu_state *c = &s->cpus[i];
+
+		if (i != cpu && c->seen && c->next.tid == tid && c->until_ns < at &&
+		    (!c->next_gone_ns || at < c->next_gone_ns))
+			c->next_gone_ns = at;
+	}
+}
+
+/* Who has `cpu` after the last thread of ours. Rows come by their begins, so the ends of others,
+ * and who came then, may be known already although they are later. */
+static void set_next(struct sched_feed *s, int cpu, struct task next)
 {
 	struct cpu_state *c = &s->cpus[cpu];
 
-	if (c->seen) {
-		leave_cpu(s, cpu);
+	c->next = next;
+	c->next_gone_ns = 0;
+	sighted(s, next.tid, c->until_ns, cpu);
+	for (int i = 0; i < s->n_cpus; i++) {
+		const struct cpu_state *other = &s->cpus[i];
+
+		if (i != cpu && other->seen && other->next.tid == next.tid)
+			sighted(s, next.tid, other->until_ns, i);
+	}
+}
+
+/* Draws what `cpu` ran since our last thread and returns what it ran before `end`. */
+static struct task fill_gap(struct sched_feed *s, int cpu, uint64_t end)
+{
+	struct cpu_state *c = &s->cpus[cpu];
+
+	leave_cpu(s, cpu);
+	if (!c->next_gone_ns || c->next_gone_ns >= end)
+		return c->next;
+	emit_switch(s, cpu, c->next_gone_ns, &c->next, TASK_RUNNING, &unknown);
+	return unknown;
+}
+
+static void enter_cpu(struct sched_feed *s, int cpu, uint64_t begin, struct task from,
+		      const struct task *to)
+{
+	if (s->cpus[cpu].seen) {
+		struct task filler = fill_gap(s, cpu, begin);
+
 		if (from.tid < 0)
-			from = c->next;
-		else if (from.tid != c->next.tid)
-			emit_switch(s, cpu, begin, &c->next, TASK_RUNNING, &from);
+			from = filler;
+		else if (from.tid != filler.tid)
+			emit_switch(s, cpu, begin, &filler, TASK_RUNNING, &from);
 	}
 	emit_switch(s, cpu, begin, &from, TASK_RUNNING, to);
 }
@@ -176,17 +217,20 @@ static void on_running(struct sched_feed *s, int cpu, int64_t tid, sqlite3_stmt 
 	struct thread_state *t = thread_of(s, tid);
 	struct task prev = target(s, c->tid), next = target(s, tid);
 	uint64_t begin = (uint64_t)sqlite3_column_int64(row, BEGIN);
+	struct task from = before(s, t, row, begin, cpu);
 
-	if (c->seen && c->until_ns >= begin)
+	if (c->seen && c->until_ns >= begin) {
 		emit_switch(s, cpu, begin, &prev, c->end_state, &next);
-	else
-		enter_cpu(s, cpu, begin, before(s, t, row, begin, cpu), &next);
+	} else {
+		sighted(s, from.tid, begin, cpu);
+		enter_cpu(s, cpu, begin, from, &next);
+	}
 	t->slept = false;
 	*c = (struct cpu_state){.seen = true,
 				.tid = tid,
 				.until_ns = (uint64_t)sqlite3_column_int64(row, END),
-				.end_state = TASK_INTERRUPTIBLE,
-				.next = neighbour(s, column_task(row, NEXT_TID, cpu))};
+				.end_state = TASK_INTERRUPTIBLE};
+	set_next(s, cpu, neighbour(s, column_task(row, NEXT_TID, cpu)));
 }
 
 static int64_t state_bits(const char *state)
@@ -198,7 +242,7 @@ static int64_t state_bits(const char *state)
 		{"runnable", TASK_RUNNING},
 		{"blocked", TASK_UNINTERRUPTIBLE},
 		{"stopped", TASK_STOPPED},
-		{"dead", TASK_DEAD},
+		{"dead", EXIT_DEAD},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(states); i++)
@@ -218,7 +262,7 @@ static void note_leaving(struct sched_feed *s, int64_t tid, uint64_t at, int64_t
 			continue;
 		c->end_state = state;
 		if (state == TASK_RUNNING && c->next.tid < 0)
-			c->next = neighbour(s, t->by);
+			set_next(s, i, neighbour(s, t->by));
 	}
 }
 

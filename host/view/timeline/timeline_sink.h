@@ -80,6 +80,9 @@ struct tl_sink_ops {
 	 */
 	struct tl_sink *(*open)(FILE *out, const struct tl_strings *strings,
 				const struct tl_clocks *clocks, bool compress, struct diag *d);
+	/* A thread of the target, with slices or without; `command` of its process, NULL: not
+	 * known. */
+	void (*thread)(struct tl_sink *s, const struct tl_track *thread, const char *command);
 	/* Declares track `id`, numbered by the feeder from 1 upwards. */
 	void (*track)(struct tl_sink *s, uint32_t id, const struct tl_track *t);
 	void (*slice)(struct tl_sink *s, const struct tl_slice *slice);
