@@ -16,7 +16,7 @@ layer() { # MODEL: the labels of layer 1, drawn without what only leads there
 	cp "$TMP/stdout" "$TMP/$1.dot"
 }
 
-for name in tiny moe qwen3 gemma3; do
+for name in tiny moe qwen3 gemma2 gemma3; do
 	record $name
 	run=$TMP/$name.llmp
 	expect_exit 0 stat --table ops --csv -n -1 "$run"
@@ -41,7 +41,7 @@ for name in tiny moe qwen3 gemma3; do
 	while read -r label; do
 		assert_eq "$name: nodes $label" "$(grep -cF "label=\"$label" "$TMP/$name.dot")" 1
 	done <"$TMP/named"
-	assert_eq "$name: attention in its layer" "$(grep -c '\\nFLASH_ATTN_EXT' "$TMP/$name.dot")" 1
+	assert_eq "$name: attention in its layer" "$(grep -c 'label="FLASH_ATTN_EXT' "$TMP/$name.dot")" 1
 done
 
 of() { # MODEL TEXT: how many nodes
@@ -52,6 +52,15 @@ assert_eq "Qwen 3: norms of Q and K" "$(of qwen3 'cur_normed')" 2
 assert_eq "Qwen 3: norm after attention" "$(of qwen3 'attn_post_norm')" 0
 assert_eq "Gemma 3: norms of Q and K" "$(of gemma3 'cur_normed')" 2
 assert_eq "Gemma 3: norm after attention" "$(of gemma3 'attn_post_norm')" 1
+
+words() { # MODEL: what the layer's heading says of its attention
+	sed -n 's/.*label="layer 1\\n\(.*\)";/\1/p' "$TMP/$1.dot"
+}
+assert_eq "LLaMA" "$(words tiny)" 'grouped-query attention, 4 heads over 2\nQ, K: product, RoPE; V: product; after: product, sum'
+assert_eq "Qwen 2 with experts" "$(words moe)" 'multi-head attention, 4 heads\nQ, K: product, bias, RoPE; V: product, bias; after: product, sum'
+assert_eq "Qwen 3" "$(words qwen3)" 'grouped-query attention, 4 heads over 2\nQ, K: product, norm, RoPE; V: product; after: product, sum'
+assert_eq "Gemma 2" "$(words gemma2)" 'grouped-query attention, 4 heads over 2\nQ: product, RoPE, scale; K: product, RoPE; V: product; after: product, norm, sum'
+assert_eq "Gemma 3" "$(words gemma3)" 'grouped-query attention, 4 heads over 2\nQ: product, norm, RoPE, scale; K: product, norm, RoPE; V: product; after: product, norm, sum'
 assert_eq "mixture: products of experts" "$(of moe 'MUL_MAT_ID')" 3
 
 # Experts: what stat counts is what the public view holds, per layer and expert.

@@ -44,7 +44,7 @@ expect_exit 2 timeline --from 2s --to 1s -o "$TMP/x" "$run"
 expect_exit 0 dag "$run"
 assert_match "DOT" "$(cat "$TMP/stdout")" 'layers 0-1 \(2 alike\)'
 expect_exit 0 dag --layers 1 --fold none --colour-by cycles "$run"
-assert_match "one layer" "$(cat "$TMP/stdout")" 'label="layer 1"'
+assert_match "one layer" "$(cat "$TMP/stdout")" 'label="layer 1[\"\\]'
 expect_exit 2 dag --colour-by nonsense "$run"
 expect_exit 2 dag --format gif "$run"
 

@@ -231,7 +231,8 @@ static void test_svg_is_drawn_and_escaped(void **state)
 	int err;
 
 	(void)state;
-	fixture_exec(db, "UPDATE tensor_t SET name = 'a<b>&\"c\\n\\' WHERE id = 4");
+	fixture_exec(db, "UPDATE tensor_t SET name = 'a<b>&\"c\\n\\' WHERE id = 4;"
+			 "UPDATE tensor_t SET name = '&amp;' || CAST(x'c3' AS TEXT) WHERE id = 5");
 	dot = dot_of(db, NULL, &everything);
 	err = dag_svg(dot, &svg, d);
 	if (err == -2) {
@@ -240,6 +241,7 @@ static void test_svg_is_drawn_and_escaped(void **state)
 		assert_int_equal(err, 0);
 		assert_non_null(strstr(buf_str(&svg), "a&lt;b&gt;&amp;&quot;c\\n\\"));
 		assert_null(strstr(buf_str(&svg), "a<b>"));
+		assert_non_null(strstr(buf_str(&svg), "&amp;amp;?"));
 		assert_non_null(strstr(buf_str(&svg), "layer 1"));
 	}
 	buf_free(&svg);
@@ -268,6 +270,115 @@ static void test_fused_operators_are_one_node(void **state)
 	assert_int_equal(g.n_edges, 2);
 	assert_true(edge(&g, "inp", "attn_norm-0"));
 	assert_true(edge(&g, "attn_norm-0", "Q-0"));
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+/* Tensors 1 to 16: a norm, Q with a bias, K with a norm, V, both in the cache, and what follows. */
+static void attention_layer(sqlite3 *db, int64_t k_width)
+{
+	char *sql = sqlite3_mprintf(
+		"INSERT INTO tensor_t(id, name, layer, op, ne0, ne1, ne2, kind) VALUES"
+		" (1, 'attn_norm-0', 0, 'RMS_NORM', 64, 1, 1, ''),"
+		" (2, 'blk.0.w', 0, 'NONE', 64, 64, 1, 'weight'),"
+		" (3, 'Qcur-0', 0, 'MUL_MAT', 64, 1, 1, ''), (4, 'Qb-0', 0, 'ADD', 64, 1, 1, ''),"
+		" (5, 'Qrope-0', 0, 'ROPE', 16, 4, 1, ''),"
+		" (6, 'Kcur-0', 0, 'MUL_MAT', %lld, 1, 1, ''),"
+		" (7, 'Knorm-0', 0, 'RMS_NORM', 16, 1, 1, ''),"
+		" (8, 'cache_k_l0', 0, 'NONE', 64, 1, 1, 'kv'),"
+		" (9, 'cache_k_l0 (view)', 0, 'SET_ROWS', 64, 1, 1, ''),"
+		" (10, 'Vcur-0', 0, 'MUL_MAT', 32, 1, 1, ''),"
+		" (11, 'cache_v_l0', 0, 'NONE', 64, 1, 1, 'kv'),"
+		" (12, 'cache_v_l0 (view)', 0, 'CPY', 64, 1, 1, ''),"
+		" (13, 'node_9', 0, 'FLASH_ATTN_EXT', 16, 4, 1, ''),"
+		" (14, 'attn_out-0', 0, 'MUL_MAT', 64, 1, 1, ''),"
+		" (15, 'post-0', 0, 'RMS_NORM', 64, 1, 1, ''),"
+		" (16, 'ffn_inp-0', 0, 'ADD', 64, 1, 1, '');",
+		k_width);
+
+	fixture_exec(db, sql);
+	sqlite3_free(sql);
+	fixture_exec(db, "INSERT INTO edge_t VALUES(2, 3, 0), (1, 3, 1), (3, 4, 0), (2, 4, 1),"
+			 " (4, 5, 0), (2, 6, 0), (1, 6, 1), (6, 7, 0), (7, 9, 0), (8, 9, 2),"
+			 " (2, 10, 0), (1, 10, 1), (10, 12, 0), (11, 12, 1), (5, 13, 0),"
+			 " (8, 13, 1), (11, 13, 2), (2, 14, 0), (13, 14, 1), (14, 15, 0),"
+			 " (15, 16, 0), (1, 16, 1)");
+}
+
+static void expect_attention(int64_t k_width, const char *heads)
+{
+	struct dag_opts o = everything;
+	sqlite3 *db = fixture_empty();
+	struct dag g;
+	char *text;
+
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
+	attention_layer(db, k_width);
+	g = load(db, &o);
+	/* What is written goes into the cache and from there on. */
+	assert_true(edge(&g, "cache_k_l0 (view)", "cache_k_l0"));
+	assert_false(edge(&g, "cache_k_l0", "cache_k_l0 (view)"));
+	assert_true(edge(&g, "cache_v_l0 (view)", "cache_v_l0"));
+	text = dag_attention(&g, 0);
+	assert_non_null(text);
+	assert_memory_equal(text, heads, strlen(heads));
+	assert_string_equal(text + strlen(heads),
+			    "\nQ: product, bias, RoPE; K: product, norm; V: product; after: "
+			    "product, norm, sum");
+	free(text);
+	assert_null(dag_attention(&g, 1));
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+static void test_attention_in_words(void **state)
+{
+	(void)state;
+	expect_attention(64, "multi-head attention, 4 heads");
+	expect_attention(32, "grouped-query attention, 4 heads over 2");
+	expect_attention(16, "multi-query attention, 4 heads");
+}
+
+/* Attention without the fused operator; the softmax of a router is none. */
+static void test_attention_by_softmax(void **state)
+{
+	struct dag_opts o = everything;
+	sqlite3 *db = fixture_empty();
+	struct dag g;
+	char *text;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
+	attention_layer(db, 64);
+	fixture_exec(db, "UPDATE tensor_t SET op = 'MUL_MAT', name = 'kqv-0' WHERE id = 13;"
+			 "DELETE FROM edge_t WHERE dst_tensor = 13;"
+			 "INSERT INTO tensor_t(id, name, layer, op, ne0, ne1, ne2, kind) VALUES"
+			 " (17, 'kq-0', 0, 'MUL_MAT', 256, 1, 4, ''),"
+			 " (18, 'kq_soft_max-0', 0, 'SOFT_MAX', 256, 1, 4, ''),"
+			 " (19, 'logits-1', 1, 'MUL_MAT', 8, 1, 1, ''),"
+			 " (20, 'probs-1', 1, 'SOFT_MAX', 8, 1, 1, '');"
+			 "INSERT INTO edge_t VALUES(8, 17, 0), (5, 17, 1), (17, 18, 0),"
+			 " (11, 13, 0), (18, 13, 1), (2, 19, 0), (16, 19, 1), (19, 20, 0)");
+	g = load(db, &o);
+	text = dag_attention(&g, 0);
+	assert_string_equal(text, "multi-head attention, 4 heads\nQ: product, bias, RoPE; K: "
+				  "product, norm; V: product; after: product, norm, sum");
+	free(text);
+	assert_null(dag_attention(&g, 1));
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
+/* Gemma 2 gives the norm after the feed-forward network the same name in every layer. */
+static void test_a_name_in_two_layers_is_two_nodes(void **state)
+{
+	sqlite3 *db = fixture_run(2);
+	struct dag g;
+
+	(void)state;
+	fixture_exec(db, "UPDATE tensor_t SET name = 'ffn_norm' WHERE name GLOB 'attn_norm-*'");
+	g = load(db, &everything);
+	assert_int_equal(visible(&g), fixture_int(db, "SELECT count(*) FROM tensor"));
 	dag_free(&g);
 	sqlite3_close(db);
 }
@@ -331,6 +442,9 @@ int main(void)
 		cmocka_unit_test(test_two_runs_side_by_side),
 		cmocka_unit_test(test_svg_is_drawn_and_escaped),
 		cmocka_unit_test(test_fused_operators_are_one_node),
+		cmocka_unit_test(test_attention_in_words),
+		cmocka_unit_test(test_attention_by_softmax),
+		cmocka_unit_test(test_a_name_in_two_layers_is_two_nodes),
 		cmocka_unit_test(test_bad_input_is_named),
 		cmocka_unit_test(test_graph_without_operators),
 	};

@@ -79,15 +79,13 @@ static const struct dag_node *placed_node(const struct loader *l, const char *na
 	return NULL;
 }
 
-/* Names are unique but for running numbers, which mean another tensor in another graph. */
+/* Names are unique in a layer; a running number means another tensor in another graph. */
 static size_t node_for(struct loader *l, sqlite3_stmt *s)
 {
-	const char *name = view_text(s, 1);
-	bool numbered = place_unnamed(name), placed = *view_text(s, 2) != '\0';
+	const char *name = view_text(s, 1), *op = view_text(s, 3), *layer = view_text(s, 2);
 	const struct dag_node *same =
-		numbered && !placed ? placed_node(l, name, view_text(s, 3)) : NULL;
-	char *key =
-		xasprintf("%s\x1f%s\x1f%s", name, view_text(s, 3), numbered ? view_text(s, 2) : "");
+		place_unnamed(name) && !*layer ? placed_node(l, name, op) : NULL;
+	char *key = xasprintf("%s\x1f%s\x1f%s", name, op, layer);
 	struct by_key *k;
 	struct dag_node *n;
 
@@ -304,7 +302,7 @@ static void move_fused_ends(struct loader *l)
 			const struct dag_node *n = &l->g->nodes[i];
 			const char *plus = strrchr(n->op, '+');
 
-			if (!plus || strcmp(plus + 1, end->op) != 0 ||
+			if (!plus || n->layer != end->layer || strcmp(plus + 1, end->op) != 0 ||
 			    strcmp(n->name, end->name) != 0)
 				continue;
 			r->node = i;

@@ -76,6 +76,13 @@ void dag_free(struct dag *g);
 /* The figure that colours a node, negative when the node has none. */
 double dag_value(const struct dag *g, const struct dag_node *n, const char *colour_by);
 
+/*
+ * The attention of a layer in words and lines, such as "grouped-query attention, 32 heads over 8"
+ * and "Q, K: product, RoPE; V: product; after: product, sum"; to be freed. NULL when there is none,
+ * or when the views are not folded.
+ */
+char *dag_attention(const struct dag *g, int layer);
+
 /* DOT text of one graph, or of several side by side with one scale of colours. */
 void dag_dot(const struct dag *graphs, const char *const *titles, size_t n,
 	     const struct dag_opts *o, struct buf *out);

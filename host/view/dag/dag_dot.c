@@ -7,26 +7,45 @@
 
 #include "util/text.h"
 #include "view/dag/dag.h"
+#include "view/html/html_page.h"
 #include "view/place.h"
 #include "view/view.h"
 
+/* The part of the scale above which black letters cannot be read. */
+static const double DARK = 0.6;
+
 struct style {
 	const char *shape, *border;
+	const char *more; /* attributes beyond those of every node */
 };
 
 static const struct style class_styles[CLASS_COUNT] = {
-	[CLASS_MATMUL] = {"box", "#1f4e9c"},	     [CLASS_ATTENTION] = {"octagon", "#6a2c91"},
-	[CLASS_NORM] = {"ellipse", "#1b7837"},	     [CLASS_ELEMENT] = {"ellipse", "#666666"},
-	[CLASS_MOVE] = {"parallelogram", "#8c510a"}, [CLASS_OTHER] = {"box", "#666666"},
+	[CLASS_MATMUL] = {"box", "#1f4e9c", ""},
+	[CLASS_ATTENTION] = {"octagon", "#6a2c91", ""},
+	[CLASS_NORM] = {"box", "#1b7837", ", style=\"filled,rounded\""},
+	[CLASS_ELEMENT] = {"ellipse", "#666666", ", margin=\"0.02,0.02\""},
+	[CLASS_MOVE] = {"hexagon", "#8c510a", ", margin=\"0,0\""},
+	[CLASS_OTHER] = {"box", "#666666", ""},
 };
 
-/* Text inside a quoted DOT string. Control characters of a hostile name become blanks. */
+/*
+ * Text inside a quoted DOT string. Control characters of a hostile name become blanks, what is no
+ * UTF-8, as when a name was cut in the middle of a character, question marks.
+ */
 static void put_quoted(struct buf *out, const char *text)
 {
-	for (const char *p = text; *p; p++) {
-		if (*p == '"' || *p == '\\')
+	while (*text) {
+		size_t n = text_utf8_len(text);
+
+		if (*text == '"' || *text == '\\')
 			buf_putc(out, '\\');
-		buf_putc(out, (unsigned char)*p < 0x20 ? ' ' : *p);
+		if (n > 1)
+			buf_add(out, text, n);
+		else if (*text == '&')
+			buf_puts(out, "&amp;"); /* DOT knows the entities of HTML */
+		else
+			buf_putc(out, !n ? '?' : (unsigned char)*text < 0x20 ? ' ' : *text);
+		text += n ? n : 1;
 	}
 }
 
@@ -174,9 +193,9 @@ static void put_tooltip(const struct dag *g, const struct dag_node *n, struct bu
 static struct style style_of(const struct dag_node *n)
 {
 	if (!strcmp(n->kind, "kv"))
-		return (struct style){"cylinder", "#8c510a"};
+		return (struct style){"cylinder", "#8c510a", ""};
 	if (!strcmp(n->kind, "weight") || !strcmp(n->kind, "input"))
-		return (struct style){"note", "#666666"};
+		return (struct style){"note", "#666666", ""};
 	return class_styles[view_op_class(n->op)];
 }
 
@@ -193,15 +212,21 @@ static void put_node(const struct drawing *d, const struct dag *g, size_t run, s
 	const struct dag_node *n = &g->nodes[i];
 	struct style s = style_of(n);
 	double v = dag_value(g, n, d->by), t = d->max > 0 && v >= 0 ? v / d->max : -1;
-
-	buf_printf(out, "    r%zu_%zu [id=\"r%zu_%zu\", shape=%s, color=\"%s\", label=\"", run, i,
-		   run, i, s.shape, s.border);
 	/* A running number tells nobody anything. */
-	put_name(out, place_unnamed(n->name) && !n->outside ? "(no name)" : n->name);
+	bool named = n->outside || !place_unnamed(n->name);
+
+	buf_printf(out, "    r%zu_%zu [id=\"r%zu_%zu\", shape=%s, color=\"%s\"%s, label=\"", run, i,
+		   run, i, s.shape, s.border, s.more);
+	if (named)
+		put_name(out, n->name);
 	if (!n->outside) {
-		buf_puts(out, "\\n");
-		put_quoted(out, n->op);
-		buf_puts(out, " ");
+		if (named)
+			buf_puts(out, "\\n");
+		/* What is only stored has no operator. */
+		if (strcmp(n->op, "NONE") != 0) {
+			put_quoted(out, n->op);
+			buf_puts(out, " ");
+		}
 		put_shape(out, n);
 		if (n->weights.len) {
 			buf_puts(out, "\\n[");
@@ -218,9 +243,23 @@ static void put_node(const struct drawing *d, const struct dag *g, size_t run, s
 	} else if (t >= 0) {
 		buf_puts(out, ", fillcolor=\"");
 		put_colour(out, t);
-		buf_printf(out, "\", fontcolor=\"%s\"", t > 0.6 ? "white" : "black");
+		buf_printf(out, "\", fontcolor=\"%s\"", t > DARK ? "white" : "black");
 	}
 	buf_puts(out, "];\n");
+}
+
+/* What a layer does before and after its attention, under its number. */
+static void put_attention(const struct dag *g, int layer, struct buf *out)
+{
+	char *text = dag_attention(g, layer), *save = NULL;
+
+	if (!text)
+		return;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		buf_puts(out, "\\n");
+		put_quoted(out, line);
+	}
+	free(text);
 }
 
 static void put_layer(const struct drawing *d, const struct dag *g, size_t run,
@@ -230,12 +269,13 @@ static void put_layer(const struct drawing *d, const struct dag *g, size_t run,
 		return;
 	buf_printf(out,
 		   "   subgraph cluster_r%zu_l%d {\n    style=\"rounded\"; color=\"#999999\"; "
-		   "label=\"",
+		   "labeljust=l; label=\"",
 		   run, l->layer);
 	if (l->copies > 1)
 		buf_printf(out, "layers %s (%d alike)", l->members, l->copies);
 	else
 		buf_printf(out, "layer %d", l->layer);
+	put_attention(g, l->layer, out);
 	buf_puts(out, "\";\n");
 	for (size_t i = 0; i < g->n_nodes; i++)
 		if (!g->nodes[i].gone && !g->nodes[i].outside && g->nodes[i].layer == l->layer)
@@ -274,21 +314,61 @@ static double largest(const struct dag *graphs, size_t n, const char *by)
 	return max;
 }
 
+/* What the fill colours mean, from nothing to the largest value. */
+static void put_scale(const struct drawing *d, struct buf *out)
+{
+	enum { STEPS = 5 };
+	char text[64];
+
+	buf_puts(out, "<TR><TD>");
+	html_escape(out, d->by);
+	buf_puts(out, "</TD>");
+	for (int i = 0; i < STEPS; i++) {
+		double t = (double)i / (STEPS - 1);
+
+		buf_puts(out, "<TD BGCOLOR=\"");
+		put_colour(out, t);
+		buf_printf(out, "\"><FONT COLOR=\"%s\">", t > DARK ? "white" : "black");
+		html_escape(out, value_text(d->by, t * d->max, text));
+		buf_puts(out, "</FONT></TD>");
+	}
+	buf_puts(out, "</TR>");
+}
+
+/* Which class of operators has which border. */
+static void put_classes(struct buf *out)
+{
+	buf_puts(out, "<TR><TD>border</TD>");
+	for (int c = 0; c < CLASS_OTHER; c++)
+		buf_printf(out,
+			   "<TD BORDER=\"2\" COLOR=\"%s\"%s BGCOLOR=\"white\"><FONT "
+			   "COLOR=\"black\">%s</FONT></TD>",
+			   class_styles[c].border, c == CLASS_NORM ? " STYLE=\"ROUNDED\"" : "",
+			   view_class_name((enum op_class)c));
+	buf_puts(out, "</TR>");
+}
+
+static void put_legend(const struct drawing *d, struct buf *out)
+{
+	buf_puts(out, "  label=<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"6\" "
+		      "CELLPADDING=\"4\">");
+	if (d->max > 0)
+		put_scale(d, out);
+	put_classes(out);
+	buf_puts(out, "</TABLE>>;\n");
+}
+
 void dag_dot(const struct dag *graphs, const char *const *titles, size_t n,
 	     const struct dag_opts *o, struct buf *out)
 {
 	const char *by = o->colour_by ? o->colour_by : "time";
 	struct drawing d = {graphs, by, largest(graphs, n, by)};
-	char text[64];
 
 	buf_puts(out, "digraph llmprobe {\n  rankdir=TB; compound=true; bgcolor=\"transparent\";\n"
-		      "  fontname=\"Helvetica,Arial,sans-serif\";\n  label=\"darkest: ");
-	put_quoted(out, value_text(by, d.max, text));
-	buf_puts(out, " (");
-	put_quoted(out, by);
-	buf_puts(out, ")\";\n"
-		      "  node [fontname=\"Helvetica,Arial,sans-serif\", fontsize=10, "
-		      "style=\"filled\", fillcolor=\"#f4f4f4\", penwidth=1.5];\n"
+		      "  fontname=\"Helvetica,Arial,sans-serif\"; fontsize=12;\n");
+	put_legend(&d, out);
+	buf_puts(out, "  node [fontname=\"Helvetica,Arial,sans-serif\", fontsize=10, "
+		      "style=\"filled\", fillcolor=\"#f4f4f4\", penwidth=2];\n"
 		      "  edge [color=\"#777777\", arrowsize=0.6, fontsize=9];\n");
 	for (size_t i = 0; i < n; i++)
 		put_graph(&d, &graphs[i], i, titles[i], out);

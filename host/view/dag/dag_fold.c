@@ -61,6 +61,29 @@ static long *identity(const struct dag *g)
 	return to;
 }
 
+/*
+ * An operator that writes into the cache is a view of it, so the cache is one of its sources; what
+ * flows, flows from the operator into the cache and on to who reads it there.
+ */
+static void turn_writes(struct dag *g)
+{
+	static const char *const ops[] = {"SET_ROWS", "CPY", "SET"};
+
+	for (size_t i = 0; i < g->n_edges; i++) {
+		struct dag_edge *e = &g->edges[i];
+		size_t writer = e->dst;
+		bool writes = false;
+
+		for (size_t k = 0; k < ARRAY_LEN(ops); k++)
+			writes |= !strcmp(g->nodes[writer].op, ops[k]);
+		if (!writes || !e->slot || strcmp(g->nodes[e->src].kind, "kv") != 0)
+			continue;
+		e->dst = e->src;
+		e->src = writer;
+		e->slot = 0;
+	}
+}
+
 static void fold_views(struct dag *g)
 {
 	long *to = identity(g);
@@ -83,6 +106,7 @@ static void fold_views(struct dag *g)
 			g->nodes[i].gone = true;
 	rewire(g, to);
 	free(to);
+	turn_writes(g);
 }
 
 static void fold_weights(struct dag *g)
