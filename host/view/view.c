@@ -31,7 +31,7 @@ const struct view_option view_options[] = {
 	OPT(0, VIEW_STRING, format, "format", "NAME", "output format"),
 	OPT('o', VIEW_STRING, output, "output", "FILE", "write to a file"),
 	OPT(0, VIEW_STRING, colour_by, "colour-by", "WHAT",
-	    "time, share, bandwidth or the name of a counter"),
+	    "time, share, bandwidth, experts or the name of a counter"),
 	OPT(0, VIEW_STRING, peaks, "peaks", "MACHINE",
 	    "peaks to compare with: a file or a name of yaml/machines"),
 	OPT(0, VIEW_STRING, levels, "levels", "LIST", "only these trace levels"),

@@ -57,6 +57,16 @@ window.addEventListener("load", () => setTimeout(() => {
   const node = document.querySelector("#graph g.node");
   node.dispatchEvent(new PointerEvent("pointerenter"));
   answers.tip = document.querySelector("#graph .tip").textContent.length > 0;
+  const graph = document.querySelector("#graph .graph");
+  node.dispatchEvent(new PointerEvent("pointerleave"));
+  document.querySelector("#graph .tip").textContent = "";
+  graph.dispatchEvent(new KeyboardEvent("keydown", {key: "n"}));
+  const first = document.querySelector("#graph .tip").textContent;
+  graph.dispatchEvent(new KeyboardEvent("keydown", {key: "n"}));
+  answers.walked = first.length > 0 && document.querySelector("#graph .tip").textContent !== first && document.querySelectorAll("#graph g.at").length === 1;
+  answers.marks = document.querySelectorAll("#report pre b").length;
+  answers.judged = Object.fromEntries([...document.querySelectorAll("#diff tbody tr")].map((r, i) => [r.cells[0].textContent, r.cells[3].textContent]));
+  answers.beyond = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   document.querySelector('#operators th[data-key="mean"] button').click();
   answers.sorted = document.querySelector('#operators th[data-key="mean"]').getAttribute("aria-sort");
   const input = document.querySelector("#operators input");
@@ -74,10 +84,10 @@ window.addEventListener("load", () => setTimeout(() => {
 </script>
 SCRIPT
 
-look() { # PAGE
+look() { # PAGE [WIDTH]
 	cat "$1" "$TMP/act.js" >"$TMP/acted.html"
 	timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$TMP/profile" \
-		--enable-logging=stderr --window-size=1300,1000 --virtual-time-budget=5000 \
+		--enable-logging=stderr --window-size=${2:-1300},1000 --virtual-time-budget=5000 \
 		--dump-dom "file://$TMP/acted.html" >"$TMP/dom" 2>"$TMP/browser" ||
 		fail "the browser failed: $(tail -3 "$TMP/browser")"
 	assert_eq "console" "$(grep -c CONSOLE "$TMP/browser")" 0
@@ -95,6 +105,8 @@ assert_eq "rows after filtering" "$(answer filtered)" 1
 assert_eq "sorted" "$(answer sorted)" descending
 assert_ge "graph nodes" "$(answer nodes)" 10
 assert_eq "tip of a node" "$(answer tip)" true
+assert_eq "from node to node by keys" "$(answer walked)" true
+assert_ge "marks of the report" "$(answer marks)" 2
 assert_match "readout of the strip" "$(answer readout)" 'matrix products [0-9]+ %'
 assert_match "pointing at a chart" "$(answer legend)" '^[0-9]'
 assert_match "zoomed in: single operators" "$(answer close)" '\([A-Z_+]+\) [0-9.]+ (ns|us|ms)'
@@ -112,7 +124,15 @@ done
 look "$TMP/two.html"
 assert_ge "charts of two runs" "$(answer charts)" 4
 assert_match "two runs are compared" "$(cat "$TMP/dom")" 'class="worse"[^>]*>[^<]*worse'
+# The page says what diff says, of every figure.
+expect_exit 0 diff --json "$TMP/a.llmp" "$TMP/b.llmp"
+assert_match "the median" "$(answer 'judged["time per output token, P50"]')" \
+	" $(jq -r '.[0].figures.tpot_p50.verdict' "$TMP/stdout")\$"
+assert_match "the last percent" "$(answer 'judged["time per output token, P99"]')" \
+	" $(jq -r '.[0].figures.tpot_p99.verdict' "$TMP/stdout")\$"
 assert_le "bytes" "$(stat -c %s "$TMP/two.html")" $((3 * 1024 * 1024))
+look "$TMP/two.html" 500
+assert_eq "beyond the edge of a narrow window" "$(answer beyond)" 0
 
 echo "-- a million operator rows"
 "$BUILD/tests/run_make" --layers 16 --prompt 16 --decodes 460 --threads 8 --sched "$TMP/big.llmp.spool" >/dev/null ||

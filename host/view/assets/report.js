@@ -34,6 +34,7 @@ function fmtUnit(v, unit) {
 const tiles = ["prefill_tokens_per_s", "ttft", "tokens_per_s", "tpot_p50", "tpot_p95", "tpot_p99", "decode_mbu", "prefill_mfu", "decode_wait_share", "decode_runnable_share", "cost_share", "lost"];
 const known = v => v !== null && isFinite(v);
 function showFigures() {
+  if (other) $("#h-figures").textContent += ` of ${run.name}`;
   const box = $("#figures .tiles"), figures = new Map(run.figures.map(f => [f[0], f]));
   for (const name of tiles) {
     const f = figures.get(name);
@@ -42,20 +43,22 @@ function showFigures() {
   for (const p of run.phases) box.append(el("div", {className: "tile"}, el("b", {textContent: `${fmt(p.calls)} / ${fmt(p.tokens)}`}), el("span", {textContent: `${p.phase}: calls / tokens`})));
   if (!run.phases.length) box.append(missing("The token level was not recorded: no calls to time."));
 }
-function changeCell(a, b, sense) {
-  const change = known(a) && known(b) && a !== 0 ? b / a - 1 : NaN;
+/* What diff says of each figure: its tests, not the size of a change, tell better from worse. */
+const verdicts = JSON.parse(document.getElementById("verdicts").textContent)[0]?.figures ?? {};
+function changeCell(name, a, b) {
+  const change = known(a) && known(b) && a !== 0 ? b / a - 1 : NaN, verdict = verdicts[name]?.verdict ?? "";
   if (!isFinite(change)) return el("td", {textContent: "-"});
-  const mark = Math.abs(change) < 0.005 || !sense ? "" : change * sense > 0 ? "better" : "worse";
-  return el("td", {className: mark, textContent: (change >= 0 ? "+" : "") + (100 * change).toFixed(1) + " %" + (mark ? " " + mark : "")});
+  const mark = verdict === "better" || verdict === "worse" ? verdict : "unsure";
+  return el("td", {className: mark, textContent: (change >= 0 ? "+" : "") + (100 * change).toFixed(1) + " % " + verdict});
 }
 function showDiff() {
   if (!other) return;
   $("#diff").hidden = false;
   const second = new Map(other.figures.map(f => [f[0], f[4]])), body = el("tbody");
-  for (const [name, title, unit, better, value] of run.figures) {
+  for (const [name, title, unit, , value] of run.figures) {
     const b = second.get(name);
     if (!known(value) && !known(b)) continue;
-    body.append(el("tr", {}, el("th", {scope: "row", textContent: title}), el("td", {textContent: fmtUnit(value, unit)}), el("td", {textContent: fmtUnit(b, unit)}), changeCell(value, b, better)));
+    body.append(el("tr", {}, el("th", {scope: "row", textContent: title}), el("td", {textContent: fmtUnit(value, unit)}), el("td", {textContent: fmtUnit(b, unit)}), changeCell(name, value, b)));
   }
   const head = ["figure", run.name, other.name, "change"].map(h => el("th", {scope: "col", textContent: h}));
   $("#diff .table").append(el("table", {}, el("thead", {}, el("tr", {}, ...head)), body));
@@ -236,7 +239,7 @@ function experts() {
     (r, c, v) => `expert ${r}, ${each > 1 ? `calls from ${Math.floor(c * run.expert_calls / columns) + 1} on` : `call ${c + 1}`}: ${v} uses`);
 }
 function recording() {
-  const body = $("#recording .body"), table = (head, rows) => el("table", {}, el("thead", {}, el("tr", {}, ...head.map(h => el("th", {scope: "col", textContent: h})))),
+  const body = $("#recording .body"), table = (head, rows) => el("table", {}, el("thead", {}, el("tr", {}, ...head.map(h => el("th", {scope: "col", className: "text", textContent: h})))),
     el("tbody", {}, ...rows.map(r => el("tr", {}, ...r.map(c => el("td", {className: "text", textContent: c}))))));
   for (const r of runs) {
     if (other) body.append(el("h3", {textContent: r.name}));
@@ -246,7 +249,16 @@ function recording() {
     if (r.notes.length) body.append(table(["time", "kind", "note"], r.notes.map(n => [fmtNs(n[0] - r.timeline.begin), n[1], n[2]])));
   }
 }
+/* The report's marks in colour; the words stay, for those who see none. */
+function markReport(pre) {
+  const kinds = {BAD: "worse", WARN: "warn", ok: "better", note: "unsure"};
+  pre.replaceChildren(...pre.textContent.split("\n").flatMap(line => {
+    const [, mark, rest] = /^(BAD|WARN|ok|note)( .*)$/.exec(line) ?? [];
+    return mark ? [el("b", {className: kinds[mark], textContent: mark}), rest + "\n"] : [line + "\n"];
+  }));
+}
 showFigures();
+markReport($("#report pre"));
 if (!$("#report pre").textContent.trim()) $("#report pre").replaceWith(missing("There is no report of this run."));
 showDiff();
 {

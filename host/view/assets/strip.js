@@ -3,6 +3,8 @@
    every operator where the page has all of them, else finer bins. */
 "use strict";
 const stripColours = ["#3b78c9", "#8e44ad", "#2e9d5b", "#8d99a6", "#b9770e", "#5d6d7e", "#d9d9d9", "#d62728"];
+/* Waiting is the background of a worker's row: it must not outshine what was computed. */
+if (matchMedia("(prefers-color-scheme: dark)").matches) stripColours[6] = "#3f454f";
 /* Intervals packed as varints in base64: gap (zigzag), length, then `extra` numbers each. */
 function unpackRows(text, extra) {
   const bytes = Uint8Array.from(atob(text), c => c.charCodeAt(0)), begin = [], length = [], more = Array.from({length: extra}, () => []);

@@ -350,7 +350,7 @@ static void put_classes(struct buf *out)
 
 static void put_legend(const struct drawing *d, struct buf *out)
 {
-	buf_puts(out, "  label=<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"6\" "
+	buf_puts(out, "  labelloc=t; label=<<TABLE BORDER=\"0\" CELLBORDER=\"0\" CELLSPACING=\"6\" "
 		      "CELLPADDING=\"4\">");
 	if (d->max > 0)
 		put_scale(d, out);
