@@ -123,9 +123,14 @@ function stripDraw(run, box, readout, kinds) {
     });
     g.fillStyle = fg;
     for (let i = 0; i <= 6; i++) {
-      const at = view.from + (view.to - view.from) * i / 6, text = fmtNs(at);
+      const at = view.from + (view.to - view.from) * i / 6, text = timeAt(at, 10);
       g.fillText(text, Math.min(Math.max(i * width / 6 - 10, 2), width - g.measureText(text).width - 2), 9);
     }
+  }
+  /* With as many digits as tell apart what is a sixth of the picture apart, and hundreds of that. */
+  function timeAt(at, finer) {
+    const [scale, unit] = [[1e9, "s"], [1e6, "ms"], [1e3, "us"]].find(u => view.to >= u[0]) ?? [1, "ns"], step = (view.to - view.from) / 6 / finer / scale;
+    return (at / scale).toFixed(Math.min(Math.max(Math.ceil(-Math.log10(step)), 0), Math.round(Math.log10(scale)))) + " " + unit;
   }
   const show = () => { if (!queued) { queued = true; requestAnimationFrame(paint); } };
   /* No closer than what the page can show: some operators, or some bins. */
@@ -156,7 +161,7 @@ function stripDraw(run, box, readout, kinds) {
   }
   function describe(at, lanes) {
     const token = t.tokens.find(k => k[0] <= at && at <= k[1]), close = closeEnough();
-    let text = fmtNs(at) + (token ? `, ${token[4] > 1 ? token[4] + " calls: " : ""}${token[2]} of ${token[3]} tokens taking ${fmtNs(token[1] - token[0])}` : "");
+    let text = timeAt(at, 100) + (token ? `, ${token[4] > 1 ? token[4] + " calls: " : ""}${token[2]} of ${token[3]} token${token[3] === 1 ? "" : "s"} taking ${fmtNs(token[1] - token[0])}` : "");
     for (const lane of lanes) if (t.lanes[lane]) text += ` | ${t.lanes[lane].name} ${t.lanes[lane].tid}: ` + (close ? rowAt(lane, at) : binAt(lane, at));
     readout.textContent = text;
   }
