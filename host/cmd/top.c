@@ -219,6 +219,8 @@ static void read_figures(void *ctx, struct top_figures *out)
 		.levels = l->level_rows,
 		.n_levels = read_levels(l, interval),
 	};
+	if (!out->n_operators && session_level_on(l->trace.session, LEVEL_OPERATOR))
+		out->phase = NULL; /* nothing ran */
 	for (size_t i = 0; i < out->n_levels; i++)
 		out->cost += l->level_rows[i].cost > 0 ? l->level_rows[i].cost : 0;
 	l->interval_tokens = 0;
@@ -280,7 +282,7 @@ static void name_target(struct live *l)
 	pid_t pid = session_first_pid(l->trace.session);
 	char *command = process_command(pid);
 
-	snprintf(l->target, sizeof(l->target), "%.120s, pid %d", command, pid);
+	snprintf(l->target, sizeof(l->target), "pid %d: %.120s", pid, command);
 	free(command);
 }
 
@@ -288,7 +290,7 @@ int cmd_top(const struct cmd_context *ctx)
 {
 	struct live *l = xcalloc(1, sizeof(*l));
 	struct top_source source = {l, pump, read_figures, toggle};
-	struct top_opts o = {0};
+	struct top_opts o = {.colour = config_use_colour(ctx->config, stdout)};
 	int code;
 
 	l->ctx = ctx;
@@ -301,6 +303,8 @@ int cmd_top(const struct cmd_context *ctx)
 		if (ctx->config->duration_ns)
 			o.readings = (int)(ctx->config->duration_ns / 1000000000u) + 1;
 		code = top_run(&source, &o, stdout, ctx->diag) ? EXIT_FAILED : EXIT_OK;
+		if (!code && session_ended(l->trace.session))
+			diag_add(ctx->diag, DIAG_NOTE, "the target has ended");
 	}
 	trace_close(&l->trace);
 	free_sums(&l->ops);

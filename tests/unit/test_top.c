@@ -115,8 +115,55 @@ static void test_screen_tells_the_figures(void **state)
 	assert_non_null(strstr(out.data, "tracing costs 1.7 %"));
 	assert_non_null(strstr(out.data, "MUL_MAT"));
 	assert_non_null(strstr(out.data, " 81.0%"));
-	/* 70 % compute, 20 % wait, 5 % off the CPU of 20 cells. */
-	assert_non_null(strstr(out.data, "##############----!."));
+	/* 70 % compute and 20 % wait of 20 cells; the thread was off the CPU during 5 of the 90. */
+	assert_non_null(strstr(out.data, "##############---!.."));
+	assert_non_null(strstr(out.data, "30.0 ms to 45.0 ms"));
+	buf_free(&out);
+}
+
+static void test_narrow_and_low_screens_keep_what_matters(void **state)
+{
+	struct fake s = new_fake();
+	struct top_opts o = {.ascii = true};
+	struct top_figures f;
+	struct buf out = {0};
+
+	(void)state;
+	fill(&s, &f);
+	f.target = "pid 1000: /a/very/long/path/to/an/engine with --many --options";
+	top_render(&f, &o, 50, 12, "", &out);
+	assert_memory_equal(out.data, "pid 1000: /a/v", 14);
+	assert_non_null(strstr(out.data, "decode  12 s  tracing costs 1.7 %\n"));
+	assert_non_null(strstr(out.data, "t on  o on  lost 17\n"));
+	top_render(&f, &o, 60, 12, "", &out);
+	/* A bar that has less room is smaller, not cut. */
+	assert_non_null(strstr(out.data, "  #######-!.\n"));
+	assert_non_null(strstr(out.data, "MUL_MAT"));
+	buf_reset(&out);
+	top_render(&f, &o, 36, 12, "", &out);
+	assert_memory_equal(out.data, "decode  12 s", 12);
+	buf_free(&out);
+}
+
+static void test_many_threads_leave_room_for_operators(void **state)
+{
+	struct top_thread many[64];
+	struct fake s = new_fake();
+	struct top_opts o = {.ascii = true};
+	struct top_figures f;
+	struct buf out = {0};
+
+	(void)state;
+	fill(&s, &f);
+	for (int i = 0; i < 64; i++)
+		many[i] = (struct top_thread){i + 1, "worker", i ? 0.5 : 1, 0.25, 0};
+	f.threads = many;
+	f.n_threads = 64;
+	top_render(&f, &o, 100, 30, "", &out);
+	assert_non_null(strstr(out.data, "worker 1 "));
+	assert_non_null(strstr(out.data, " more, mean"));
+	assert_non_null(strstr(out.data, "   50.0%   25.0%    0.0%"));
+	assert_non_null(strstr(out.data, "MUL_MAT"));
 	buf_free(&out);
 }
 
@@ -198,6 +245,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_screen_fits_any_size),
 		cmocka_unit_test(test_screen_tells_the_figures),
+		cmocka_unit_test(test_narrow_and_low_screens_keep_what_matters),
+		cmocka_unit_test(test_many_threads_leave_room_for_operators),
 		cmocka_unit_test(test_lines_without_a_terminal),
 		cmocka_unit_test(test_keys_on_a_terminal),
 	};

@@ -21,7 +21,10 @@ struct top_operator {
 	uint64_t count; /* in the last interval */
 };
 
-/* Shares of the last interval, 0..1; what is left of 1 is other work of the thread. */
+/*
+ * Shares of the last interval, 0..1. Off-CPU time lies within the other two when an operator was
+ * interrupted, so the three may add up to more than 1.
+ */
 struct top_thread {
 	int64_t tid;
 	const char *name;
@@ -40,7 +43,7 @@ struct top_level {
 
 /* One reading. Strings and arrays stay the source's, valid until the next reading. */
 struct top_figures {
-	const char *target; /* "llama-server, pid 123" */
+	const char *target; /* "pid 123: llama-server" */
 	double elapsed_s;
 	const char *phase;	   /* of the running or last call; NULL: none yet */
 	double tokens_per_s;	   /* of the last interval; negative: none */
@@ -70,7 +73,7 @@ struct top_source {
 struct top_opts {
 	int interval_ms; /* 0: 1000 */
 	bool plain;	 /* lines even on a terminal */
-	bool ascii;
+	bool ascii, colour;
 	int readings; /* end after so many, 0: never */
 };
 

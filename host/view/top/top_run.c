@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The loop of top, on a full screen or line by line. */
 #include <errno.h>
+#include <langinfo.h>
 #include <locale.h>
 #include <ncurses.h>
 #include <stdlib.h>
@@ -9,11 +10,16 @@
 
 #include "view/top/top.h"
 
-enum { INTERVAL_MS = 1000, ESCAPE = 27 };
+enum {
+	INTERVAL_MS = 1000,
+	AFTER_KEY_MS = 250, /* until the next reading: what a key did shows soon */
+	ESCAPE = 27,
+};
+enum colour { PLAIN, COMPUTE, WAIT, OFF_CPU };
 
 struct loop {
 	const struct top_source *s;
-	const struct top_opts *o;
+	struct top_opts o;
 	struct top_figures figures;
 	bool paused, quit;
 	char status[256];
@@ -45,18 +51,52 @@ static int run_plain(const struct top_source *s, const struct top_opts *o, FILE 
 	return ferror(out) ? -EIO : 0;
 }
 
+/* What the cells of bars stand for. */
+static enum colour cell_colour(const char *cell)
+{
+	static const char block[] = "\xe2\x96", shade[] = "\u2592";
+
+	if (!strncmp(cell, shade, sizeof(shade) - 1))
+		return WAIT;
+	if (!strncmp(cell, block, sizeof(block) - 1))
+		return COMPUTE;
+	return *cell == '!' ? OFF_CPU : PLAIN;
+}
+
+/* A line with its bars in colour. */
+static void draw_line(const char *text, int y)
+{
+	move(y, 0);
+	while (*text) {
+		enum colour c = cell_colour(text);
+		size_t n = 0;
+
+		do
+			n++;
+		while (text[n] && ((text[n] & 0xc0) == 0x80 || cell_colour(text + n) == c));
+		attron(COLOR_PAIR(c));
+		addnstr(text, (int)n);
+		attroff(COLOR_PAIR(c));
+		text += n;
+	}
+}
+
 static void draw(struct loop *l)
 {
 	struct buf text = {0};
 	int width, height, y = 0;
 
 	getmaxyx(stdscr, height, width);
-	top_render(&l->figures, l->o, width, height, l->status, &text);
+	top_render(&l->figures, &l->o, width, height, l->status, &text);
 	erase();
 	for (char *p = text.data, *next; p; p = next, y++) {
 		next = strchr(p, '\n');
 		if (next)
 			*next++ = '\0';
+		if (y > 0 && y < height - 1 && l->o.colour) {
+			draw_line(p, y);
+			continue;
+		}
 		if (y == 0 || y == height - 1)
 			attron(A_REVERSE);
 		mvaddstr(y, 0, p);
@@ -81,11 +121,13 @@ static void toggle(struct loop *l, int key)
 	}
 }
 
-static void keys(struct loop *l)
+/* Whether one was pressed. */
+static bool keys(struct loop *l)
 {
+	bool pressed = false;
 	int key;
 
-	while ((key = getch()) != ERR) {
+	for (; (key = getch()) != ERR; pressed = true) {
 		if (key == 'q' || key == 'Q' || key == ESCAPE)
 			l->quit = true;
 		else if (key == ' ')
@@ -97,12 +139,62 @@ static void keys(struct loop *l)
 		snprintf(l->status, sizeof(l->status), "paused; space goes on");
 	else if (!strncmp(l->status, "paused", 6))
 		l->status[0] = '\0';
+	return pressed;
+}
+
+static void set_up(struct loop *l)
+{
+	cbreak();
+	noecho();
+	curs_set(0);
+	keypad(stdscr, TRUE);
+	nodelay(stdscr, TRUE);
+	set_escdelay(50);
+	l->o.ascii |= strcmp(nl_langinfo(CODESET), "UTF-8") != 0;
+	l->o.colour = l->o.colour && has_colors();
+	if (!l->o.colour)
+		return;
+	start_color();
+	use_default_colors();
+	init_pair(COMPUTE, COLOR_GREEN, -1);
+	init_pair(WAIT, COLOR_YELLOW, -1);
+	init_pair(OFF_CPU, COLOR_RED, -1);
+}
+
+/* A key changes no figure: the screen is drawn anew, and read again when there is more to read. */
+static void screen_loop(struct loop *l)
+{
+	int wait = interval(&l->o), n = 0;
+
+	while (!l->quit && l->s->pump(l->s->ctx, STDIN_FILENO, wait)) {
+		bool pressed = keys(l);
+
+		wait = pressed ? AFTER_KEY_MS : interval(&l->o);
+		if (!pressed && !l->paused) {
+			memset(&l->figures, 0, sizeof(l->figures));
+			l->s->read(l->s->ctx, &l->figures);
+		}
+		draw(l);
+		if (!pressed && l->o.readings && ++n >= l->o.readings)
+			break;
+	}
+}
+
+/* The screen is given back with all that was on it; what was seen last stays as a line. */
+static void say_last(const struct loop *l, FILE *out)
+{
+	struct buf text = {0};
+
+	if (!l->figures.n_levels)
+		return;
+	top_line(&l->figures, &text);
+	fprintf(out, "%s\n", buf_str(&text));
+	buf_free(&text);
 }
 
 static int run_screen(struct loop *l, FILE *out, struct diag *d)
 {
 	SCREEN *screen;
-	int n = 0;
 
 	setlocale(LC_CTYPE, "");
 	screen = newterm(NULL, out, stdin);
@@ -110,32 +202,19 @@ static int run_screen(struct loop *l, FILE *out, struct diag *d)
 		diag_add(d, DIAG_WARNING,
 			 "the terminal type '%s' is not known, so there are lines only; set TERM",
 			 getenv("TERM") ? getenv("TERM") : "");
-		return run_plain(l->s, l->o, out);
+		return run_plain(l->s, &l->o, out);
 	}
-	cbreak();
-	noecho();
-	curs_set(0);
-	keypad(stdscr, TRUE);
-	nodelay(stdscr, TRUE);
-	set_escdelay(50);
-	while (!l->quit && l->s->pump(l->s->ctx, STDIN_FILENO, interval(l->o))) {
-		keys(l);
-		if (!l->paused) {
-			memset(&l->figures, 0, sizeof(l->figures));
-			l->s->read(l->s->ctx, &l->figures);
-		}
-		draw(l);
-		if (l->o->readings && ++n >= l->o->readings)
-			break;
-	}
+	set_up(l);
+	screen_loop(l);
 	endwin();
 	delscreen(screen);
+	say_last(l, out);
 	return 0;
 }
 
 int top_run(const struct top_source *s, const struct top_opts *o, FILE *out, struct diag *d)
 {
-	struct loop l = {.s = s, .o = o};
+	struct loop l = {.s = s, .o = *o};
 
 	if (o->plain || !isatty(fileno(out)) || !isatty(STDIN_FILENO))
 		return run_plain(s, o, out);
