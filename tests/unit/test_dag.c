@@ -222,6 +222,22 @@ static void test_two_runs_side_by_side(void **state)
 	sqlite3_close(b);
 }
 
+static void test_without_dimensions_no_shape_is_drawn(void **state)
+{
+	sqlite3 *db = fixture_run(2);
+	struct dag_opts o = everything;
+	char *dot;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
+	fixture_exec(db, "UPDATE tensor_t SET ne0 = NULL, ne1 = NULL, ne2 = NULL, ne3 = NULL, "
+			 "flops = NULL, bytes = NULL");
+	dot = dot_of(db, NULL, &o);
+	assert_non_null(strstr(dot, "label=\"Qcur-0\\nMUL_MAT\\n[q4_0]\\n"));
+	free(dot);
+	sqlite3_close(db);
+}
+
 static void test_svg_is_drawn_and_escaped(void **state)
 {
 	sqlite3 *db = fixture_run(2);
@@ -440,6 +456,7 @@ int main(void)
 		cmocka_unit_test(test_layers_that_are_alike_fold),
 		cmocka_unit_test(test_a_range_keeps_its_border),
 		cmocka_unit_test(test_two_runs_side_by_side),
+		cmocka_unit_test(test_without_dimensions_no_shape_is_drawn),
 		cmocka_unit_test(test_svg_is_drawn_and_escaped),
 		cmocka_unit_test(test_fused_operators_are_one_node),
 		cmocka_unit_test(test_attention_in_words),

@@ -617,11 +617,20 @@ static void test_an_empty_run(void **state)
 {
 	struct timeline_opts o = {.plain = true};
 	sqlite3 *db = fixture_empty();
-	size_t len;
-	char *data = write_timeline(db, &o, &len);
+	size_t len, again_len;
+	char *data = write_timeline(db, &o, &len), *again;
 
 	(void)state;
 	assert_true(len > 0 && len < 100);
+	free(data);
+	/* No clock is before 0, whatever the run says. */
+	fixture_exec(db, "INSERT INTO run_t VALUES('boot_offset_ns', '0')");
+	data = write_timeline(db, &o, &len);
+	fixture_exec(db, "UPDATE run_t SET value = '-5' WHERE key = 'boot_offset_ns'");
+	again = write_timeline(db, &o, &again_len);
+	assert_int_equal(again_len, len);
+	assert_memory_equal(again, data, len);
+	free(again);
 	free(data);
 	sqlite3_close(db);
 }

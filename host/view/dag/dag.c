@@ -435,8 +435,7 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 	loader_free(&l);
 	if (!g->n_nodes)
 		return diag_fail(d, -ENOENT,
-				 "the run holds no tensors: record with the graph or "
-				 "operator level on");
+				 "the run holds no tensors: record with the operator level on");
 	dag_apply(g, o);
 	return 0;
 }

@@ -65,14 +65,17 @@ static void put_name(struct buf *out, const char *name)
 	free(cut);
 }
 
+/* Nothing for a run without dimensions. */
 static void put_shape(struct buf *out, const struct dag_node *n)
 {
 	int last = 3;
 
+	if (n->ne[0] <= 0)
+		return;
 	while (last > 0 && n->ne[last] <= 1)
 		last--;
 	for (int i = 0; i <= last; i++)
-		buf_printf(out, "%s%" PRId64, i ? "x" : "", n->ne[i]);
+		buf_printf(out, "%s%" PRId64, i ? "x" : " ", n->ne[i]);
 }
 
 static void put_colour(struct buf *out, double t)
@@ -169,7 +172,6 @@ static void put_tooltip(const struct dag *g, const struct dag_node *n, struct bu
 	put_quoted(out, n->op);
 	buf_printf(out, " ");
 	put_quoted(out, n->type);
-	buf_puts(out, " ");
 	put_shape(out, n);
 	if (n->count) {
 		buf_printf(out, "\\nexecuted %" PRIu64 " times", n->count);
@@ -223,10 +225,8 @@ static void put_node(const struct drawing *d, const struct dag *g, size_t run, s
 		if (named)
 			buf_puts(out, "\\n");
 		/* What is only stored has no operator. */
-		if (strcmp(n->op, "NONE") != 0) {
+		if (strcmp(n->op, "NONE") != 0)
 			put_quoted(out, n->op);
-			buf_puts(out, " ");
-		}
 		put_shape(out, n);
 		if (n->weights.len) {
 			buf_puts(out, "\\n[");

@@ -119,8 +119,9 @@ static void fold_weights(struct dag *g)
 
 		if (!is_weight(w))
 			continue;
-		buf_printf(text, "%s%s %lldx%lld", text->len ? ", " : "", w->type,
-			   (long long)w->ne[0], (long long)w->ne[1]);
+		buf_printf(text, "%s%s", text->len ? ", " : "", w->type);
+		if (w->ne[0] > 0)
+			buf_printf(text, " %lldx%lld", (long long)w->ne[0], (long long)w->ne[1]);
 		if (w->ne[2] > 1)
 			buf_printf(text, "x%lld", (long long)w->ne[2]);
 	}

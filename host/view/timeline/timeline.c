@@ -373,15 +373,21 @@ static void read_clocks(struct feed *f, struct tl_clocks *c)
 {
 	static const char boot[] = "SELECT CAST(value AS INTEGER) FROM run "
 				   "WHERE key = 'boot_offset_ns'";
+	static const char start[] = "SELECT CAST(value AS INTEGER) FROM run "
+				    "WHERE key = 'start_ns'";
 	static const char wall[] = "SELECT CAST(value AS INTEGER) FROM run "
 				   "WHERE key = 'clock_offset_ns'";
 
-	c->monotonic_ns = f->first_ns;
+	c->monotonic_ns = f->first_ns ? f->first_ns : (uint64_t)feed_number(f, start, 0);
 	c->boottime_offset_ns = feed_number(f, boot, INT64_MIN);
 	c->realtime_offset_ns = feed_number(f, wall, INT64_MIN);
 	c->realtime_known = c->realtime_offset_ns != INT64_MIN;
-	if (c->boottime_offset_ns != INT64_MIN)
+	if (c->boottime_offset_ns != INT64_MIN) {
+		/* No clock is before 0, whatever a damaged run says. */
+		if (c->boottime_offset_ns < -(int64_t)c->monotonic_ns)
+			c->boottime_offset_ns = 0;
 		return;
+	}
 	c->boottime_offset_ns = 0;
 	diag_add(f->d, DIAG_NOTE,
 		 "the run does not say how far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC; taken "
