@@ -16,6 +16,7 @@
 #include "plugin/plugin.h"
 #include "trace/store.h"
 #include "util/clock.h"
+#include "util/file.h"
 #include "util/text.h"
 #include "view/peaks/peaks.h"
 
@@ -36,6 +37,11 @@ static int check_output(const struct recording *r)
 
 	if (stat(r->run, &st) == 0 && S_ISDIR(st.st_mode)) {
 		diag_fail(r->ctx->diag, -EISDIR, "%s is a folder; -o names a file", r->run);
+		return EXIT_FAILED;
+	}
+	if (file_is_special(r->run)) {
+		diag_fail(r->ctx->diag, -EINVAL,
+			  "%s is a device or a pipe; a run is a file, which -o names", r->run);
 		return EXIT_FAILED;
 	}
 	if (access(r->run, F_OK) == 0 && !r->ctx->config->force) {

@@ -15,6 +15,7 @@
 #include "plugin/plugin.h"
 #include "script/engine/engine_probe.h"
 #include "trace/store.h"
+#include "util/file.h"
 #include "util/text.h"
 
 struct repl_session {
@@ -261,6 +262,8 @@ static int op_start(void *ctx, const char *file, FILE *out, struct diag *d)
 	if (access(run, F_OK) == 0 && !r->ctx->config->force)
 		err = diag_fail(d, -EEXIST, "%s exists; name another file or `set force true`",
 				run);
+	if (!err && file_is_special(run))
+		err = diag_fail(d, -EINVAL, "%s is a device or a pipe; a run is a file", run);
 	if (!err)
 		err = session_start(r->trace.session, spool, r->ctx->config->force, d);
 	free(spool);
@@ -357,6 +360,8 @@ static int op_save(void *ctx, const char *file, FILE *out, struct diag *d)
 	if (access(file, F_OK) == 0 && !r->ctx->config->force)
 		return diag_fail(d, -EEXIST, "%s exists; name another file or `set force true`",
 				 file);
+	if (file_is_special(file))
+		return diag_fail(d, -EINVAL, "%s is a device or a pipe; a run is a file", file);
 	if (access(file, F_OK) == 0)
 		unlink(file);
 	err = r->run && !session_recording(r->trace.session) ? copy_run(r->run, file, d)

@@ -15,6 +15,7 @@
 #include "probes/record.h"
 #include "trace/spool.h"
 #include "util/alloc.h"
+#include "util/file.h"
 
 /* First reading. */
 
@@ -347,6 +348,8 @@ int store_convert(const char *spool, const char *out, const struct store_convert
 
 	if (!opts->force && access(out, F_OK) == 0)
 		return diag_fail(d, -EEXIST, "%s exists; add --force to replace it", out);
+	if (file_is_special(out))
+		return diag_fail(d, -EINVAL, "%s is a device or a pipe; a run is a file", out);
 	tmp = xasprintf("%s.%d.tmp", out, (int)getpid());
 	unlink(tmp);
 	err = convert_to(spool, tmp, opts, d);

@@ -69,6 +69,13 @@ int file_replace(const char *path, const void *data, size_t len)
 	return err;
 }
 
+bool file_is_special(const char *path)
+{
+	struct stat st;
+
+	return !stat(path, &st) && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 int file_mkdirs(const char *path, mode_t mode)
 {
 	char *copy = xstrdup(path);

@@ -20,6 +20,9 @@ int file_write_all(int fd, const void *data, size_t len);
 int file_replace(const char *path, const void *data, size_t len);
 /* mkdir -p. Returns 0 or -errno. */
 int file_mkdirs(const char *path, mode_t mode);
+/* Whether there is something that is neither a file nor a folder: a device, a pipe, a socket. To
+ * put a file in its place would take it from everyone. */
+bool file_is_special(const char *path);
 
 /* One file of probes/, yaml/, third_party/kernel-headers/ that was embedded at build time. */
 struct embedded_file {

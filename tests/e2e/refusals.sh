@@ -64,6 +64,9 @@ refused "no such folder" 1 'nosuch/run.llmp.spool: No such file or directory' \
 	record -o "$TMP/nosuch/run.llmp" -p "$engine"
 mkdir "$TMP/folder.llmp"
 refused "a folder as output" 1 'folder.llmp is a folder' record --force -o "$TMP/folder.llmp" -p "$engine"
+mkfifo "$TMP/pipe.llmp"
+refused "a pipe as output" 1 'pipe.llmp is a device or a pipe' record --force -o "$TMP/pipe.llmp" -p "$engine"
+[ -p "$TMP/pipe.llmp" ] || fail "the pipe was replaced"
 
 # As an ordinary user, on a process of its own.
 cp "$LLMPROBE" "$TMP/llmprobe"

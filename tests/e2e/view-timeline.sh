@@ -47,6 +47,10 @@ expect_exit 0 dag --layers 1 --fold none --colour-by cycles "$run"
 assert_match "one layer" "$(cat "$TMP/stdout")" 'label="layer 1[\"\\]'
 expect_exit 2 dag --colour-by nonsense "$run"
 expect_exit 2 dag --format gif "$run"
+expect_exit 2 dag -o "$TMP/picture.png" "$run"
+expect_exit 1 dag --layers 9 "$run"
+expect_exit 2 timeline --from 1h -f -o "$TMP/x" "$run"
+assert_match "a range after the end" "$(cat "$TMP/stderr")" 'the run ends after [0-9.]+ m?s'
 
 need_bpf
 debian_engine

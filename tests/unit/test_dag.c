@@ -419,6 +419,9 @@ static void test_bad_input_is_named(void **state)
 
 	(void)state;
 	expect_error(empty, &o, "holds no tensors");
+	o.first_layer = o.last_layer = 7;
+	expect_error(db, &o, "no layer 7; the last one is 1");
+	o = everything;
 	o.phase = "encode";
 	expect_error(db, &o, "'encode'");
 	o.phase = NULL;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cjson/cJSON.h>
 #include <cmocka.h>
@@ -119,6 +121,31 @@ static void test_a_failed_file_leaves_nothing(void **state)
 	diag_free(d);
 }
 
+static void test_a_pipe_stays_a_pipe(void **state)
+{
+	struct diag *d = diag_new();
+	struct export_file f;
+	char dir[] = "/tmp/export-XXXXXX", path[64], text[8];
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/pipe", dir);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK);
+	assert_int_equal(export_file_open(&f, path, NULL, false, false, d), 0);
+	fputs("whole", f.out);
+	assert_int_equal(export_file_close(&f, 0, d), 0);
+	assert_int_equal(read(fd, text, sizeof(text)), 5);
+	close(fd);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	unlink(path);
+	assert_int_equal(rmdir(dir), 0);
+	diag_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -127,6 +154,7 @@ int main(void)
 		cmocka_unit_test(test_folder_with_all_tables),
 		cmocka_unit_test(test_unknown_table_names_the_nearest),
 		cmocka_unit_test(test_a_failed_file_leaves_nothing),
+		cmocka_unit_test(test_a_pipe_stays_a_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -407,11 +407,20 @@ static int choose_phase(struct loader *l, const struct dag_opts *o)
 	return 0;
 }
 
+static int last_layer(const struct dag *g)
+{
+	int last = -1;
+
+	for (size_t i = 0; i < g->n_nodes; i++)
+		last = g->nodes[i].layer > last ? g->nodes[i].layer : last;
+	return last;
+}
+
 int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *d)
 {
 	const char *by = o->colour_by ? o->colour_by : "time";
 	struct loader l = {.db = db, .d = d, .g = g};
-	int err;
+	int err, last;
 
 	*g = (struct dag){0};
 	err = choose_phase(&l, o);
@@ -436,7 +445,11 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 	if (!g->n_nodes)
 		return diag_fail(d, -ENOENT,
 				 "the run holds no tensors: record with the operator level on");
+	last = last_layer(g);
 	dag_apply(g, o);
+	if (o->first_layer >= 0 && !g->n_layers)
+		return diag_fail(d, -ENOENT, "the run has no layer %d; the last one is %d",
+				 o->first_layer, last);
 	return 0;
 }
 

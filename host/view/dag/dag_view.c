@@ -12,6 +12,17 @@
 
 enum dag_format { FORMAT_DOT, FORMAT_SVG, FORMAT_HTML };
 
+/* Pictures that dag does not write; any other ending is a name that says nothing of a format. */
+static bool other_picture(const char *ending)
+{
+	static const char *const endings[] = {"png", "pdf", "ps", "jpg", "jpeg", "gif", "webp"};
+
+	for (size_t i = 0; i < ARRAY_LEN(endings); i++)
+		if (!strcmp(ending, endings[i]))
+			return true;
+	return false;
+}
+
 static int format_of(const struct view_opts *o, enum dag_format *format, struct diag *d)
 {
 	static const char *const names[] = {"dot", "svg", "html"};
@@ -24,7 +35,7 @@ static int format_of(const struct view_opts *o, enum dag_format *format, struct 
 			return 0;
 		}
 	*format = FORMAT_DOT;
-	if (!o->format)
+	if (!o->format && !other_picture(name))
 		return 0;
 	return diag_fail(d, -EINVAL, "dag has no format '%s'; it writes dot, svg and html", name);
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "util/alloc.h"
+#include "util/file.h"
 #include "view/export/export_file.h"
 
 int export_file_open(struct export_file *f, const char *path, FILE *fallback, bool force,
@@ -18,10 +19,12 @@ int export_file_open(struct export_file *f, const char *path, FILE *fallback, bo
 				"this is no text for a terminal; name a file with -o FILE");
 		return 0;
 	}
-	if (!force && access(path, F_OK) == 0)
-		return diag_fail(d, -EEXIST, "%s exists; use --force to replace it", path);
-	f->temporary = xasprintf("%s.%ld.part", path, (long)getpid());
-	f->out = fopen(f->temporary, "we");
+	if (!file_is_special(path)) {
+		if (!force && access(path, F_OK) == 0)
+			return diag_fail(d, -EEXIST, "%s exists; use --force to replace it", path);
+		f->temporary = xasprintf("%s.%ld.part", path, (long)getpid());
+	}
+	f->out = fopen(f->temporary ? f->temporary : path, "we");
 	if (!f->out) {
 		int err = -errno;
 
@@ -40,9 +43,9 @@ int export_file_close(struct export_file *f, int err, struct diag *d)
 		err = diag_fail(d, errno ? -errno : -EIO, "cannot write %s: %s", f->path,
 				strerror(errno));
 	fclose(f->out);
-	if (!err && rename(f->temporary, f->path))
+	if (!err && f->temporary && rename(f->temporary, f->path))
 		err = diag_fail(d, -errno, "cannot write %s: %s", f->path, strerror(errno));
-	if (err)
+	if (err && f->temporary)
 		unlink(f->temporary);
 	free(f->path);
 	free(f->temporary);

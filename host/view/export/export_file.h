@@ -11,12 +11,14 @@
 
 struct export_file {
 	FILE *out;
-	char *path, *temporary; /* NULL when `out` is the caller's */
+	char *path;	 /* NULL when `out` is the caller's */
+	char *temporary; /* NULL when `path` is written to as it stands */
 };
 
 /*
- * Opens `path`, or uses `fallback` when it is NULL. An existing file is refused unless `force`;
- * `binary` output to a terminal is refused too. Returns 0 or -errno with an error in `d`.
+ * Opens `path`, or uses `fallback` when it is NULL. An existing file is refused unless `force`,
+ * a device or a pipe is written to; `binary` output to a terminal is refused too. Returns 0 or
+ * -errno with an error in `d`.
  */
 int export_file_open(struct export_file *f, const char *path, FILE *fallback, bool force,
 		     bool binary, struct diag *d);

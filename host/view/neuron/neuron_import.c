@@ -350,6 +350,8 @@ static void warn_of_guesses(const struct neuron_set *s, struct diag *d)
 
 static int check_output(const char *output, bool force, struct diag *d)
 {
+	if (file_is_special(output))
+		return diag_fail(d, -EINVAL, "%s is a device or a pipe; a run is a file", output);
 	if (force || access(output, F_OK) != 0)
 		return 0;
 	return diag_fail(d, -EEXIST, "%s exists; use --force to replace it", output);

@@ -474,10 +474,16 @@ int timeline_write(sqlite3 *db, const struct timeline_opts *o, FILE *out, struct
 	struct feed f = {.db = db, .o = o, .d = d, .strings = tl_strings_new()};
 	struct tl_clocks clocks = {0};
 	struct tl_totals totals = {0};
+	char length[32];
 	int err, close_err;
 
 	f.ops = o->format == TIMELINE_CHROME ? &tl_sink_chrome : &tl_sink_perfetto;
 	find_span(&f);
+	if (o->from_ns && f.from_ns > f.last_ns) {
+		tl_strings_free(f.strings);
+		return diag_fail(d, -EINVAL, "the run ends after %s, before the range begins",
+				 text_ns((double)(f.last_ns - f.first_ns), length));
+	}
 	read_clocks(&f, &clocks);
 	count_rows(&f);
 	f.sink = f.ops->open(out, f.strings, &clocks, !o->plain, d);
