@@ -54,6 +54,10 @@ window.addEventListener("load", () => setTimeout(() => {
   answers.ids = [...document.querySelectorAll("[id]")].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i && !id.startsWith("a_")).length;
   const chart = document.querySelector(".chart .u-over"), at = chart.getBoundingClientRect();
   chart.dispatchEvent(new MouseEvent("mousemove", {clientX: at.left + at.width / 2, clientY: at.top + 20, bubbles: true}));
+  const scatter = [...document.querySelectorAll(".chart")].find(c => c.textContent.includes("Matrix products")), over = scatter.querySelector(".u-over"), box = over.getBoundingClientRect();
+  answers.line = scatter.querySelector(":scope > p").textContent;
+  over.dispatchEvent(new MouseEvent("mousemove", {clientX: box.left + box.width - 10, clientY: box.top + 20, bubbles: true}));
+  answers.counted = [...document.querySelectorAll('#operators th[data-key^="counter "]')].map(h => h.dataset.key.slice(8)).sort().join(",");
   const node = document.querySelector("#graph g.node");
   node.dispatchEvent(new PointerEvent("pointerenter"));
   answers.tip = document.querySelector("#graph .tip").textContent.length > 0;
@@ -74,6 +78,7 @@ window.addEventListener("load", () => setTimeout(() => {
   input.dispatchEvent(new Event("input", {bubbles: true}));
   setTimeout(() => {
     answers.filtered = rows();
+    answers.point = scatter.querySelector(":scope > p").textContent;
     answers.values = document.querySelectorAll(".chart details tbody tr").length;
     answers.legend = document.querySelector(".chart .u-legend .u-value").textContent;
     answers.fetched = performance.getEntriesByType("resource").length;
@@ -110,6 +115,10 @@ assert_ge "marks of the report" "$(answer marks)" 2
 assert_match "readout of the strip" "$(answer readout)" 'matrix products [0-9]+ %'
 assert_match "pointing at a chart" "$(answer legend)" '^[0-9]'
 assert_match "zoomed in: single operators" "$(answer close)" '\([A-Z_+]+\) [0-9.]+ (ns|us|ms)'
+assert_match "line through the matrix products" "$(answer line)" '[0-9]+ products; the line is [0-9.]+ GFLOP/s'
+assert_match "a matrix product that is pointed at" "$(answer point)" '^[A-Za-z0-9_.-]+: .* in [0-9.]+ [mu]s'
+assert_eq "columns of counters" "$(answer counted)" "$(sql "$TMP/a.llmp" "SELECT group_concat(name, ',') FROM
+	(SELECT DISTINCT name FROM counter ORDER BY 1)")"
 assert_match "experts by keys" "$(answer expert)" 'layer [0-9]+, expert [0-9]+: [0-9]+ uses'
 assert_ge "values of a chart as a table" "$(answer values)" 20
 assert_eq "controls without a name" "$(answer unnamed)" 0

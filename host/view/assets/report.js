@@ -65,8 +65,15 @@ function showDiff() {
   if (!$("#diff pre").textContent.trim()) $("#diff pre").remove();
 }
 
-/* Operator rows: name, op, type, layer, phase, compute, wait, count, flops, bytes, time, class. */
-const O = {name: 0, op: 1, type: 2, layer: 3, phase: 4, compute: 5, wait: 6, count: 7, flops: 8, bytes: 9, time: 10, class: 11};
+/* Operator rows: name, op, type, layer, phase, compute, wait, count, flops, bytes, time, class, and what
+   was counted, by counter. */
+const O = {name: 0, op: 1, type: 2, layer: 3, phase: 4, compute: 5, wait: 6, count: 7, flops: 8, bytes: 9, time: 10, class: 11, counted: 12};
+const counterNames = run.counter_names.map(n => n[0]);
+for (const r of runs) {
+  const key = row => row.slice(0, 5).join("\t"), rows = new Map(r.operators.map(o => [key(o), o]));
+  for (const o of r.operators) o[O.counted] = {};
+  for (const c of r.counters) { const o = rows.get(key(c)); if (o) o[O.counted][c[5]] = c[6]; }
+}
 function grouped(r, state) {
   const groups = new Map(), words = state.text.toLowerCase().split(/\s+/).filter(Boolean);
   for (const o of r.operators) {
@@ -74,8 +81,9 @@ function grouped(r, state) {
     if (words.length) { const hay = `${o[O.name]} ${o[O.op]} ${o[O.type]}`.toLowerCase(); if (!words.every(w => hay.includes(w))) continue; }
     const key = String(o[O[state.group]] ?? "none");
     let g = groups.get(key);
-    if (!g) groups.set(key, g = {key, compute: 0, wait: 0, count: 0, flops: 0, bytes: 0, busy: 0});
+    if (!g) groups.set(key, g = {key, compute: 0, wait: 0, count: 0, flops: 0, bytes: 0, busy: 0, counted: {}});
     g.compute += o[O.compute]; g.wait += o[O.wait] || 0; g.count += o[O.count]; g.flops += o[O.flops] || 0; g.bytes += o[O.bytes] || 0; g.busy += o[O.time] * o[O.count];
+    for (const [name, v] of Object.entries(o[O.counted])) g.counted[name] = (g.counted[name] || 0) + v;
   }
   return groups;
 }
@@ -83,6 +91,12 @@ const columns = [
   ["key", "", g => g.key, v => v], ["share", "share", g => g.share, fmtShare], ["compute", "compute, all threads", g => g.compute, fmtNs],
   ["count", "executions", g => g.count, fmt], ["mean", "mean, slowest thread", g => g.busy / g.count, fmtNs], ["wait", "barrier wait", g => g.wait, fmtNs],
   ["gflops", "GFLOP/s", g => g.flops > 0 ? g.flops / g.busy : NaN, fmt], ["gbs", "GB/s", g => g.bytes > 0 ? g.bytes / g.busy : NaN, fmt]];
+for (const name of counterNames) columns.push([`counter ${name}`, `${name} each`, g => g.counted[name] / g.count, fmt]);
+for (const [title, above, below, percent] of run.ratios) {
+  const counted = list => list.split(",").find(n => counterNames.some(c => c.toLowerCase() === n)), a = counted(above), b = counted(below);
+  const of = (g, name) => g.counted[counterNames.find(c => c.toLowerCase() === name)];
+  if (a && b) columns.push([`ratio ${title}`, title, g => of(g, a) / of(g, b), percent ? fmtShare : fmt]);
+}
 if (other) columns.push(["change", "mean in the second run", g => g.change, v => isFinite(v) ? (v >= 0 ? "+" : "") + (100 * v).toFixed(1) + " %" : "-"]);
 const state = {text: "", phase: "", class: "", group: "op", sort: "compute", up: false, shown: 100};
 function showTable() {
@@ -135,16 +149,19 @@ function valuesOf(data, series, axes) {
   });
   return details;
 }
-function chart(title, note, data, series, axes, points) {
+/* `named`: what each point is, said below the chart where the pointer is. */
+function chart(title, note, data, series, axes, points, named) {
   const box = el("div", {className: "chart"}, el("h3", {textContent: title})), host = el("div");
-  box.append(host, el("p", {textContent: note}));
+  const said = el("p", {textContent: note});
+  box.append(host, said);
   $("#charts .charts").append(box);
   const ink = () => dark.matches ? "#c8cdd6" : "#333", grid = () => ({stroke: dark.matches ? "#333943" : "#e2e5ea"});
   const plot = new uPlot({
     width: Math.max(box.clientWidth - 20, 300), height: 260, scales: {x: {time: false}},
-    series: [{label: axes[0][0], value: (u, v) => axes[0][1](v)}].concat(series.map((name, i) => ({label: name, stroke: palette[i % palette.length], width: points ? 0 : 1.5,
-      points: points ? {show: true, size: 5, fill: palette[i % palette.length]} : {show: false}, paths: points ? () => null : undefined, value: (u, v) => axes[1][1](v)}))),
+    series: [{label: axes[0][0], value: (u, v) => axes[0][1](v)}].concat(series.map((name, i) => ({label: name, stroke: palette[i % palette.length], width: points && i === 0 ? 0 : 1.5,
+      points: points && i === 0 ? {show: true, size: 5, fill: palette[i % palette.length]} : {show: false}, paths: points && i === 0 ? () => null : undefined, value: (u, v) => axes[1][1](v)}))),
     axes: axes.map(([label, f], i) => ({label, labelSize: 18, stroke: ink, grid: {stroke: () => grid().stroke}, ticks: {stroke: () => grid().stroke}, size: i ? 74 : 40, values: (u, v) => v.map(x => x === null ? "" : f(x))})),
+    hooks: named ? {setCursor: [u => { const i = u.cursor.idx; said.textContent = i === null || i === undefined ? note : `${named[i]}: ${axes[0][1](data[0][i])} in ${axes[1][1](data[1][i])}`; }]} : {},
   }, data, host);
   plots.push([plot, box]);
   host.setAttribute("role", "img");
@@ -154,11 +171,23 @@ function chart(title, note, data, series, axes, points) {
   new ResizeObserver(() => requestAnimationFrame(() => { const w = Math.max(box.clientWidth - 20, 300); if (Math.abs(w - plot.width) > 2) plot.setSize({width: w, height: 260}); })).observe(box);
 }
 dark.addEventListener("change", () => plots.forEach(([p]) => p.redraw(false, true)));
-function slope(x, y) {
+/* The line of least squares, and how far off it the values lie as a rule. */
+function fitLine(x, y) {
   const n = x.length, mx = x.reduce((a, b) => a + b, 0) / n, my = y.reduce((a, b) => a + b, 0) / n;
   let num = 0, den = 0;
   for (let i = 0; i < n; i++) { num += (x[i] - mx) * (y[i] - my); den += (x[i] - mx) ** 2; }
-  return den ? num / den : 0;
+  const slope = den ? num / den : 0, at = v => my + slope * (v - mx);
+  return {slope, at, sigma: Math.sqrt(y.reduce((sum, v, i) => sum + (v - at(x[i])) ** 2, 0) / n)};
+}
+const slope = (x, y) => fitLine(x, y).slope;
+/* Time against arithmetic of the matrix products of a phase; those far above the line are named. */
+function products(phase, rows) {
+  const x = rows.map(m => m[0]), y = rows.map(m => m[1]), fit = fitLine(x, y);
+  const slow = rows.filter((m, i) => y[i] - fit.at(x[i]) > 2 * fit.sigma).sort((a, b) => b[1] - fit.at(b[0]) - a[1] + fit.at(a[0]));
+  const names = slow.slice(0, 5).map(m => m[2]).join(", ") + (slow.length > 5 ? ` and ${slow.length - 5} more` : "");
+  const line = fit.slope > 0 ? `the line is ${(1 / fit.slope).toPrecision(3)} GFLOP/s` : "the line does not rise";
+  chart(`Matrix products, ${phase || "all"}: arithmetic against time`, `${rows.length} products; ${line}. ` + (slow.length ? `Slower than their arithmetic explains: ${names}.` : "None lies far above it."),
+    [x, y, x.map(fit.at)], ["time", "fit"], [["FLOP per execution", fmt], ["time", fmtNs]], true, rows.map(m => m[2]));
 }
 function charts() {
   const out = $("#charts .charts");
@@ -173,9 +202,7 @@ function charts() {
       q ? [run.name, other.name] : ["TPOT"], [["percentile", v => fmt(v)], ["time", fmtNs]]);
   }
   for (const phase of [...new Set(run.matmuls.map(m => m[3]))]) {
-    const rows = run.matmuls.filter(m => m[3] === phase);
-    chart(`Matrix products, ${phase || "all"}: arithmetic against time`, `${rows.length} products; those above the others' line take longer than their arithmetic explains.`,
-      [rows.map(m => m[0]), rows.map(m => m[1])], ["time"], [["FLOP per execution", fmt], ["time", fmtNs]], true);
+    products(phase, run.matmuls.filter(m => m[3] === phase));
   }
   if (!out.children.length) out.append(missing("Charts need the token level with decode steps, or the operator level."));
 }

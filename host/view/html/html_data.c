@@ -8,6 +8,7 @@
 
 #include "view/html/html_page.h"
 #include "view/place.h"
+#include "view/stat/stat.h"
 #include "view/summary/summary.h"
 
 enum {
@@ -111,6 +112,28 @@ static void put_operators(struct json_out *j, sqlite3 *db)
 			else
 				json_number(j, NULL, sqlite3_column_double(row, i));
 		json_text(j, NULL, view_class_name(view_op_class(view_text(row, 1))));
+		json_close(j, ']');
+	}
+	json_close(j, ']');
+}
+
+/* What was counted during each of those operators, and which ratios say something. */
+static void put_counters(struct json_out *j, sqlite3 *db)
+{
+	struct stat_ratio r;
+
+	json_query(j, db, "counter_names", "SELECT name FROM counter_name_t ORDER BY id");
+	json_query(j, db, "counters",
+		   "SELECT l.label, t.op, t.type, t.layer, c.phase, n.name, sum(c.value) FROM "
+		   "counter_phase_t c JOIN counter_name_t n ON n.id = c.name_id JOIN tensor t ON "
+		   "t.id = c.tensor_id JOIN temp.place l ON l.id = t.id GROUP BY 1, 2, 3, 4, 5, 6");
+	json_open(j, "ratios", '[');
+	for (size_t i = 0; stat_ratio(i, &r); i++) {
+		json_open(j, NULL, '[');
+		json_text(j, NULL, r.title);
+		json_text(j, NULL, r.above);
+		json_text(j, NULL, r.below);
+		json_number(j, NULL, r.percent);
 		json_close(j, ']');
 	}
 	json_close(j, ']');
@@ -322,6 +345,7 @@ int html_run_data(struct json_out *j, const struct view_run *run, const struct v
 	place_tensors(db);
 	err = put_figures(j, db, o, d);
 	put_operators(j, db);
+	put_counters(j, db);
 	put_steps(j, db);
 	json_query(j, db, "matmuls",
 		   "SELECT t.flops, sum(p.compute_ns) * 1.0 / sum(p.count), l.label, p.phase FROM "

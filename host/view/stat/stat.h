@@ -26,4 +26,13 @@ struct stat_fit {
 };
 struct stat_fit stat_fit(const double *x, const double *y, size_t n);
 
+/* One counter over another, each a comma list of names of which the first that was counted stands.
+ */
+struct stat_ratio {
+	const char *title, *above, *below;
+	bool percent;
+};
+/* Ratio number `i` of the ratios that stat prints; false after the last. */
+bool stat_ratio(size_t i, struct stat_ratio *out);
+
 #endif

@@ -149,3 +149,12 @@ struct table *stat_ratios(const struct view_run *runs, size_t n, const struct vi
 				   runs[i].name);
 	return t;
 }
+
+bool stat_ratio(size_t i, struct stat_ratio *out)
+{
+	if (i >= ARRAY_LEN(ratios))
+		return false;
+	*out = (struct stat_ratio){ratios[i].title, ratios[i].above, ratios[i].below,
+				   ratios[i].type == TABLE_PERCENT};
+	return true;
+}
