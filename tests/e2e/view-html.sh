@@ -120,6 +120,7 @@ assert_match "a matrix product that is pointed at" "$(answer point)" '^[A-Za-z0-
 assert_eq "columns of counters" "$(answer counted)" "$(sql "$TMP/a.llmp" "SELECT group_concat(name, ',') FROM
 	(SELECT DISTINCT name FROM counter ORDER BY 1)")"
 assert_match "experts by keys" "$(answer expert)" 'layer [0-9]+, expert [0-9]+: [0-9]+ uses'
+assert_match "reuse of experts" "$(cat "$TMP/dom")" 'mean reuse distance: [0-9.]+ tokens'
 assert_ge "values of a chart as a table" "$(answer values)" 20
 assert_eq "controls without a name" "$(answer unnamed)" 0
 assert_eq "ids used twice" "$(answer ids)" 0

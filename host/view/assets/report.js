@@ -255,7 +255,7 @@ function heat(title, rowNames, columnsN, value, describe) {
 }
 function experts() {
   const body = $("#experts .body"), n = run.n_experts;
-  if (!n) { body.append(missing("No experts were recorded: the model has none, or the operator level was off.")); return; }
+  if (!n) { body.append(missing("No experts were recorded: the model has none, or the operator level was off.")); $("#experts pre").remove(); return; }
   const layers = [...new Set(run.expert_layers.map(e => e[0]))], uses = layers.map(() => new Array(n).fill(0));
   for (const [layer, expert, count] of run.expert_layers) uses[layers.indexOf(layer)][expert] += count;
   const f = run.expert_figures;

@@ -14,7 +14,7 @@
 #include "view/view.h"
 
 /* Graphs beyond that take graphviz minutes; the page then says how to draw a part. */
-enum { GRAPH_NODES_MAX = 1500 };
+enum { GRAPH_NODES_MAX = 1500, PRINT_WIDTH = 100 };
 
 struct page {
 	const struct view_run *runs;
@@ -37,15 +37,18 @@ static int write_data(void *ctx, FILE *out, struct diag *d)
 }
 
 /* What another view prints, to be freed; NULL with an error in `d` when it cannot. */
-static char *view_prints(const struct page *p, const char *name, size_t n, bool json,
+static char *view_prints(const struct page *p, const char *name, size_t n, struct view_opts o,
 			 struct diag *d)
 {
 	const struct view *v = view_find(name);
-	struct view_opts o = {.width = 100, .peaks = p->o->peaks, .json = json};
 	char *text = NULL;
 	size_t len;
 	FILE *f = open_memstream(&text, &len);
-	int rc = v && f ? v->print(p->runs, n, &o, f, d) : -ENOENT;
+	int rc;
+
+	o.width = PRINT_WIDTH;
+	o.peaks = p->o->peaks;
+	rc = v && f ? v->print(p->runs, n, &o, f, d) : -ENOENT;
 
 	if (f)
 		fclose(f);
@@ -60,7 +63,7 @@ static int write_view(const struct page *p, const char *name, size_t n, FILE *ou
 {
 	struct diag *d = diag_new();
 	struct buf escaped = {0};
-	char *text = view_prints(p, name, n, false, d);
+	char *text = view_prints(p, name, n, (struct view_opts){0}, d);
 
 	html_escape(&escaped, text ? text : diag_first_error(d));
 	fputs(buf_str(&escaped), out);
@@ -86,12 +89,35 @@ static int write_diff(void *ctx, FILE *out, struct diag *d)
 	return p->n > 1 ? write_view(p, "diff", p->n, out) : 0;
 }
 
+/* How soon experts come again, and what it costs when they do not: tables of stat. */
+static int write_experts(void *ctx, FILE *out, struct diag *d)
+{
+	static const char *const tables[] = {"reuse", "latency"};
+	struct page *p = ctx;
+	struct buf escaped = {0};
+
+	(void)d;
+	for (size_t i = 0; view_levels(p->runs[0].db).expert && i < ARRAY_LEN(tables); i++) {
+		struct diag *own = diag_new();
+		char *text = view_prints(p, "stat", 1, (struct view_opts){.table = tables[i]}, own);
+
+		html_escape(&escaped, text ? text : "");
+		buf_puts(&escaped, "\n");
+		free(text);
+		diag_free(own);
+	}
+	fputs(buf_str(&escaped), out);
+	buf_free(&escaped);
+	return 0;
+}
+
 /* The same comparison as data, so that the page judges no figure otherwise than diff does. */
 static int write_verdicts(void *ctx, FILE *out, struct diag *d)
 {
 	struct page *p = ctx;
 	struct diag *own = diag_new();
-	char *text = p->n > 1 ? view_prints(p, "diff", p->n, true, own) : NULL;
+	char *text = p->n > 1 ? view_prints(p, "diff", p->n, (struct view_opts){.json = true}, own)
+			      : NULL;
 
 	(void)d;
 	/* Names may hold the end of the element that this is in; in JSON < is only part of strings.
@@ -186,6 +212,7 @@ static int write_page(struct page *p, FILE *out, struct diag *d)
 		{"REPORT", NULL, write_report, p},
 		{"DIFF", NULL, write_diff, p},
 		{"VERDICTS", NULL, write_verdicts, p},
+		{"EXPERTS", NULL, write_experts, p},
 		{"GRAPH", NULL, write_graph, p},
 		{"DATA", NULL, write_data, p},
 		{"UPLOT_JS", NULL, write_asset, (void *)"third_party/uplot/uPlot.iife.min.js"},
