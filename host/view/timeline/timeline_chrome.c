@@ -11,7 +11,7 @@
 #include "view/timeline/timeline_sink.h"
 
 /* Numbers that no process or thread has; readers take a tid as unique across processes. */
-enum { PSEUDO_TID = 1000000000, CPU_TID = 1900000000, CPU_PID = 1000000000, OWN_PID };
+enum { PSEUDO_TID = 1000000000, CPU_PID = 1800000000, OWN_PID, CPU_TID = 1900000000 };
 
 struct chrome_track {
 	int64_t pid, tid;
