@@ -89,8 +89,8 @@ window.addEventListener("load", () => setTimeout(() => {
 </script>
 SCRIPT
 
-look() { # PAGE [WIDTH]
-	cat "$1" "$TMP/act.js" >"$TMP/acted.html"
+look() { # PAGE [WIDTH [ACTS]]
+	cat "$1" "$TMP/${3:-act}.js" >"$TMP/acted.html"
 	timeout 60 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$TMP/profile" \
 		--enable-logging=stderr --window-size=${2:-1300},1000 --virtual-time-budget=5000 \
 		--dump-dom "file://$TMP/acted.html" >"$TMP/dom" 2>"$TMP/browser" ||
@@ -143,6 +143,36 @@ assert_match "the last percent" "$(answer 'judged["time per output token, P99"]'
 assert_le "bytes" "$(stat -c %s "$TMP/two.html")" $((3 * 1024 * 1024))
 look "$TMP/two.html" 500
 assert_eq "beyond the edge of a narrow window" "$(answer beyond)" 0
+
+echo "-- the graph alone"
+cat >"$TMP/graph.js" <<'SCRIPT'
+<script>
+window.addEventListener("load", () => setTimeout(() => {
+  const box = document.querySelector(".graph"), svg = box.querySelector("svg"), tip = document.querySelector(".tip"), view = () => svg.getAttribute("viewBox"), answers = {};
+  answers.nodes = svg.querySelectorAll("g.node").length;
+  const before = view(), at = box.getBoundingClientRect();
+  box.dispatchEvent(new WheelEvent("wheel", {deltaY: -100, clientX: at.left + 100, clientY: at.top + 100, cancelable: true}));
+  answers.zoomed = Number(view().split(" ")[2]) < Number(before.split(" ")[2]);
+  svg.querySelectorAll("g.node")[3].dispatchEvent(new PointerEvent("pointerenter"));
+  answers.tip = tip.textContent;
+  box.dispatchEvent(new KeyboardEvent("keydown", {key: "n"}));
+  answers.walked = svg.querySelectorAll("g.at").length === 1 && tip.textContent !== answers.tip;
+  box.dispatchEvent(new KeyboardEvent("keydown", {key: "0"}));
+  answers.all = view();
+  answers.fetched = performance.getEntriesByType("resource").length;
+  document.body.insertAdjacentHTML("beforeend", "<pre id=answers></pre>");
+  document.getElementById("answers").textContent = "ANSWERS" + JSON.stringify(answers) + "ENDS";
+}, 300));
+</script>
+SCRIPT
+expect_exit 0 dag -o "$TMP/graph.html" "$TMP/a.llmp"
+look "$TMP/graph.html" 1300 graph
+assert_ge "nodes" "$(answer nodes)" 8
+assert_eq "the wheel zooms" "$(answer zoomed)" true
+assert_match "a node that is pointed at" "$(answer tip)" 'executed [0-9]+ times'
+assert_eq "keys walk" "$(answer walked)" true
+assert_match "everything again" "$(answer all)" '^0 0 '
+assert_eq "fetched from elsewhere" "$(answer fetched)" 0
 
 echo "-- a million operator rows"
 "$BUILD/tests/run_make" --layers 16 --prompt 16 --decodes 460 --threads 8 --sched "$TMP/big.llmp.spool" >/dev/null ||
