@@ -219,8 +219,12 @@ static void read_figures(void *ctx, struct top_figures *out)
 		.levels = l->level_rows,
 		.n_levels = read_levels(l, interval),
 	};
+	/* A call tells its phase at its end; before the first one only that something runs is
+	 * known. */
 	if (!out->n_operators && session_level_on(l->trace.session, LEVEL_OPERATOR))
-		out->phase = NULL; /* nothing ran */
+		out->phase = NULL;
+	else if (!out->phase && out->n_operators)
+		out->phase = "first call";
 	for (size_t i = 0; i < out->n_levels; i++)
 		out->cost += l->level_rows[i].cost > 0 ? l->level_rows[i].cost : 0;
 	l->interval_tokens = 0;
