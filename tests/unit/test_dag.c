@@ -176,6 +176,26 @@ static void test_layers_that_are_alike_fold(void **state)
 	sqlite3_close(db);
 }
 
+/* Numbers in names that are not the layer's, such as those of kq_scaled_1 in layer 1. */
+static void test_other_numbers_in_names_do_not_matter(void **state)
+{
+	sqlite3 *db = fixture_run(3);
+	struct dag_opts o = everything;
+	struct dag g;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS | DAG_FOLD_LAYERS;
+	fixture_exec(db, "UPDATE tensor_t SET name = 'kq_1-' || layer WHERE name GLOB "
+			 "'kq_soft_max-*';"
+			 "UPDATE tensor_t SET name = 'blk.' || layer || '.ffn_0' WHERE name GLOB "
+			 "'ffn_up-*'");
+	g = load(db, &o);
+	assert_int_equal(visible(&g), 5);
+	assert_string_equal(g.layers[0].members, "0-1");
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
 static void test_a_range_keeps_its_border(void **state)
 {
 	sqlite3 *db = fixture_run(1);
@@ -366,19 +386,22 @@ static void test_attention_by_softmax(void **state)
 	(void)state;
 	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
 	attention_layer(db, 64);
-	fixture_exec(db, "UPDATE tensor_t SET op = 'MUL_MAT', name = 'kqv-0' WHERE id = 13;"
-			 "DELETE FROM edge_t WHERE dst_tensor = 13;"
-			 "INSERT INTO tensor_t(id, name, layer, op, ne0, ne1, ne2, kind) VALUES"
-			 " (17, 'kq-0', 0, 'MUL_MAT', 256, 1, 4, ''),"
-			 " (18, 'kq_soft_max-0', 0, 'SOFT_MAX', 256, 1, 4, ''),"
-			 " (19, 'logits-1', 1, 'MUL_MAT', 8, 1, 1, ''),"
-			 " (20, 'probs-1', 1, 'SOFT_MAX', 8, 1, 1, '');"
-			 "INSERT INTO edge_t VALUES(8, 17, 0), (5, 17, 1), (17, 18, 0),"
-			 " (11, 13, 0), (18, 13, 1), (2, 19, 0), (16, 19, 1), (19, 20, 0)");
+	fixture_exec(db,
+		     "UPDATE tensor_t SET op = 'MUL_MAT', name = 'kqv-0' WHERE id = 13;"
+		     "DELETE FROM edge_t WHERE dst_tensor = 13;"
+		     "INSERT INTO tensor_t(id, name, layer, op, ne0, ne1, ne2, kind) VALUES"
+		     " (17, 'kq-0', 0, 'MUL_MAT', 256, 1, 4, ''),"
+		     " (21, 'kq_scaled-0', 0, 'SCALE', 256, 1, 4, ''),"
+		     " (18, 'kq_soft_max-0', 0, 'SOFT_MAX', 256, 1, 4, ''),"
+		     " (19, 'logits-1', 1, 'MUL_MAT', 8, 1, 1, ''),"
+		     " (20, 'probs-1', 1, 'SOFT_MAX', 8, 1, 1, '');"
+		     "INSERT INTO edge_t VALUES(8, 17, 0), (5, 17, 1), (17, 21, 0), (21, 18, 0),"
+		     " (11, 13, 0), (18, 13, 1), (2, 19, 0), (16, 19, 1), (19, 20, 0)");
 	g = load(db, &o);
 	text = dag_attention(&g, 0);
 	assert_string_equal(text, "multi-head attention, 4 heads\nQ: product, bias, RoPE; K: "
-				  "product, norm; V: product; after: product, norm, sum");
+				  "product, norm; V: product; QK: product, scale; after: "
+				  "product, norm, sum");
 	free(text);
 	assert_null(dag_attention(&g, 1));
 	dag_free(&g);
@@ -457,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_what_has_no_name_is_drawn_in_its_layer),
 		cmocka_unit_test(test_views_and_weights_fold),
 		cmocka_unit_test(test_layers_that_are_alike_fold),
+		cmocka_unit_test(test_other_numbers_in_names_do_not_matter),
 		cmocka_unit_test(test_a_range_keeps_its_border),
 		cmocka_unit_test(test_two_runs_side_by_side),
 		cmocka_unit_test(test_without_dimensions_no_shape_is_drawn),

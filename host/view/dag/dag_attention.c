@@ -18,6 +18,7 @@ enum { NONE = -1, LONGEST_PATH = 24 };
 struct attention {
 	long core; /* FLASH_ATTN_EXT, or the product of the softmax and V */
 	long q, k, v;
+	long scores; /* what the softmax reads; NONE in a fused operator */
 	int64_t heads;
 };
 
@@ -60,7 +61,7 @@ static long only_reader(const struct dag *g, long node)
 }
 
 /* The product of Q and K below a softmax, past scales and caps. A router's softmax has none. */
-static long scores(const struct dag *g, long softmax)
+static long score_product(const struct dag *g, long softmax)
 {
 	long at = source(g, softmax, 0);
 
@@ -74,7 +75,7 @@ static long scores(const struct dag *g, long softmax)
 
 static bool find_attention(const struct dag *g, int layer, struct attention *a)
 {
-	*a = (struct attention){NONE, NONE, NONE, NONE, 0};
+	*a = (struct attention){NONE, NONE, NONE, NONE, NONE, 0};
 	for (size_t i = 0; i < g->n_nodes && a->core == NONE; i++) {
 		const struct dag_node *n = &g->nodes[i];
 		long product;
@@ -82,14 +83,22 @@ static bool find_attention(const struct dag *g, int layer, struct attention *a)
 		if (n->gone || n->outside || n->layer != layer)
 			continue;
 		if (!strcmp(n->op, "FLASH_ATTN_EXT")) {
-			*a = (struct attention){(long)i, source(g, (long)i, 0),
-						source(g, (long)i, 1), source(g, (long)i, 2),
+			*a = (struct attention){(long)i,
+						source(g, (long)i, 0),
+						source(g, (long)i, 1),
+						source(g, (long)i, 2),
+						NONE,
 						n->ne[1]};
-		} else if (!strcmp(n->op, "SOFT_MAX") && (product = scores(g, (long)i)) != NONE) {
+		} else if (!strcmp(n->op, "SOFT_MAX") &&
+			   (product = score_product(g, (long)i)) != NONE) {
 			long core = only_reader(g, (long)i);
 
-			*a = (struct attention){core, source(g, product, 1), source(g, product, 0),
-						source(g, core, 0), n->ne[2]};
+			*a = (struct attention){core,
+						source(g, product, 1),
+						source(g, product, 0),
+						source(g, core, 0),
+						source(g, (long)i, 0),
+						n->ne[2]};
 		}
 	}
 	return a->core != NONE && a->q != NONE && a->k != NONE && a->v != NONE;
@@ -114,7 +123,7 @@ static const char *step_word(const struct dag *g, long node)
 	return class == CLASS_ELEMENT ? op : NULL;
 }
 
-/* What happens from the product with a weight on to `node`. *product is that product, or NONE. */
+/* What happens from the nearest product on to `node`. *product is that product, or NONE. */
 static char *path_to(const struct dag *g, long node, long *product)
 {
 	const char *words[LONGEST_PATH];
@@ -177,14 +186,15 @@ char *dag_attention(const struct dag *g, int layer)
 {
 	struct attention a;
 	struct buf out = {0};
-	char *q, *k, *v, *after;
-	long q_product, k_product, v_product;
+	char *q, *k, *v, *scores, *after;
+	long q_product, k_product, v_product, qk_product;
 
 	if (!find_attention(g, layer, &a))
 		return NULL;
 	q = path_to(g, a.q, &q_product);
 	k = path_to(g, a.k, &k_product);
 	v = path_to(g, a.v, &v_product);
+	scores = path_to(g, a.scores, &qk_product);
 	after = path_from(g, a.core);
 	put_heads(g, &a, q_product, k_product, &out);
 	if (!strcmp(q, k) && !strcmp(k, v))
@@ -193,11 +203,14 @@ char *dag_attention(const struct dag *g, int layer)
 		buf_printf(&out, "\nQ, K: %s; V: %s", q, v);
 	else
 		buf_printf(&out, "\nQ: %s; K: %s; V: %s", q, k, v);
+	if (strchr(scores, ','))
+		buf_printf(&out, "; QK: %s", scores);
 	if (*after)
 		buf_printf(&out, "; after: %s", after);
 	free(q);
 	free(k);
 	free(v);
+	free(scores);
 	free(after);
 	return buf_take(&out);
 }

@@ -164,23 +164,37 @@ out:
 	free(to);
 }
 
+static bool number_starts(const char *name, const char *p)
+{
+	return isdigit((unsigned char)*p) && (p == name || !isdigit((unsigned char)p[-1]));
+}
+
+/* Where the layer's number stands in a name: after the last dash, else the first of its value, else
+ * NULL. */
+static const char *layer_number(const char *name, int layer)
+{
+	const char *found = NULL;
+
+	for (const char *p = name; *p; p++)
+		if (number_starts(name, p) && strtol(p, NULL, 10) == layer &&
+		    (!found || p[-1] == '-'))
+			found = p;
+	return found;
+}
+
 /* "Qcur-12 (view)" and "blk.12.attn_q.weight" without their number, for layer 12. */
 static char *general_name(const char *name, int layer)
 {
+	bool running = text_starts(name, "node_") || text_starts(name, "leaf_");
+	const char *number = layer_number(name, layer), *p = name;
 	struct buf out = {0};
-	const char *p = name;
 
 	while (*p) {
 		char *end;
-		bool starts =
-			isdigit((unsigned char)*p) && (p == name || !isdigit((unsigned char)p[-1]));
 
-		if (starts && (text_starts(name, "node_") || text_starts(name, "leaf_"))) {
+		if (number_starts(name, p) && (running || p == number)) {
 			strtol(p, &end, 10);
-			buf_putc(&out, '*'); /* a running number that the engine gave */
-			p = end;
-		} else if (starts && strtol(p, &end, 10) == layer) {
-			buf_putc(&out, '#');
+			buf_putc(&out, running ? '*' : '#'); /* *: the engine's running number */
 			p = end;
 		} else {
 			buf_putc(&out, *p++);
