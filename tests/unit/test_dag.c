@@ -188,7 +188,9 @@ static void test_other_numbers_in_names_do_not_matter(void **state)
 	fixture_exec(db, "UPDATE tensor_t SET name = 'kq_1-' || layer WHERE name GLOB "
 			 "'kq_soft_max-*';"
 			 "UPDATE tensor_t SET name = 'blk.' || layer || '.ffn_0' WHERE name GLOB "
-			 "'ffn_up-*'");
+			 "'ffn_up-*';"
+			 "UPDATE tensor_t SET name = 'k-' || layer || ' (copy of K-' || layer || "
+			 "')' WHERE name GLOB 'attn_norm-*'");
 	g = load(db, &o);
 	assert_int_equal(visible(&g), 5);
 	assert_string_equal(g.layers[0].members, "0-1");
@@ -408,6 +410,28 @@ static void test_attention_by_softmax(void **state)
 	sqlite3_close(db);
 }
 
+/* Both norms of a layer are called the same, and older engines do not name the cache they write to.
+ */
+static void test_what_older_engines_leave_out(void **state)
+{
+	struct dag_opts o = everything;
+	sqlite3 *db = fixture_empty();
+	struct dag g;
+
+	(void)state;
+	o.fold = DAG_FOLD_VIEWS | DAG_FOLD_WEIGHTS;
+	attention_layer(db, 64);
+	fixture_exec(db,
+		     "UPDATE tensor_t SET name = 'norm-0' WHERE id IN (7, 15);"
+		     "DELETE FROM edge_t WHERE dst_tensor IN (9, 12) AND src_tensor IN (8, 11)");
+	g = load(db, &o);
+	assert_true(edge(&g, "cache_k_l0 (view)", "cache_k_l0"));
+	assert_true(edge(&g, "cache_v_l0 (view)", "cache_v_l0"));
+	assert_int_equal(visible(&g), 15); /* all but the weight */
+	dag_free(&g);
+	sqlite3_close(db);
+}
+
 /* Gemma 2 gives the norm after the feed-forward network the same name in every layer. */
 static void test_a_name_in_two_layers_is_two_nodes(void **state)
 {
@@ -488,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_fused_operators_are_one_node),
 		cmocka_unit_test(test_attention_in_words),
 		cmocka_unit_test(test_attention_by_softmax),
+		cmocka_unit_test(test_what_older_engines_leave_out),
 		cmocka_unit_test(test_a_name_in_two_layers_is_two_nodes),
 		cmocka_unit_test(test_bad_input_is_named),
 		cmocka_unit_test(test_graph_without_operators),

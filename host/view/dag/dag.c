@@ -79,13 +79,19 @@ static const struct dag_node *placed_node(const struct loader *l, const char *na
 	return NULL;
 }
 
-/* Names are unique in a layer; a running number means another tensor in another graph. */
+/*
+ * The same tensor in graphs of other shapes: it has the name, the operator and the layer, and what
+ * it is made from has them, too. Both norms of a layer are called "norm", but are made from other
+ * things. A running number means another tensor in another graph.
+ */
 static size_t node_for(struct loader *l, sqlite3_stmt *s)
 {
 	const char *name = view_text(s, 1), *op = view_text(s, 3), *layer = view_text(s, 2);
+	const char *source = view_text(s, 12);
 	const struct dag_node *same =
 		place_unnamed(name) && !*layer ? placed_node(l, name, op) : NULL;
-	char *key = xasprintf("%s\x1f%s\x1f%s", name, op, layer);
+	char *key = xasprintf("%s\x1f%s\x1f%s\x1f%s\x1f%s", name, op, layer,
+			      place_unnamed(source) ? "" : source, view_text(s, 13));
 	struct by_key *k;
 	struct dag_node *n;
 
@@ -118,8 +124,11 @@ static void load_tensors(struct loader *l)
 	sqlite3_stmt *s =
 		view_query(l->db, l->d,
 			   "SELECT t.id, t.name, p.layer, t.op, t.type, t.ne0, t.ne1, t.ne2, "
-			   "t.ne3, t.flops, t.bytes, t.kind FROM tensor_t t JOIN "
-			   "temp.place p ON p.id = t.id ORDER BY p.layer IS NULL, t.id",
+			   "t.ne3, t.flops, t.bytes, t.kind, s.name, s.op FROM tensor_t t JOIN "
+			   "temp.place p ON p.id = t.id LEFT JOIN (SELECT dst_tensor, "
+			   "min(src_tensor) AS src FROM edge_t WHERE slot = 0 GROUP BY 1) e ON "
+			   "e.dst_tensor = t.id LEFT JOIN tensor_t s ON s.id = e.src "
+			   "ORDER BY p.layer IS NULL, t.id",
 			   NULL);
 
 	while (view_step(s)) {

@@ -61,27 +61,59 @@ static long *identity(const struct dag *g)
 	return to;
 }
 
-/*
- * An operator that writes into the cache is a view of it, so the cache is one of its sources; what
- * flows, flows from the operator into the cache and on to who reads it there.
- */
-static void turn_writes(struct dag *g)
+static bool writes(const struct dag_node *n)
 {
 	static const char *const ops[] = {"SET_ROWS", "CPY", "SET"};
 
+	for (size_t i = 0; i < ARRAY_LEN(ops); i++)
+		if (!strcmp(n->op, ops[i]))
+			return true;
+	return false;
+}
+
+static bool is_cache(const struct dag_node *n)
+{
+	return !strcmp(n->kind, "kv");
+}
+
+/* The cache that a writer is a view of, by its name: "cache_k_l1 (view)" is one of cache_k_l1. */
+static long cache_of(const struct dag *g, const struct dag_node *writer)
+{
+	for (size_t i = 0; i < g->n_nodes; i++) {
+		const struct dag_node *n = &g->nodes[i];
+
+		if (!n->gone && is_cache(n) && text_starts(writer->name, n->name) &&
+		    text_starts(writer->name + strlen(n->name), " ("))
+			return (long)i;
+	}
+	return NO_NODE;
+}
+
+/*
+ * An operator that writes into the cache is a view of it, so the cache is one of its sources, or
+ * none in older engines. What flows, flows from the operator into the cache and on to who reads it.
+ */
+static void turn_writes(struct dag *g)
+{
+	bool *turned = xcalloc(g->n_nodes + 1, sizeof(*turned));
+
 	for (size_t i = 0; i < g->n_edges; i++) {
 		struct dag_edge *e = &g->edges[i];
-		size_t writer = e->dst;
-		bool writes = false;
 
-		for (size_t k = 0; k < ARRAY_LEN(ops); k++)
-			writes |= !strcmp(g->nodes[writer].op, ops[k]);
-		if (!writes || !e->slot || strcmp(g->nodes[e->src].kind, "kv") != 0)
+		if (!e->slot || !writes(&g->nodes[e->dst]) || !is_cache(&g->nodes[e->src]))
 			continue;
-		e->dst = e->src;
-		e->src = writer;
-		e->slot = 0;
+		*e = (struct dag_edge){e->dst, e->src, 0, e->next_layer};
+		turned[e->src] = true;
 	}
+	for (size_t i = 0; i < g->n_nodes; i++) {
+		const struct dag_node *n = &g->nodes[i];
+		long cache = n->gone || turned[i] || !writes(n) ? NO_NODE : cache_of(g, n);
+
+		if (cache != NO_NODE)
+			*VEC_PUSH(g->edges, g->n_edges, g->cap_edges) =
+				(struct dag_edge){i, (size_t)cache, 0, false};
+	}
+	free(turned);
 }
 
 static void fold_views(struct dag *g)
@@ -169,31 +201,44 @@ static bool number_starts(const char *name, const char *p)
 	return isdigit((unsigned char)*p) && (p == name || !isdigit((unsigned char)p[-1]));
 }
 
-/* Where the layer's number stands in a name: after the last dash, else the first of its value, else
- * NULL. */
-static const char *layer_number(const char *name, int layer)
+static bool after_dash(const char *name, const char *p)
 {
-	const char *found = NULL;
+	return p > name && p[-1] == '-';
+}
 
-	for (const char *p = name; *p; p++)
-		if (number_starts(name, p) && strtol(p, NULL, 10) == layer &&
-		    (!found || p[-1] == '-'))
-			found = p;
-	return found;
+/*
+ * Where the layer's number stands in a name when it follows no dash: the first of its value. NULL
+ * when there is none, or when it follows dashes, as in "k_cache_view-3 (copy of Kcur-3)".
+ */
+static const char *only_number(const char *name, int layer)
+{
+	const char *first = NULL;
+
+	for (const char *p = name; *p; p++) {
+		if (!number_starts(name, p) || strtol(p, NULL, 10) != layer)
+			continue;
+		if (after_dash(name, p))
+			return NULL;
+		if (!first)
+			first = p;
+	}
+	return first;
 }
 
 /* "Qcur-12 (view)" and "blk.12.attn_q.weight" without their number, for layer 12. */
 static char *general_name(const char *name, int layer)
 {
 	bool running = text_starts(name, "node_") || text_starts(name, "leaf_");
-	const char *number = layer_number(name, layer), *p = name;
+	const char *only = only_number(name, layer), *p = name;
 	struct buf out = {0};
 
 	while (*p) {
+		bool number = number_starts(name, p);
 		char *end;
+		bool mine = number && strtol(p, &end, 10) == layer &&
+			    (p == only || (!only && after_dash(name, p)));
 
-		if (number_starts(name, p) && (running || p == number)) {
-			strtol(p, &end, 10);
+		if (mine || (number && running)) {
 			buf_putc(&out, running ? '*' : '#'); /* *: the engine's running number */
 			p = end;
 		} else {
