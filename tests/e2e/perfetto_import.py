@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Imports a Perfetto trace as strictly as a trace processor does and compares it with its run.
 
-    perfetto_import.py TRACE RUN [LEVEL...]
+    perfetto_import.py TRACE [RUN [LEVEL...]]
 
-TRACE is decoded by protoc with the tests' own .proto, RUN is the SQLite file. Everything a trace
+TRACE is decoded by protoc with the tests' own .proto, RUN is the SQLite file; without it only the trace is
+looked at. Everything a trace
 processor counts as an import error fails here: packets that rely on state that was never sent,
 unknown tracks, strings and clocks, events without a time, ends without a begin, slices left open,
 slices that do not nest, counters on tracks of slices and the other way round, threads described twice
@@ -341,13 +342,23 @@ def compare(what, got, wanted):
 def main():
     trace = Trace()
     trace.read(parse(decode(sys.argv[1])))
+    slices, ran = slices_of(trace), sched_of(trace)
+    on_two_cpus(ran)
+    print(f"{len(slices)} slices, {len(ran)} times on a CPU")
+    if len(sys.argv) > 2:
+        compare_with_run(trace, slices, ran)
+    for what, n in errors.items():
+        print(f"ERROR: {what}: {n} times, for example {examples[what]}")
+    return 1 if errors else 0
+
+
+def compare_with_run(trace, slices, ran):
     db = sqlite3.connect(f"file:{sys.argv[2]}?mode=ro", uri=True)
     levels = set(sys.argv[3:]) or {"token", "graph", "operator", "call", "scheduler", "counters"}
     shift = db.execute("SELECT CAST(value AS INTEGER) FROM run WHERE key = 'boot_offset_ns'")
     shift = (shift.fetchone() or (0,))[0]
     if trace.offset != shift:
         error("clock snapshot", trace.offset, shift)
-    slices = slices_of(trace)
     compare("threads and their processes", [(t, p) for t, p in trace.threads.items()],
             db.execute("SELECT tid, ifnull(pid, tid) FROM thread"))
 
@@ -394,8 +405,6 @@ def main():
                     JOIN op o ON o.id = c.op_id"""))
     if "scheduler" in levels:
         targets = set(rows("SELECT tid FROM thread"))
-        ran = sched_of(trace)
-        on_two_cpus(ran)
         compare("scheduler rows", [(c, b - shift, t - shift, tid) for c, b, t, tid, _, _ in ran
                                    if tid in targets and t > b],
                 rows("""SELECT cpu, begin_ns, end_ns, tid FROM sched
@@ -411,9 +420,6 @@ def main():
                  rows("SELECT count(*) FROM graph WHERE token_id IS NOT NULL GROUP BY token_id")])
         compare("arrows from graph to worker", [1 for f in flows.values() if "token" not in f and len(f) > 1],
                 rows("SELECT 1 FROM op WHERE graph_id IS NOT NULL GROUP BY graph_id, thread_index"))
-    for what, n in errors.items():
-        print(f"ERROR: {what}: {n} times, for example {examples[what]}")
-    return 1 if errors else 0
 
 
 sys.exit(main())

@@ -60,5 +60,7 @@ llmprobe record -o "$real" --levels all --pmc task-clock,page-faults -- "${IN_RO
 	-m "$MODEL_IN" -t 3 -p 8 -n 8 -r 1 >"$TMP/bench" || fail "record: $(cat "$TMP/stderr")"
 expect_exit 0 timeline -o "$TMP/real.pftrace" "$real"
 import_trace "$TMP/real.pftrace" "$real"
+expect_exit 0 timeline -f --from 5ms --to 30ms -o "$TMP/part.pftrace" "$real"
+import_trace "$TMP/part.pftrace"
 expect_exit 0 timeline -f --levels scheduler,token -o "$TMP/real.pftrace" "$real"
 import_trace "$TMP/real.pftrace" "$real" scheduler token

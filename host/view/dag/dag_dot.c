@@ -369,7 +369,8 @@ void dag_dot(const struct dag *graphs, const char *const *titles, size_t n,
 	put_legend(&d, out);
 	buf_puts(out, "  node [fontname=\"Helvetica,Arial,sans-serif\", fontsize=10, "
 		      "style=\"filled\", fillcolor=\"#f4f4f4\", penwidth=2];\n"
-		      "  edge [color=\"#777777\", arrowsize=0.6, fontsize=9];\n");
+		      "  edge [color=\"#777777\", arrowsize=0.6, fontsize=9, "
+		      "fontname=\"Helvetica,Arial,sans-serif\"];\n");
 	for (size_t i = 0; i < n; i++)
 		put_graph(&d, &graphs[i], i, titles[i], out);
 	buf_puts(out, "}\n");
