@@ -482,6 +482,25 @@ static void test_bad_input_is_named(void **state)
 	sqlite3_close(empty);
 }
 
+static void test_a_backend_without_operators_is_named(void **state)
+{
+	sqlite3 *db = fixture_run(1);
+	struct diag *d = diag_new();
+	struct dag g;
+
+	(void)state;
+	/* As in a run without operators: then nothing is missing that another backend has. */
+	assert_int_equal(dag_load(db, &everything, &g, d), 0);
+	dag_free(&g);
+	assert_int_equal(diag_count(d, DIAG_NOTE), 0);
+	fixture_exec(db, "UPDATE graph_t SET first_op = 1 WHERE backend = 'CPU'");
+	assert_int_equal(dag_load(db, &everything, &g, d), 0);
+	dag_free(&g);
+	assert_int_equal(diag_count(d, DIAG_NOTE), 1);
+	diag_free(d);
+	sqlite3_close(db);
+}
+
 static void test_graph_without_operators(void **state)
 {
 	sqlite3 *db = fixture_empty();
@@ -515,6 +534,7 @@ int main(void)
 		cmocka_unit_test(test_what_older_engines_leave_out),
 		cmocka_unit_test(test_a_name_in_two_layers_is_two_nodes),
 		cmocka_unit_test(test_bad_input_is_named),
+		cmocka_unit_test(test_a_backend_without_operators_is_named),
 		cmocka_unit_test(test_graph_without_operators),
 	};
 

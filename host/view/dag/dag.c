@@ -416,6 +416,27 @@ static int choose_phase(struct loader *l, const struct dag_opts *o)
 	return 0;
 }
 
+/* Backends that computed graphs of which no operator was recorded, as those of most devices. */
+static void say_what_is_not_drawn(struct loader *l)
+{
+	sqlite3_stmt *s;
+
+	/* Runs of older versions do not tell which operators are of which graph. */
+	if (!view_has_column(l->db, "graph_t", "first_op"))
+		return;
+	s = view_query(l->db, l->d,
+		       "SELECT group_concat(backend, ', ') FROM (SELECT backend FROM graph_t "
+		       "WHERE backend IS NOT NULL GROUP BY 1 HAVING max(first_op) IS NULL) "
+		       "WHERE EXISTS(SELECT 1 FROM graph_t WHERE first_op IS NOT NULL)",
+		       NULL);
+	while (view_step(s))
+		if (*view_text(s, 0))
+			diag_add(l->d, DIAG_NOTE,
+				 "no operators were recorded of the graphs of %s: what they "
+				 "computed is not drawn",
+				 view_text(s, 0));
+}
+
 static int last_layer(const struct dag *g)
 {
 	int last = -1;
@@ -450,6 +471,7 @@ int dag_load(sqlite3 *db, const struct dag_opts *o, struct dag *g, struct diag *
 	load_counter(&l, by);
 	load_experts(&l);
 	load_edges(&l);
+	say_what_is_not_drawn(&l);
 	loader_free(&l);
 	if (!g->n_nodes)
 		return diag_fail(d, -ENOENT,
