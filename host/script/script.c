@@ -87,6 +87,22 @@ static int import_all(struct script *s, struct diag *d)
 
 /* ---- stages ---- */
 
+/* What begins with -- is an option of the script's own, everything else has a number. */
+static struct script_args sort_args(struct arena *arena, const struct script_opts *o)
+{
+	const char **plain = arena_alloc(arena, (size_t)(o->argc + 1) * sizeof(*plain));
+	const char **options = arena_alloc(arena, (size_t)(o->argc + 1) * sizeof(*options));
+	struct script_args args = {.argv = plain, .options = options};
+
+	for (int i = 0; i < o->argc; i++) {
+		if (strncmp(o->argv[i], "--", 2) == 0)
+			options[args.n_options++] = o->argv[i];
+		else
+			plain[args.argc++] = o->argv[i];
+	}
+	return args;
+}
+
 static int check_text(const struct script *s, struct diag *d)
 {
 	const char *nul = s->src.len ? memchr(s->src.text, 0, s->src.len) : NULL;
@@ -299,8 +315,8 @@ struct script *script_new(const struct script_opts *o, struct diag *d)
 
 	s->o = *o;
 	s->src = (struct source){o->name, o->text, o->len};
-	s->args = (struct script_args){o->argv, o->argc};
 	s->arena = arena_new();
+	s->args = sort_args(s->arena, o);
 	s->loss_fd = s->scratch_fd = s->globals_fd = s->seen_fd = -1;
 	if (front_end(s, d) != 0) {
 		script_free(s);

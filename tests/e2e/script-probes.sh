@@ -172,6 +172,8 @@ refuse "no such process" "no process has the pid" -p 4194303 -e 'begin { }'
 script -q -o out.txt -e 'begin { print(7); }' && [ "$(head -n 1 out.txt)" = 7 ] || fail "-o"
 got=$(LLMPROBE_NOTIFY_PROBES_ATTACHED=1 script -q -e 'begin { }' | grep .)
 assert_eq "notification" "$got" LLMPROBE_NOTIFY_PROBES_ATTACHED
+want "options beside parameters" "(20, true, none, one, two, 2)" \
+	-e 'begin { print((getopt("a", 1), getopt("b"), getopt("c", "none"), $1, $2, $#)); }' one -- --a=20 --b two
 printf '#!/usr/bin/env llmprobe\nbegin { printf("%%d %%s\\n", $1, str($2)); }\n' >s.bt
 [ "$("$LLMPROBE" s.bt 5 five 2>/dev/null | head -n 1)" = "5 five" ] || fail "positional parameters"
 [ "$(script -l s.bt)" = begin ] || fail "-l of a file"

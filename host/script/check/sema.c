@@ -121,25 +121,6 @@ static bool scope_open(const struct sema *s, int id)
 	return false;
 }
 
-/*
- * Visible means: declared in an open block. When there is none, a variable of a block that was
- * closed is used, because older scripts count on one scope per probe.
- */
-struct symbol *sema_var(struct sema *s, const char *name)
-{
-	struct symbol *closed = NULL;
-
-	for (struct symbol *v = s->vars; v; v = v->next) {
-		if (v->probe != s->probe || strcmp(v->name, name) != 0)
-			continue;
-		if (scope_open(s, v->scope))
-			return v;
-		if (!closed && !v->fixed)
-			closed = v;
-	}
-	return closed;
-}
-
 struct symbol *sema_open_var(struct sema *s, const char *name)
 {
 	for (struct symbol *v = s->vars; v; v = v->next)
@@ -147,6 +128,16 @@ struct symbol *sema_open_var(struct sema *s, const char *name)
 		    scope_open(s, v->scope))
 			return v;
 	return NULL;
+}
+
+struct symbol *sema_block_var(struct sema *s, const char *name, struct loc loc)
+{
+	struct symbol *v;
+
+	for (v = s->vars; v; v = v->next)
+		if (v->probe == s->probe && v->scope == s->scope->id && strcmp(v->name, name) == 0)
+			return v;
+	return sema_declare_var(s, name, loc);
 }
 
 struct symbol *sema_declare_var(struct sema *s, const char *name, struct loc loc)

@@ -108,8 +108,9 @@ bool sema_literal(struct sema *s, struct node *n, const char *what, int64_t *out
 struct symbol *sema_map_arg(struct sema *s, struct node *n);
 /* The map's symbol, made at first sight. */
 struct symbol *sema_map(struct sema *s, const char *name, struct loc loc);
-struct symbol *sema_var(struct sema *s, const char *name);
 struct symbol *sema_declare_var(struct sema *s, const char *name, struct loc loc);
+/* The innermost block's own variable of that name, made when an earlier pass has not. */
+struct symbol *sema_block_var(struct sema *s, const char *name, struct loc loc);
 /* Fits the key of a map access to the map's key type. */
 void sema_key(struct sema *s, struct symbol *map, struct node *access);
 /* The variable of that name that an open block has declared or assigned in this pass. */

@@ -146,7 +146,7 @@ static const struct type *call_type(struct sema *s, struct node *n)
 
 static const struct type *var_type(struct sema *s, struct node *n)
 {
-	n->sym = sema_var(s, n->name);
+	n->sym = sema_open_var(s, n->name);
 	/* one that got no type because its value was wrong has been reported */
 	if (!n->sym || (n->sym->type->kind == TY_NONE && s->final && !s->errors))
 		return sema_error(s, n, "Undefined or undeclared variable: $%s",

@@ -63,7 +63,7 @@ static bool fits_declared(const struct symbol *v, const struct type *t, const st
 static void assign_var(struct sema *s, struct node *n, struct node *target, struct node *value)
 {
 	const struct type *t = sema_expr(s, value);
-	struct symbol *v = sema_var(s, target->name);
+	struct symbol *v;
 	bool weak = is_weak(value);
 
 	if (!has_value(s, n, value)) {
@@ -78,15 +78,9 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 		sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.", tt(t));
 		return;
 	}
-	if (!v || (v->type->kind != TY_NONE && !v->fixed && !sema_join(s, v->type, t) &&
-		   v->scope != s->scope->id)) {
-		bool open = false;
-
-		for (const struct scope *sc = s->scope; v && sc; sc = sc->up)
-			open |= sc->id == v->scope;
-		if (!open)
-			v = sema_declare_var(s, target->name, target->loc);
-	}
+	v = sema_open_var(s, target->name);
+	if (!v)
+		v = sema_block_var(s, target->name, target->loc);
 	target->sym = v;
 	v->pass = s->pass;
 	if (!sema_assign_type(s, v, t, weak) || !fits_declared(v, t, value))
@@ -193,17 +187,7 @@ static void check_let(struct sema *s, struct node *n)
 			   n->a->name);
 		return;
 	}
-	for (struct symbol *x = s->vars; x; x = x->next)
-		if (x->probe == s->probe && x->scope == s->scope->id &&
-		    strcmp(x->name, n->a->name) == 0)
-			v = x;
-	if (!v) {
-		if (s->final) {
-			sema_error(s, n, "Undefined or undeclared variable: $%s", n->a->name);
-			return;
-		}
-		v = sema_declare_var(s, n->a->name, n->a->loc);
-	}
+	v = sema_block_var(s, n->a->name, n->a->loc);
 	n->a->sym = v;
 	v->pass = s->pass;
 	v->declared = true;
@@ -264,9 +248,8 @@ static void check_for_map(struct sema *s, struct node *n)
 		return;
 	}
 	s->scope = &sc;
-	v = sema_var(s, n->a->name);
-	if (!v || v->scope != sc.id)
-		v = sema_declare_var(s, n->a->name, n->a->loc);
+	v = sema_block_var(s, n->a->name, n->a->loc);
+	v->pass = s->pass;
 	pair[0] = m->key;
 	pair[1] = m->type->kind == TY_COUNT	     ? &type_u64
 		  : type_is_aggregate(m->type->kind) ? &type_i64
@@ -292,9 +275,8 @@ static void check_for_range(struct sema *s, struct node *n)
 				   i ? "end" : "start");
 	}
 	s->scope = &sc;
-	v = sema_var(s, n->a->name);
-	if (!v || v->scope != sc.id)
-		v = sema_declare_var(s, n->a->name, n->a->loc);
+	v = sema_block_var(s, n->a->name, n->a->loc);
+	v->pass = s->pass;
 	if (type_is_int(n->b->type) && type_is_int(n->d->type))
 		sema_assign_type(s, v, sema_join(s, n->b->type, n->d->type), true);
 	n->a->sym = v;

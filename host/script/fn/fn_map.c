@@ -131,7 +131,7 @@ static const struct type *check_find(struct sema *s, struct node *n)
 		return sema_error(s, n,
 				  "call to find() expects a map with explicit keys "
 				  "(non-scalar map)");
-	v->sym = sema_var(s, v->name);
+	v->sym = sema_open_var(s, v->name);
 	if (!v->sym)
 		return sema_error(s, v, "Undefined or undeclared variable: $%s", v->name);
 	if (m->sym->type->kind != TY_NONE && !sema_assign_type(s, v->sym, m->sym->type, false))

@@ -240,10 +240,10 @@ static const char *option_text(const struct sema *s, const char *name)
 {
 	size_t n = strlen(name);
 
-	for (int i = 0; i < s->args->argc; i++) {
-		const char *a = s->args->argv[i];
+	for (int i = 0; i < s->args->n_options; i++) {
+		const char *a = s->args->options[i];
 
-		if (strncmp(a, "--", 2) != 0 || strncmp(a + 2, name, n) != 0)
+		if (strncmp(a + 2, name, n) != 0)
 			continue;
 		if (a[2 + n] == '=')
 			return a + 3 + n;

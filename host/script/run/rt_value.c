@@ -320,35 +320,52 @@ static bool put_special(struct runtime *r, struct buf *out, const struct type *t
 static void put_value(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
 		      int indent, bool c_layout);
 
+static uint64_t bitfield(const struct field *f, const uint8_t *data)
+{
+	uint64_t v = c_word(type_int(f->type->size, false), data);
+
+	v <<= 64 - f->bit_size - f->bit_offset;
+	return f->type->is_signed ? (uint64_t)((int64_t)v >> (64 - f->bit_size))
+				  : v >> (64 - f->bit_size);
+}
+
+/* Members of an anonymous struct or union stand among those of the one around it. */
+static void put_members(struct runtime *r, struct buf *out, const struct type *t,
+			const uint8_t *data, int indent, bool *first)
+{
+	bool c_layout = t->kind == TY_STRUCT;
+
+	for (size_t i = 0; i < t->fields->n; i++) {
+		const struct field *f = &t->fields->v[i];
+
+		if (c_layout && f->offset + f->type->size > t->size)
+			continue;
+		if (c_layout && !f->name && f->type->kind == TY_STRUCT) {
+			put_members(r, out, f->type, data + f->offset, indent, first);
+			continue;
+		}
+		buf_puts(out, *first ? "" : ", ");
+		*first = false;
+		if (f->name)
+			buf_printf(out, ".%s = ", f->name);
+		if (f->bit_size)
+			put_int(out, f->type, bitfield(f, data + f->offset));
+		else
+			put_value(r, out, f->type, data + f->offset, indent, c_layout);
+	}
+}
+
 static void put_fields(struct runtime *r, struct buf *out, const struct type *t,
 		       const uint8_t *data, int indent)
 {
-	bool c_layout = t->kind == TY_STRUCT, first = true;
+	bool first = true;
 
 	if (!t->fields->n) {
 		buf_puts(out, t->kind == TY_TUPLE ? "()" : "{}");
 		return;
 	}
 	buf_puts(out, t->kind == TY_TUPLE ? "(" : "{ ");
-	for (size_t i = 0; i < t->fields->n; i++) {
-		const struct field *f = &t->fields->v[i];
-
-		if (c_layout && f->offset + f->type->size > t->size)
-			continue;
-		buf_puts(out, first ? "" : ", ");
-		first = false;
-		if (f->name)
-			buf_printf(out, ".%s = ", f->name);
-		if (f->bit_size) {
-			uint64_t v = c_word(type_int(f->type->size, false), data + f->offset);
-
-			v = v >> f->bit_offset &
-			    (f->bit_size >= 64 ? ~0ull : (1ull << f->bit_size) - 1);
-			put_int(out, type_int(8, false), v);
-		} else {
-			put_value(r, out, f->type, data + f->offset, indent, c_layout);
-		}
-	}
+	put_members(r, out, t, data, indent, &first);
 	buf_puts(out, t->kind == TY_TUPLE ? ")" : " }");
 }
 
@@ -453,24 +470,49 @@ static void json_int(struct buf *out, const struct type *t, uint64_t v)
 static void json_value(struct runtime *r, struct buf *out, const struct type *t,
 		       const uint8_t *data, bool c_layout);
 
-static void json_list(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data)
+static void json_array(struct runtime *r, struct buf *out, const struct type *t,
+		       const uint8_t *data)
 {
-	size_t n = t->kind == TY_ARRAY ? t->count : t->fields->n;
-	bool named = t->kind == TY_STRUCT || t->kind == TY_RECORD;
+	buf_putc(out, '[');
+	for (size_t i = 0; i < t->count; i++) {
+		buf_puts(out, i ? "," : "");
+		json_value(r, out, t->elem, data + i * t->elem->size, true);
+	}
+	buf_putc(out, ']');
+}
 
-	buf_putc(out, named ? '{' : '[');
-	for (size_t i = 0; i < n; i++) {
-		const struct field *f = t->kind == TY_ARRAY ? NULL : &t->fields->v[i];
+static void json_members(struct runtime *r, struct buf *out, const struct type *t,
+			 const uint8_t *data, bool *first)
+{
+	bool named = t->kind != TY_TUPLE, c_layout = t->kind == TY_STRUCT;
 
-		buf_puts(out, !i ? "" : named ? ", " : ",");
+	for (size_t i = 0; i < t->fields->n; i++) {
+		const struct field *f = &t->fields->v[i];
+
+		if (c_layout && !f->name && f->type->kind == TY_STRUCT) {
+			json_members(r, out, f->type, data + f->offset, first);
+			continue;
+		}
+		buf_puts(out, *first ? "" : named ? ", " : ",");
+		*first = false;
 		if (named) {
 			json_string(out, f->name ? f->name : "", f->name ? strlen(f->name) : 0);
 			buf_puts(out, ": ");
 		}
-		json_value(r, out, f ? f->type : t->elem,
-			   data + (f ? f->offset : i * t->elem->size),
-			   t->kind == TY_STRUCT || t->kind == TY_ARRAY);
+		if (f->bit_size)
+			json_int(out, f->type, bitfield(f, data + f->offset));
+		else
+			json_value(r, out, f->type, data + f->offset, c_layout);
 	}
+}
+
+static void json_fields(struct runtime *r, struct buf *out, const struct type *t,
+			const uint8_t *data)
+{
+	bool named = t->kind != TY_TUPLE, first = true;
+
+	buf_putc(out, named ? '{' : '[');
+	json_members(r, out, t, data, &first);
 	buf_putc(out, named ? '}' : ']');
 }
 
@@ -505,14 +547,14 @@ static void json_value(struct runtime *r, struct buf *out, const struct type *t,
 		return;
 	case TY_ARRAY:
 		if (!t->elem->is_char) {
-			json_list(r, out, t, data);
+			json_array(r, out, t, data);
 			return;
 		}
 		break;
 	case TY_STRUCT:
 	case TY_TUPLE:
 	case TY_RECORD:
-		json_list(r, out, t, data);
+		json_fields(r, out, t, data);
 		return;
 	default:
 		break;

@@ -134,6 +134,8 @@ struct program {
 struct script_args {
 	const char *const *argv; /* positional parameters, argv[0] is $1 */
 	int argc;
+	const char *const *options; /* --NAME or --NAME=VALUE, for getopt() */
+	int n_options;
 };
 
 /*

@@ -6,7 +6,7 @@
 
 #include "script/probe/usdt.h"
 
-enum { MAX_DEPTH = 32, MAX_FIELDS = 4096, MAX_PARAMS = 64 };
+enum { MAX_DEPTH = 32, MAX_FIELDS = 4096, MAX_PARAMS = 64, MAX_DIMS = 8 };
 
 static const struct type *import(struct type_table *t, Dwarf_Die *die, int depth);
 
@@ -176,7 +176,8 @@ static const struct type *import_array(struct type_table *t, Dwarf_Die *die, int
 {
 	const struct type *elem;
 	Dwarf_Die type, range;
-	uint32_t count = 1;
+	uint32_t dims[MAX_DIMS];
+	int n_dims = 0;
 
 	if (!type_of(die, &type))
 		return &type_void;
@@ -186,10 +187,12 @@ static const struct type *import_array(struct type_table *t, Dwarf_Die *die, int
 	do {
 		uint64_t n = number(&range, DW_AT_count, number(&range, DW_AT_upper_bound, -1) + 1);
 
-		if (dwarf_tag(&range) == DW_TAG_subrange_type)
-			count = n < 1u << 20 ? count * (uint32_t)n : 0;
+		if (dwarf_tag(&range) == DW_TAG_subrange_type && n_dims < MAX_DIMS)
+			dims[n_dims++] = n < 1u << 20 ? (uint32_t)n : 0;
 	} while (dwarf_siblingof(&range, &range) == 0);
-	return type_array(t, elem, count);
+	while (n_dims--)
+		elem = type_array(t, elem, dims[n_dims]);
+	return elem;
 }
 
 /* A named struct behind a pointer is completed when it is followed: it may point back. */
