@@ -93,6 +93,22 @@ static bool eval_name(struct type_table *t, const struct node *n, int64_t *out, 
 	return value && eval(t, value, out, depth + 1);
 }
 
+/* sizeof(TYPE); of expressions only the type pass knows it. */
+static bool eval_sizeof(struct type_table *t, const struct node *n, int64_t *out)
+{
+	const struct type *ty;
+
+	if (n->kind != N_TYPE || n->a)
+		return false;
+	ty = n->value ? &type_u64 : type_by_name(t, n->name);
+	if (!ty || !ty->size)
+		return false;
+	*out = ty->size;
+	for (const struct node *dim = n->list; dim; dim = dim->next)
+		*out *= (int64_t)dim->value;
+	return true;
+}
+
 static bool eval(struct type_table *t, const struct node *n, int64_t *out, int depth)
 {
 	int64_t a, b;
@@ -114,6 +130,8 @@ static bool eval(struct type_table *t, const struct node *n, int64_t *out, int d
 	case N_BINARY:
 		return eval(t, n->a, &a, depth + 1) && eval(t, n->b, &b, depth + 1) &&
 		       const_binary(n->op, a, b, out);
+	case N_SIZEOF:
+		return eval_sizeof(t, n->a, out);
 	case N_TERNARY:
 		if (!n->b || !eval(t, n->a, &a, depth + 1))
 			return false;

@@ -73,7 +73,8 @@ static const struct type *ident_type(struct sema *s, struct node *n)
 		n->builtin = b;
 		return b->check(s, n);
 	}
-	if (define)
+	/* #define A A beside enum { A } is how headers tell that there is one */
+	if (define && strcmp(define, n->name) != 0)
 		return sema_define(s, n, define);
 	e = type_enum_value(s->types, n->name);
 	if (!e)

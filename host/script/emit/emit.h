@@ -85,6 +85,7 @@ struct action {
 	int64_t num[2];
 	bool is_warning;
 	bool urgent; /* wakes the reader at once */
+	bool at_end; /* of an end probe */
 	struct action *next;
 };
 

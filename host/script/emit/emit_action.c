@@ -12,6 +12,7 @@ struct action *em_action(struct emit *e, const struct builtin *b, const struct n
 	a->id = (int)e->code->n_actions++;
 	a->builtin = b;
 	a->node = n;
+	a->at_end = e->attach->kind == PROBE_END;
 	*e->code->action_tail = a;
 	e->code->action_tail = &a->next;
 	return a;

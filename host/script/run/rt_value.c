@@ -338,7 +338,7 @@ static void put_members(struct runtime *r, struct buf *out, const struct type *t
 	for (size_t i = 0; i < t->fields->n; i++) {
 		const struct field *f = &t->fields->v[i];
 
-		if (c_layout && f->offset + f->type->size > t->size)
+		if (c_layout && (f->offset + f->type->size > t->size || (!f->name && f->bit_size)))
 			continue;
 		if (c_layout && !f->name && f->type->kind == TY_STRUCT) {
 			put_members(r, out, f->type, data + f->offset, indent, first);

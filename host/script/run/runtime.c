@@ -296,7 +296,7 @@ void runtime_record(struct runtime *r, const void *data, size_t len)
 	if (id >= r->code->n_actions)
 		return;
 	a = r->actions[id];
-	if (len - 8 < a->size)
+	if (len - 8 < a->size || (r->ending && !a->at_end))
 		return;
 	if (a->is_warning)
 		print_warning(r, a);

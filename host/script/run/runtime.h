@@ -26,6 +26,7 @@ struct runtime {
 	bool *zeroed;		       /* by symbol id: zero() was the last word on the map */
 	bool unsafe, no_warnings;
 	bool exiting;
+	bool ending; /* only end probes are heard: the others fire until the kernel has let go */
 	int exit_code;
 };
 

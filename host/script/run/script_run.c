@@ -69,6 +69,7 @@ void script_stop(struct script *s)
 	s->links = NULL;
 	script_drain(s);
 	s->rt.exiting = false;
+	s->rt.ending = true;
 	script_run_special(s, PROBE_END);
 	script_drain(s);
 	if (!s->rt.exiting)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The C part of a script: directives and the declarations of structs, unions, enums and typedefs.
- * What is no type declaration (prototypes, functions, variables) is skipped.
+ * The C part of a script: declarations of structs, unions, enums and typedefs. What is no type
+ * declaration (prototypes, functions, variables) is skipped, and so is what is not understood of
+ * headers of the system.
  */
-#include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -11,248 +11,9 @@
 #include <string.h>
 
 #include "script/check/const.h"
-#include "script/type/types.h"
-#include "util/file.h"
+#include "script/type/cprep.h"
 
-enum { MAX_INCLUDE_DEPTH = 16, MAX_COND_DEPTH = 64, MAX_NESTING = 64, MAX_HEADER = 4 << 20 };
-
-/* ---- directives ---- */
-
-struct prep {
-	struct type_table *t;
-	const struct ctype_opts *o;
-	struct diag *diag;
-	struct buf out; /* what is left for the declaration parser */
-	bool active[MAX_COND_DEPTH], taken[MAX_COND_DEPTH];
-	int cond, include_depth;
-	int err;
-};
-
-static void prep_text(struct prep *p, const char *text);
-
-static bool prep_live(const struct prep *p)
-{
-	for (int i = 0; i < p->cond; i++)
-		if (!p->active[i])
-			return false;
-	return true;
-}
-
-static const char *skip_ws(const char *s)
-{
-	while (*s == ' ' || *s == '\t')
-		s++;
-	return s;
-}
-
-static char *take_word(const char **s)
-{
-	const char *start = skip_ws(*s), *end = start;
-
-	while (isalnum((unsigned char)*end) || *end == '_')
-		end++;
-	*s = end;
-	return xstrndup(start, (size_t)(end - start));
-}
-
-static bool is_defined(struct prep *p, const char *name)
-{
-	return type_macro(p->t, name) || (p->o->have_btf && strcmp(name, "BPFTRACE_HAVE_BTF") == 0);
-}
-
-/* Where a comment starts outside of strings, or the end. */
-static size_t comment_at(const char *s)
-{
-	bool quoted = false;
-	size_t i;
-
-	for (i = 0; s[i]; i++) {
-		if (s[i] == '\\' && s[i + 1])
-			i++;
-		else if (s[i] == '"')
-			quoted = !quoted;
-		else if (!quoted && s[i] == '/' && (s[i + 1] == '/' || s[i + 1] == '*'))
-			break;
-	}
-	return i;
-}
-
-static void prep_define(struct prep *p, const char *rest)
-{
-	char *name = take_word(&rest), *value, *key;
-
-	if (*name) {
-		/* a function-like one is kept with its parenthesis */
-		key = xasprintf("%s%s", name, *rest == '(' ? "(" : "");
-		rest = *rest == '(' ? rest + 1 : skip_ws(rest);
-		value = xstrndup(rest, comment_at(rest));
-		type_define_macro(p->t, key, value);
-		free(value);
-		free(key);
-	}
-	free(name);
-}
-
-/* defined(X) and defined X become 1 or 0. */
-static char *resolve_defined(struct prep *p, const char *rest)
-{
-	struct buf out = {0};
-	const char *at;
-
-	while ((at = strstr(rest, "defined"))) {
-		const char *word = skip_ws(at + strlen("defined"));
-		bool paren = *word == '(';
-		char *name;
-
-		buf_add(&out, rest, (size_t)(at - rest));
-		word = skip_ws(word + paren);
-		name = take_word(&word);
-		buf_puts(&out, is_defined(p, name) ? "1" : "0");
-		free(name);
-		word = paren ? skip_ws(word) : word;
-		rest = word + (paren && *word == ')');
-	}
-	buf_puts(&out, rest);
-	return buf_take(&out);
-}
-
-static bool prep_condition(struct prep *p, const char *text)
-{
-	struct arena *arena = arena_new();
-	struct diag *ignored = diag_new();
-	char *rest = resolve_defined(p, text);
-	struct source src = {"#if", rest, strlen(rest)};
-	struct node *n = script_parse_expr(&src, arena, ignored);
-	int64_t v = 0;
-	bool ok = n && const_eval(p->t, n, &v) && v;
-
-	diag_free(ignored);
-	arena_free(arena);
-	free(rest);
-	return ok;
-}
-
-static void prep_push(struct prep *p, bool on)
-{
-	if (p->cond == MAX_COND_DEPTH) {
-		p->err = diag_fail(p->diag, -EINVAL, "#if is nested too deeply");
-		return;
-	}
-	p->active[p->cond] = p->taken[p->cond] = on;
-	p->cond++;
-}
-
-static char *find_header(struct prep *p, const char *name)
-{
-	for (size_t i = 0; i < p->o->n_include_dirs; i++) {
-		char *path = xasprintf("%s/%s", p->o->include_dirs[i], name);
-		FILE *f = fopen(path, "re");
-
-		if (f) {
-			fclose(f);
-			return path;
-		}
-		free(path);
-	}
-	return NULL;
-}
-
-/* Kernel headers give only types and constants that BTF has too, so they need not be there. */
-static void prep_include(struct prep *p, const char *rest)
-{
-	char open = *(rest = skip_ws(rest)), *name, *path;
-	const char *end = open ? strchr(rest + 1, open == '<' ? '>' : '"') : NULL;
-	struct buf text = {0};
-
-	if (!end || (open != '<' && open != '"'))
-		return;
-	name = xstrndup(rest + 1, (size_t)(end - rest - 1));
-	path = name[0] == '/' ? xstrdup(name) : find_header(p, name);
-	if (path && p->include_depth < MAX_INCLUDE_DEPTH &&
-	    file_read(path, &text, MAX_HEADER) == 0) {
-		p->include_depth++;
-		prep_text(p, buf_str(&text));
-		p->include_depth--;
-	} else if (open == '"') {
-		p->err = diag_fail(p->diag, -ENOENT, "'%s' file not found; name its folder with -I",
-				   name);
-	}
-	buf_free(&text);
-	free(path);
-	free(name);
-}
-
-static void prep_else(struct prep *p, bool on)
-{
-	if (!p->cond)
-		return;
-	p->active[p->cond - 1] = !p->taken[p->cond - 1] && on;
-	p->taken[p->cond - 1] |= on;
-}
-
-static void prep_directive(struct prep *p, const char *line)
-{
-	char *word = take_word(&line), *name;
-
-	if (strcmp(word, "ifdef") == 0 || strcmp(word, "ifndef") == 0) {
-		name = take_word(&line);
-		prep_push(p, is_defined(p, name) == (word[2] == 'd'));
-		free(name);
-	} else if (strcmp(word, "if") == 0) {
-		prep_push(p, prep_condition(p, line));
-	} else if (strcmp(word, "else") == 0) {
-		prep_else(p, true);
-	} else if (strcmp(word, "elif") == 0) {
-		prep_else(p, prep_condition(p, line));
-	} else if (strcmp(word, "endif") == 0) {
-		p->cond -= p->cond > 0;
-	} else if (!prep_live(p)) {
-		;
-	} else if (strcmp(word, "define") == 0) {
-		prep_define(p, line);
-	} else if (strcmp(word, "undef") == 0) {
-		name = take_word(&line);
-		type_undef_macro(p->t, name);
-		free(name);
-	} else if (strcmp(word, "include") == 0) {
-		prep_include(p, line);
-	}
-	free(word);
-}
-
-/* One logical line: backslash-newline joined. Returns the start of the next one. */
-static const char *take_line(const char *s, struct buf *line)
-{
-	for (; *s && *s != '\n'; s++) {
-		if (*s == '\\' && s[1] == '\n') {
-			s++;
-			buf_putc(line, ' ');
-		} else {
-			buf_putc(line, *s);
-		}
-	}
-	return *s ? s + 1 : s;
-}
-
-static void prep_text(struct prep *p, const char *text)
-{
-	struct buf line = {0};
-
-	while (*text && !p->err) {
-		const char *start;
-
-		buf_reset(&line);
-		text = take_line(text, &line);
-		start = skip_ws(buf_str(&line));
-		if (*start == '#')
-			prep_directive(p, start + 1);
-		else if (prep_live(p))
-			buf_printf(&p->out, "%s\n", buf_str(&line));
-	}
-	buf_free(&line);
-}
-
-/* ---- declarations ---- */
+enum { MAX_NESTING = 64, MAX_DIMS = 8 };
 
 struct decl {
 	struct type_table *t;
@@ -311,12 +72,23 @@ static void skip_parens(struct decl *d)
 	} while (depth > 0);
 }
 
+static bool at_qualifier(const struct decl *d)
+{
+	static const char *const words[] = {"const",	    "volatile", "extern",	"static",
+					    "inline",	    "__inline", "__restrict",	"restrict",
+					    "__volatile__", "__const",	"__extension__"};
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (at_word(d, words[i]))
+			return true;
+	return false;
+}
+
 /* __attribute__((packed)) and friends; sets *packed. */
 static void skip_attributes(struct decl *d, bool *packed)
 {
 	for (;;) {
-		if (at_word(d, "const") || at_word(d, "volatile") || at_word(d, "extern") ||
-		    at_word(d, "static") || at_word(d, "inline") || at_word(d, "__extension__")) {
+		if (at_qualifier(d)) {
 			decl_advance(d);
 		} else if (at_word(d, "__attribute__")) {
 			uint32_t start = d->lx.pos;
@@ -362,10 +134,44 @@ static int64_t decl_const(struct decl *d)
 	return v;
 }
 
+/* [4][N] into dims; returns how many there are now. */
+static int parse_dims(struct decl *d, int64_t dims[MAX_DIMS], int n)
+{
+	while (d->tok.kind == '[' && n < MAX_DIMS) {
+		decl_advance(d);
+		dims[n++] = d->tok.kind == ']' ? 0 : decl_const(d);
+		if (!decl_accept(d, ']') || dims[n - 1] < 0 || dims[n - 1] > 1 << 24)
+			decl_fail(d, "invalid array size");
+	}
+	return n;
+}
+
+/* (*name)(int), also (*name[4])(int): returns the number of dimensions. */
+static int parse_function_pointer(struct decl *d, struct declarator *out, int64_t dims[MAX_DIMS])
+{
+	int n = 0;
+
+	decl_advance(d);
+	while (decl_accept(d, '*'))
+		;
+	if (d->tok.kind == TOK_IDENT) {
+		out->name = d->tok.text;
+		decl_advance(d);
+	}
+	n = parse_dims(d, dims, n);
+	while (d->tok.kind != ')' && d->tok.kind != TOK_EOF)
+		decl_advance(d);
+	decl_accept(d, ')');
+	if (d->tok.kind == '(')
+		skip_parens(d);
+	out->type = type_ptr(d->t, &type_void);
+	return n;
+}
+
 static struct declarator parse_declarator(struct decl *d, const struct type *base)
 {
 	struct declarator out = {.type = base, .bits = -1};
-	int64_t dims[8];
+	int64_t dims[MAX_DIMS];
 	bool packed = false;
 	int n = 0;
 
@@ -374,30 +180,13 @@ static struct declarator parse_declarator(struct decl *d, const struct type *bas
 		out.type = type_ptr(d->t, out.type);
 		skip_attributes(d, &packed);
 	}
-	if (d->tok.kind == '(') { /* pointer to function */
-		decl_advance(d);
-		while (decl_accept(d, '*'))
-			;
-		if (d->tok.kind == TOK_IDENT) {
-			out.name = d->tok.text;
-			decl_advance(d);
-		}
-		while (d->tok.kind != ')' && d->tok.kind != TOK_EOF)
-			decl_advance(d);
-		decl_accept(d, ')');
-		if (d->tok.kind == '(')
-			skip_parens(d);
-		out.type = type_ptr(d->t, &type_void);
+	if (d->tok.kind == '(') {
+		n = parse_function_pointer(d, &out, dims);
 	} else if (d->tok.kind == TOK_IDENT) {
 		out.name = d->tok.text;
 		decl_advance(d);
 	}
-	while (d->tok.kind == '[' && n < 8) {
-		decl_advance(d);
-		dims[n++] = d->tok.kind == ']' ? 0 : decl_const(d);
-		if (!decl_accept(d, ']') || dims[n - 1] < 0 || dims[n - 1] > 1 << 24)
-			decl_fail(d, "invalid array size");
-	}
+	n = parse_dims(d, dims, n);
 	while (n--)
 		out.type = type_array(d->t, out.type, (uint32_t)dims[n]);
 	if (decl_accept(d, ':'))
@@ -571,7 +360,8 @@ static const struct type *parse_int_words(struct decl *d)
 			size = 2;
 		else if (at_word(d, "char"))
 			size = 1;
-		else if (!at_word(d, "int") && !at_word(d, "signed") && !at_word(d, "const"))
+		else if (!at_word(d, "int") && !at_word(d, "signed") && !at_word(d, "__signed__") &&
+			 !at_word(d, "const"))
 			break;
 		decl_advance(d);
 	}
@@ -640,43 +430,81 @@ static void parse_typedef(struct decl *d)
 		decl_fail(d, "syntax error in typedef, expecting ;");
 }
 
-static void parse_declarations(struct decl *d)
+static void parse_declaration(struct decl *d)
 {
+	if (at_word(d, "typedef")) {
+		parse_typedef(d);
+	} else if (at_word(d, "struct") || at_word(d, "union") || at_word(d, "enum")) {
+		decl_specifier(d);
+		if (!decl_accept(d, ';'))
+			skip_external(d);
+	} else {
+		skip_external(d);
+	}
+}
+
+/* Where the declaration that starts at `from` ends, whatever it holds. */
+static uint32_t declaration_end(const struct source *src, uint32_t from)
+{
+	int depth = 0;
+
+	for (uint32_t i = from; i < src->len; i++) {
+		char c = src->text[i];
+
+		depth += c == '{' ? 1 : c == '}' ? -1 : 0;
+		if ((c == ';' || c == '}') && depth <= 0)
+			return i + 1;
+	}
+	return (uint32_t)src->len;
+}
+
+/* Parses from `pos` on. Returns 0 at the end, else -EINVAL with *pos at what was not understood. */
+static int parse_from(struct decl *d, uint32_t *volatile pos)
+{
+	if (setjmp(d->fail))
+		return -EINVAL;
+	d->depth = 0;
+	d->lx.pos = *pos;
 	decl_advance(d);
 	while (d->tok.kind != TOK_EOF) {
-		if (at_word(d, "typedef")) {
-			parse_typedef(d);
-		} else if (at_word(d, "struct") || at_word(d, "union") || at_word(d, "enum")) {
-			decl_specifier(d);
-			if (!decl_accept(d, ';'))
-				skip_external(d);
-		} else {
-			skip_external(d);
-		}
+		*pos = d->tok.loc.pos;
+		parse_declaration(d);
 	}
+	return 0;
+}
+
+/* In headers of the system what is not understood is passed over, elsewhere it is an error. */
+static int parse_all(struct decl *d, const struct c_text *text, struct diag *diag)
+{
+	struct diag *ignored = diag_new();
+	uint32_t pos = 0;
+	int err;
+
+	d->diag = d->lx.diag = ignored;
+	while ((err = parse_from(d, &pos)) && c_text_from_header(text, pos))
+		pos = declaration_end(d->lx.src, pos);
+	if (err) { /* once more, to say what is wrong */
+		d->diag = d->lx.diag = diag;
+		err = parse_from(d, &pos);
+	}
+	diag_free(ignored);
+	return err;
 }
 
 int ctype_parse(struct type_table *t, const char *text, const struct ctype_opts *o,
 		struct diag *diag)
 {
-	struct prep p = {.t = t, .o = o, .diag = diag};
 	struct decl *d = arena_alloc(type_table_arena(t), sizeof(*d));
 	struct source *src = arena_alloc(type_table_arena(t), sizeof(*src));
-	int err = 0;
+	struct c_text left = {0};
+	int err = cprep_run(t, text, o, &left, diag);
 
-	prep_text(&p, text);
 	src->name = "definitions";
-	src->len = p.out.len;
-	src->text = arena_strndup(type_table_arena(t), buf_str(&p.out), p.out.len);
-	buf_free(&p.out);
-	if (p.err)
-		return p.err;
+	src->len = left.text.len;
+	src->text = arena_strndup(type_table_arena(t), buf_str(&left.text), left.text.len);
 	lexer_init(&d->lx, src, type_table_arena(t), diag);
 	d->t = t;
-	d->diag = diag;
-	if (setjmp(d->fail))
-		err = -EINVAL;
-	else
-		parse_declarations(d);
+	err = err ? err : parse_all(d, &left, diag);
+	c_text_free(&left);
 	return err;
 }
