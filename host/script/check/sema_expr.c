@@ -184,11 +184,8 @@ static const struct type *unary_type(struct sema *s, struct node *n)
 			break;
 		return &type_bool;
 	case '-':
-		if (type_is_int(t))
-			return &type_i64;
-		break;
 	case '~':
-		if (type_is_int(t))
+		if (type_is_int(t) && t->kind != TY_BOOL)
 			return &type_i64;
 		break;
 	case '*':
@@ -225,7 +222,7 @@ static const struct type *step_type(struct sema *s, struct node *n)
 		sema_assign_type(s, n->a->sym, &type_i64, true);
 		t = n->a->sym->type;
 	}
-	if (t->kind != TY_NONE && !type_is_int(t) && t->kind != TY_PTR)
+	if (t->kind != TY_NONE && t->kind != TY_INT && t->kind != TY_ENUM && t->kind != TY_PTR)
 		return sema_error(s, n,
 				  "The %s operator can not be used on expressions of type '%s'",
 				  op_text(n->op), tt(t));
@@ -236,6 +233,8 @@ static const struct type *step_type(struct sema *s, struct node *n)
 static const struct type *arith_type(const struct node *n, const struct type *a,
 				     const struct type *b)
 {
+	if (a->kind == TY_BOOL && b->kind == TY_BOOL && strchr("&|^", n->op))
+		return &type_bool;
 	if (n->op == TOK_SHL || n->op == TOK_SHR)
 		return a->is_signed ? &type_i64 : &type_u64;
 	return n->op == '-' || a->is_signed || b->is_signed ? &type_i64 : &type_u64;
@@ -320,7 +319,7 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 	if ((n->op == TOK_EQ || n->op == TOK_NE) &&
 	    (comparable(a, b) || comparable_names(s, n, a, b)))
 		return &type_bool;
-	if (a->kind != b->kind && op_is_comparison(n->op))
+	if (a->kind != b->kind)
 		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",
 				  op_text(n->op), tt(a), tt(b));
 	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
@@ -370,13 +369,16 @@ static const char *field_name_at(const void *state, size_t i)
 static const struct type *no_field(struct sema *s, struct node *n, const struct type *st)
 {
 	const char *near = st->fields ? text_nearest(n->name, field_name_at, st) : NULL;
-	struct node at = *n;
 
-	at.loc = n->loc;
 	if (st->fields && !st->fields->complete)
 		return sema_error(s, n, "Unknown struct/union: '%s'", tt(st));
-	sema_error(s, &at, "Struct/union of type '%s' does not contain a field named '%s'", tt(st),
-		   n->name);
+	if (st->kind == TY_RECORD)
+		sema_error(s, n, "Record does not contain a field named '%s'", n->name);
+	else if (st->is_ctx && s->attach && s->attach->kind == PROBE_UPROBE)
+		sema_error(s, n, "Can't find function parameter %s", n->name);
+	else
+		sema_error(s, n, "Struct/union of type '%s' does not contain a field named '%s'",
+			   tt(st), n->name);
 	if (near && *near)
 		sema_hint(s, "did you mean '%s'?", near);
 	return &type_none;
@@ -426,6 +428,8 @@ static const struct type *tuple_field_type(struct sema *s, struct node *n)
 static const struct type *index_type(struct sema *s, struct node *n)
 {
 	const struct type *t = sema_expr(s, n->a), *i = sema_expr(s, n->b);
+	uint32_t count;
+	bool known;
 	int64_t v;
 
 	if (t->kind == TY_NONE || i->kind == TY_NONE)
@@ -440,7 +444,8 @@ static const struct type *index_type(struct sema *s, struct node *n)
 				  "The array index operator [] only accepts positive (unsigned) "
 				  "integer indices. Got: %s",
 				  tt(i));
-	if (t->kind == TY_STRING)
+	known = const_eval(s->types, n->b, &v);
+	if (t->kind == TY_STRING && (!known || (v >= 0 && v < t->size)))
 		return type_int(1, true);
 	if (t->kind == TY_PTR && t->elem->kind == TY_VOID)
 		return sema_error(s, n,
@@ -448,44 +453,68 @@ static const struct type *index_type(struct sema *s, struct node *n)
 				  "unsized type (void *).");
 	if (t->kind == TY_PTR)
 		return sema_complete(s, t->elem);
-	if (t->kind != TY_ARRAY)
+	if (t->kind != TY_ARRAY && t->kind != TY_STRING)
 		return sema_error(s, n,
 				  "The array index operator [] can only be used on arrays and "
 				  "pointers, found %s.",
 				  tt(t));
-	if (const_eval(s->types, n->b, &v) && t->count && (v < 0 || v >= t->count))
+	count = t->kind == TY_STRING ? t->size : t->count;
+	if (known && count && (v < 0 || v >= count))
 		return sema_error(s, n, "the index %lld is out of bounds for array of size %u",
-				  (long long)v, t->count);
+				  (long long)v, count);
 	return t->elem;
+}
+
+/* Integers fill arrays of up to 8 bytes from the front; everything else must be of one size. */
+static bool castable_to_array(const struct type *to, const struct type *from)
+{
+	if (!type_is_int(to->elem))
+		return false;
+	if (type_is_int(from))
+		return to->size == from->size || (to->size <= 8 && to->size > from->size);
+	return to->size == from->size && (from->kind == TY_STRING || from->kind == TY_ARRAY);
 }
 
 static bool castable(const struct type *to, const struct type *from)
 {
 	if (type_same(to, from))
 		return true;
-	if (to->kind == TY_ARRAY && from->kind == TY_STRING)
-		return type_is_int(to->elem) && to->elem->size == 1 && to->size == from->size;
 	if (to->kind == TY_ARRAY)
-		return type_is_int(to->elem) && (type_in_register(from) || from->kind == TY_ARRAY);
+		return castable_to_array(to, from);
 	if (type_is_int(to))
-		return type_in_register(from) ||
-		       (from->kind == TY_ARRAY && type_is_int(from->elem) && from->size <= 8);
+		return type_in_register(from) || (from->kind == TY_ARRAY && type_is_int(from->elem) &&
+						  from->size == to->size);
 	if (to->kind == TY_PTR)
 		return type_in_register(from) || from->kind == TY_STRING ||
 		       from->kind == TY_ARRAY || from->kind == TY_STRUCT;
 	if (to->kind == TY_STRING)
-		return from->kind == TY_STRING;
+		return from->kind == TY_STRING && to->size >= from->size;
 	return false;
+}
+
+/* (uint8[])x: as many as x has bytes. */
+static const struct type *sized_by(struct sema *s, struct node *n, const struct type *to,
+				   const struct type *from)
+{
+	uint32_t size = from->size ? from->size : 8;
+
+	if (to->kind != TY_ARRAY || to->count || !to->elem->size)
+		return to;
+	if (size % to->elem->size)
+		return sema_error(s, n,
+				  "Cannot determine array size: the element size is incompatible "
+				  "with the cast integer size");
+	return type_array(s->types, to->elem, size / to->elem->size);
 }
 
 static const struct type *cast_type(struct sema *s, struct node *n)
 {
 	const struct type *from = sema_expr(s, n->b), *to = sema_resolve_type(s, n->a);
 
+	if (from->kind != TY_NONE && to->kind != TY_NONE)
+		to = sized_by(s, n, to, as_value(from));
 	if (from->kind == TY_NONE || to->kind == TY_NONE)
 		return to;
-	if (to->kind == TY_ARRAY && !to->count && to->elem->size)
-		to = type_array(s->types, to->elem, (from->size ? from->size : 8) / to->elem->size);
 	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
 		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"; did you mean \"%s *\"?",
 				  tt(from), tt(to), to->name ? to->name : "struct");

@@ -333,25 +333,19 @@ static void check_if(struct sema *s, struct node *n)
 		sema_block(s, n->c->list);
 }
 
-static bool useful_statement(const struct node *n)
+/* Its value is a by-product. */
+static bool stands_alone(const struct node *n)
 {
-	switch (n->kind) {
-	case N_CALL:
-	case N_STEP:
-	case N_BLOCK_EXPR:
-		return true;
-	case N_TERNARY:
-		return (!n->b || useful_statement(n->b)) && useful_statement(n->c);
-	default:
-		return false;
-	}
+	if (n->kind == N_BLOCK_EXPR && n->a)
+		return stands_alone(n->a);
+	return n->kind == N_STEP || (n->kind == N_CALL && strcmp(n->name, "delete") == 0);
 }
 
 static void check_expr_stmt(struct sema *s, struct node *n)
 {
 	const struct type *t = sema_expr(s, n->a);
 
-	if (t->kind != TY_NONE && !useful_statement(n->a))
+	if (t->kind != TY_NONE && !stands_alone(n->a))
 		sema_warn(s, n, "Return value discarded.");
 }
 

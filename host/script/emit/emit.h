@@ -196,8 +196,9 @@ struct operand em_expr(struct emit *e, struct node *n);
 const char *em_value(struct emit *e, struct node *n);
 /* An expression as BPF memory of its own type. */
 const char *em_memory(struct emit *e, struct node *n);
-/* An address in foreign memory: of a pointer, array, or struct. */
-const char *em_address(struct emit *e, struct node *n);
+/* Where a pointer points or an array, string or struct lies. `own` (NULL is fine) tells that it is
+ * memory of the program itself. */
+const char *em_address(struct emit *e, struct node *n, bool *own);
 /* Writes the value of n, converted to type `as`, to the zero-padded room at dst. */
 void em_into(struct emit *e, struct node *n, const char *dst, const struct type *as);
 /* Converts an operand of type `from`. */

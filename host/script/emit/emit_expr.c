@@ -12,7 +12,7 @@ static struct operand em_unary(struct emit *e, struct node *n)
 	const char *a;
 
 	if (n->op == '*') {
-		a = em_address(e, n->a);
+		a = em_address(e, n->a, NULL);
 		v = (struct operand){.kind = OPD_REMOTE, .text = a};
 		if (type_in_register(n->type))
 			return opd_value(em_load(e, v, n->type));
@@ -338,7 +338,7 @@ static struct operand em_cast(struct emit *e, struct node *n)
 		return v;
 	}
 	if (to->kind == TY_PTR && !type_in_register(from))
-		return opd_value(em_tmp(e, false, "%s", em_address(e, n->b)));
+		return opd_value(em_tmp(e, false, "%s", em_address(e, n->b, NULL)));
 	if (type_is_int(to) && from->kind == TY_ARRAY) {
 		v = em_expr(e, n->b);
 		v.packed = true;

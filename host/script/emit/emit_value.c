@@ -246,10 +246,12 @@ const char *em_memory(struct emit *e, struct node *n)
 	return slot;
 }
 
-const char *em_address(struct emit *e, struct node *n)
+const char *em_address(struct emit *e, struct node *n, bool *own)
 {
 	struct operand v = em_expr(e, n);
 
+	if (own)
+		*own = v.kind == OPD_CTX || (v.kind == OPD_MEM && !type_in_register(n->type));
 	switch (v.kind) {
 	case OPD_VALUE:
 		return emf(e, "(u64)(%s)", v.text);

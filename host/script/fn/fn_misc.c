@@ -109,12 +109,13 @@ static struct operand emit_memcmp(struct emit *e, struct node *n)
 {
 	const char *side[2], *addr;
 	int t = e->tmp++;
+	bool own;
 
 	for (int i = 0; i < 2; i++) {
 		side[i] = em_slot(e, (uint32_t)n->value);
-		addr = em_address(e, call_arg(n, i));
+		addr = em_address(e, call_arg(n, i), &own);
 		em(e, "read_kernel(%s, %llu, 0);", side[i], (unsigned long long)n->value);
-		if (call_arg(n, i)->type->kind == TY_STRING || call_arg(n, i)->kind == N_VAR)
+		if (own)
 			em(e, "read_kernel(%s, %llu, (void *)%s);", side[i],
 			   (unsigned long long)n->value, addr);
 		else

@@ -40,7 +40,7 @@ static struct operand emit_ntop(struct emit *e, struct node *n)
 		em(e, "*(u32 *)(%s + 8) = %s;", slot, em_value(e, addr));
 	else
 		em(e, "lp_read(%s + 8, %u, %s);", slot, t->size < 16 ? t->size : 16,
-		   em_address(e, addr));
+		   em_address(e, addr, NULL));
 	return opd_mem(slot);
 }
 
@@ -100,7 +100,7 @@ static struct operand emit_macaddr(struct emit *e, struct node *n)
 	int t = e->tmp++;
 
 	em(e, "u64 m%d = 0;", t);
-	em(e, "lp_read(&m%d, 6, %s);", t, em_address(e, n->list));
+	em(e, "lp_read(&m%d, 6, %s);", t, em_address(e, n->list, NULL));
 	return opd_value(emf(e, "m%d", t));
 }
 

@@ -69,18 +69,19 @@ static const struct type *check_str(struct sema *s, struct node *n)
 static void str_into(struct emit *e, struct node *n, const char *dst, uint32_t size)
 {
 	struct node *len = n->list->next;
-	const char *p = em_address(e, n->list), *l;
+	bool own;
+	const char *p = em_address(e, n->list, &own), *l;
 	int64_t v;
 
 	em_zero(e, dst, size);
-	if (n->list->type->kind == TY_STRING || (len && !const_eval(e->s->types, len, &v))) {
+	if (own || (len && !const_eval(e->s->types, len, &v))) {
 		l = len ? em_tmp(e, false, "(%s) + 1", em_value(e, len))
 			: emf(e, "%u", n->type->size);
 		if (len) {
 			em(e, "if (%s > %u)", l, n->type->size);
 			em(e, "\t%s = %u;", l, n->type->size);
 		}
-		if (n->list->type->kind == TY_STRING)
+		if (own)
 			em(e, "read_kernel_str(%s, %s, (void *)%s);", dst, l, p);
 		else
 			em_read(e, "lp_read_str(%s, %s, %s)", dst, l, p);
@@ -145,16 +146,16 @@ static void buf_into(struct emit *e, struct node *n, const char *dst, uint32_t s
 {
 	struct node *len = n->list->next;
 	uint32_t max = n->type->size - 4;
-	const char *p = em_address(e, n->list);
+	bool own;
+	const char *p = em_address(e, n->list, &own);
 	const char *l = em_tmp(e, false, "%s", len ? em_value(e, len) : emf(e, "%u", max));
-	bool local = n->list->type->kind == TY_STRING;
 
 	em_zero(e, dst, size);
 	em(e, "if (%s > %u)", l, max);
 	em(e, "\t%s = %u;", l, max);
 	em(e, "*(u32 *)%s = %s;", dst, l);
-	em(e, "%s(%s + 4, %s, %s%s);", local ? "read_kernel" : "lp_read", dst, l,
-	   local ? "(void *)" : "", p);
+	em(e, "%s(%s + 4, %s, %s%s);", own ? "read_kernel" : "lp_read", dst, l,
+	   own ? "(void *)" : "", p);
 }
 
 static struct operand emit_buf(struct emit *e, struct node *n)

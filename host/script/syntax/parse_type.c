@@ -92,12 +92,20 @@ static void parse_c_words(struct parser *p, struct node *n)
 		n->name = arena_printf(p->arena, "%sint%d", is_unsigned ? "u" : "", bits);
 }
 
-static void parse_suffixes(struct parser *p, struct node *n)
+static void parse_stars(struct parser *p, struct node *n)
+{
+	for (;;) {
+		if (parser_accept(p, '*'))
+			n->value++;
+		else if (!parser_accept_word(p, "const"))
+			return;
+	}
+}
+
+static void parse_dims(struct parser *p, struct node *n)
 {
 	struct node **tail = &n->list;
 
-	while (parser_accept(p, '*') || parser_accept_word(p, "const"))
-		n->value++;
 	while (parser_accept(p, '[')) {
 		struct node *dim = parser_node(p, N_INT);
 
@@ -110,6 +118,23 @@ static void parse_suffixes(struct parser *p, struct node *n)
 		parser_expect(p, ']');
 		node_append(&tail, parser_done(p, dim));
 	}
+}
+
+/* int32[4] * is a pointer to the array: stars behind a bracket are of a type around it. */
+static struct node *parse_suffixes(struct parser *p, struct node *n)
+{
+	parse_stars(p, n);
+	parse_dims(p, n);
+	while (p->tok.kind == '*' && n->list) {
+		struct node *outer = parser_node(p, N_TYPE);
+
+		outer->loc.pos = n->loc.pos;
+		outer->a = parser_done(p, n);
+		n = outer;
+		parse_stars(p, n);
+		parse_dims(p, n);
+	}
+	return parser_done(p, n);
 }
 
 struct node *parse_type(struct parser *p)
@@ -132,6 +157,5 @@ struct node *parse_type(struct parser *p)
 		n->name = p->tok.text;
 		parser_advance(p);
 	}
-	parse_suffixes(p, n);
-	return parser_done(p, n);
+	return parse_suffixes(p, n);
 }
