@@ -158,16 +158,19 @@ static uint64_t lex_digits(struct lexer *lx, int base, bool *overflow)
 	}
 }
 
-static void lex_exponent(struct lexer *lx, uint64_t *v, bool *overflow)
+/* 5e3; what stands before the e has one digit. */
+static bool lex_exponent(struct lexer *lx, uint64_t *v, bool *overflow)
 {
 	uint64_t exp, scale;
+	bool one_digit = *v >= 1 && *v <= 9;
 
 	if (tolower(at(lx, lx->pos)) != 'e' || !isdigit(at(lx, lx->pos + 1)))
-		return;
+		return true;
 	lx->pos++;
 	exp = lex_digits(lx, 10, overflow);
 	scale = power_of_ten(exp > 100 ? 100 : (unsigned)exp);
 	*overflow |= !scale || __builtin_mul_overflow(*v, scale, v);
+	return one_digit;
 }
 
 /* A unit of time or a C suffix; anything else that clings to the number is an error. */
@@ -194,26 +197,48 @@ static bool lex_suffix(struct lexer *lx, struct token *t, bool *overflow)
 	return n <= 3;
 }
 
+static struct token bad_number(struct lexer *lx, uint32_t start, const char *what)
+{
+	char msg[160];
+
+	while (is_ident(at(lx, lx->pos)))
+		lx->pos++;
+	snprintf(msg, sizeof(msg), "%s: %.*s", what,
+		 (int)(lx->pos - start > 60 ? 60 : lx->pos - start), lx->src->text + start);
+	return bad(lx, start, msg);
+}
+
+/* The base that a prefix tells; the prefix of an octal number is its first digit. */
+static int lex_base(struct lexer *lx)
+{
+	int next = tolower(at(lx, lx->pos + 1));
+
+	if (at(lx, lx->pos) != '0')
+		return 10;
+	if (next != 'x' && next != 'b')
+		return isdigit(next) ? 8 : 10;
+	lx->pos += 2;
+	return next == 'x' ? 16 : 2;
+}
+
 static struct token lex_number(struct lexer *lx)
 {
 	struct token t = {.kind = TOK_INT, .loc = {lx->pos, 0}};
+	int base = lex_base(lx);
+	uint32_t digits = lx->pos;
 	bool overflow = false;
 
-	if (at(lx, lx->pos) == '0' && tolower(at(lx, lx->pos + 1)) == 'x') {
-		lx->pos += 2;
-		t.value = lex_digits(lx, 16, &overflow);
-	} else if (at(lx, lx->pos) == '0' && isdigit(at(lx, lx->pos + 1))) {
-		t.value = lex_digits(lx, 8, &overflow);
-	} else {
-		t.value = lex_digits(lx, 10, &overflow);
-		lex_exponent(lx, &t.value, &overflow);
-	}
+	t.value = lex_digits(lx, base, &overflow);
+	if (lx->pos == digits)
+		return bad_number(lx, t.loc.pos, "invalid integer");
+	if (base == 10 && !lex_exponent(lx, &t.value, &overflow))
+		return bad_number(lx, t.loc.pos,
+				  "coefficient part of scientific literal must be 1-9");
 	if (!lex_suffix(lx, &t, &overflow))
-		return bad(lx, t.loc.pos,
-			   "invalid integer: a number ends in ns, us, ms, s, m, h, "
-			   "d, U, L or nothing");
+		return bad_number(lx, t.loc.pos, "invalid trailing bytes");
 	if (overflow)
-		return bad(lx, t.loc.pos, "integer is too large for 64 bits");
+		return bad_number(lx, t.loc.pos,
+				  "overflow error, maximum value is 18446744073709551615");
 	t.loc.end = lx->pos;
 	return t;
 }
@@ -269,11 +294,14 @@ static struct token lex_string(struct lexer *lx)
 		lx->pos++;
 		if (c == '\\') {
 			uint32_t start = lx->pos - 1;
+			char msg[64];
 
 			c = lex_escape(lx);
 			if (c < 0) {
 				buf_free(&b);
-				return bad(lx, start, "invalid escape character in string");
+				snprintf(msg, sizeof(msg), "invalid escape character '\\%c'",
+					 at(lx, start + 1));
+				return bad(lx, start, msg);
 			}
 		}
 		buf_putc(&b, (char)c);
@@ -385,8 +413,7 @@ const char *token_name(const struct token *t, char out[64])
 	case TOK_STR:
 		return "string";
 	case TOK_IDENT:
-		snprintf(out, 64, "identifier '%.40s'", t->text);
-		return out;
+		return "identifier";
 	case TOK_VAR:
 		return "variable";
 	case TOK_MAP:

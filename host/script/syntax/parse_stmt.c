@@ -146,6 +146,21 @@ static struct node *parse_discard(struct parser *p)
 	return parser_done(p, n);
 }
 
+static void fail_assignment(struct parser *p, const struct node *left)
+{
+	if (left->kind == N_TUPLE_FIELD) {
+		parser_advance(p);
+		parse_expr(p);
+		parser_fail(p, (struct loc){left->loc.pos, p->prev_end},
+			    "Tuples are immutable once created. Consider creating a new tuple and "
+			    "assigning it instead.");
+	}
+	if (left->kind == N_FIELD || left->kind == N_INDEX)
+		parser_fail(p, left->loc,
+			    "only variables and maps can be assigned to, not their parts");
+	parser_unexpected(p, NULL);
+}
+
 static struct node *parse_assign(struct parser *p)
 {
 	struct node *left = parse_expr(p), *n;
@@ -159,12 +174,8 @@ static struct node *parse_assign(struct parser *p)
 		n->a = left;
 		return n;
 	}
-	if (left->kind != N_VAR && left->kind != N_MAP) {
-		if (left->kind == N_FIELD || left->kind == N_INDEX || left->kind == N_TUPLE_FIELD)
-			parser_fail(p, left->loc,
-				    "only variables and maps can be assigned to, not their parts");
-		parser_unexpected(p, NULL);
-	}
+	if (left->kind != N_VAR && left->kind != N_MAP)
+		fail_assignment(p, left);
 	n = parser_node(p, N_ASSIGN);
 	n->loc.pos = left->loc.pos;
 	n->op = op;

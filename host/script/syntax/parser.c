@@ -177,7 +177,7 @@ static struct attach_point *parse_attach_point(struct parser *p)
 	buf_reset(b);
 	lexer_skip_space(&p->lx);
 	ap->loc.pos = p->lx.pos;
-	while ((c = raw(p)) && c != ',' && c != '{' && c != ';' && !isspace(c)) {
+	while ((c = raw(p)) && !strchr(",{};", c) && !isspace(c)) {
 		if (c == '/' && !(path && segment == 1))
 			break;
 		if (c == '"') {
@@ -196,7 +196,7 @@ static struct attach_point *parse_attach_point(struct parser *p)
 	p->prev_end = ap->loc.end;
 	if (ap->loc.end == ap->loc.pos) {
 		p->tok = lexer_next(&p->lx);
-		parser_unexpected(p, "probe");
+		parser_unexpected(p, p->tok.kind == '}' ? "{" : "probe");
 	}
 	return ap;
 }
@@ -231,6 +231,8 @@ static struct probe *parse_probe(struct parser *p)
 		probe->pred = parse_expr(p);
 		parser_expect(p, '/');
 	}
+	if (p->tok.kind == TOK_EOF && !probe->pred)
+		parser_fail(p, probe->loc, "unexpected end of file, expected {");
 	if (p->tok.kind != '{')
 		parser_unexpected(p, probe->pred ? "{" : NULL);
 	probe->body = parse_block(p);
