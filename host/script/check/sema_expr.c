@@ -257,14 +257,28 @@ static const struct type *pointer_arith(struct sema *s, struct node *n, const st
 			  op_text(n->op), tt(a), tt(b));
 }
 
-static bool comparable(const struct type *a, const struct type *b)
+static bool comparable(struct sema *s, const struct type *a, const struct type *b)
 {
-	if (a->kind == TY_STRING && b->kind == TY_STRING)
-		return true;
 	if (a->kind != b->kind)
 		return false;
-	return a->kind == TY_TUPLE || a->kind == TY_RECORD || a->kind == TY_ARRAY ||
-	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
+	if (a->kind == TY_TUPLE)
+		return sema_join(s, a, b) != NULL;
+	return a->kind == TY_STRING || a->kind == TY_RECORD || a->kind == TY_BUFFER ||
+	       a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
+}
+
+static const struct type *array_binary(struct sema *s, struct node *n, const struct type *a,
+				       const struct type *b)
+{
+	if (n->op != TOK_EQ && n->op != TOK_NE)
+		return sema_error(s, n, "The %s operator cannot be used on arrays.",
+				  op_text(n->op));
+	if (a->count != b->count)
+		return sema_error(s, n, "Only arrays of same size support comparison operators.");
+	if (!type_is_int(a->elem) || !type_same(a, b))
+		return sema_error(
+			s, n, "Only arrays of same sized integer support comparison operators.");
+	return &type_bool;
 }
 
 /* @x = @x + 1 makes @x an integer; whether anything sets it is seen in the end. */
@@ -288,6 +302,7 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 {
 	const struct type *a = as_value(s, sema_expr(s, n->a)),
 			  *b = as_value(s, sema_expr(s, n->b));
+	bool fits;
 
 	if (unset_map(n->a, a) && type_is_int(b))
 		return arith_type(n, b, b);
@@ -316,10 +331,12 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 	} else if (type_in_register(a) && type_in_register(b)) {
 		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
 	}
-	if ((n->op == TOK_EQ || n->op == TOK_NE) &&
-	    (comparable(a, b) || comparable_names(s, n, a, b)))
+	if (a->kind == TY_ARRAY && b->kind == TY_ARRAY)
+		return array_binary(s, n, a, b);
+	fits = comparable(s, a, b) || comparable_names(s, n, a, b);
+	if ((n->op == TOK_EQ || n->op == TOK_NE) && fits)
 		return &type_bool;
-	if (a->kind != b->kind)
+	if (!fits)
 		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",
 				  op_text(n->op), tt(a), tt(b));
 	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
@@ -482,8 +499,9 @@ static bool castable(const struct type *to, const struct type *from)
 	if (to->kind == TY_ARRAY)
 		return castable_to_array(to, from);
 	if (type_is_int(to))
-		return type_in_register(from) || (from->kind == TY_ARRAY && type_is_int(from->elem) &&
-						  from->size == to->size);
+		return type_in_register(from) ||
+		       (from->kind == TY_ARRAY && type_is_int(from->elem) &&
+			from->size == to->size);
 	if (to->kind == TY_PTR)
 		return type_in_register(from) || from->kind == TY_STRING ||
 		       from->kind == TY_ARRAY || from->kind == TY_STRUCT;

@@ -210,7 +210,9 @@ static void check_condition(struct sema *s, struct node *cond, const char *what)
 {
 	const struct type *t = sema_expr(s, cond);
 
-	if (t->kind != TY_NONE && !type_in_register(t))
+	if (cond->kind == N_CALL && cond->builtin && (cond->builtin->flags & BUILTIN_VOID))
+		sema_error(s, cond, "Invalid condition in %s(): void", what);
+	else if (t->kind != TY_NONE && !type_in_register(t))
 		sema_error(s, cond, "Invalid condition in %s(): %s", what, tt(t));
 }
 
