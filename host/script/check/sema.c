@@ -303,12 +303,11 @@ bool sema_assign_type(struct sema *s, struct symbol *sym, const struct type *typ
 
 void sema_key(struct sema *s, struct symbol *map, struct node *access)
 {
-	const struct type *key = access->a ? sema_expr(s, access->a) : NULL, *joined;
+	const struct type *key = access->a ? sema_any(s, access->a) : NULL, *joined;
 	char have[128], want[128];
 
 	if (key && key->kind == TY_NONE) {
-		if (access->a->kind == N_CALL && access->a->builtin &&
-		    (access->a->builtin->flags & BUILTIN_VOID))
+		if (sema_is_void(access->a))
 			sema_error(s, access, "Value 'void' cannot be used as a map key.");
 		return;
 	}

@@ -96,7 +96,11 @@ const struct type *sema_error(struct sema *s, const struct node *n, const char *
 	PRINTF_LIKE(3, 4);
 void sema_hint(struct sema *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void sema_warn(struct sema *s, const struct node *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* The type of a value; of what may have none (calls, blocks) sema_any gives it. */
 const struct type *sema_expr(struct sema *s, struct node *n);
+const struct type *sema_any(struct sema *s, struct node *n);
+/* After its type is known: a call, block or choice that has no value. */
+bool sema_is_void(const struct node *n);
 void sema_stmt(struct sema *s, struct node *n);
 void sema_block(struct sema *s, struct node *list);
 /* i-th argument of a call, NULL beyond the last. */

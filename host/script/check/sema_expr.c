@@ -21,7 +21,31 @@ static const char *tt(const struct type *t)
 	return type_text(t, text[i]);
 }
 
+bool sema_is_void(const struct node *n)
+{
+	switch (n->kind) {
+	case N_CALL:
+		return n->builtin && (n->builtin->flags & BUILTIN_VOID);
+	case N_BLOCK_EXPR:
+		return !n->a || sema_is_void(n->a);
+	case N_TERNARY:
+		return (n->b && sema_is_void(n->b)) || sema_is_void(n->c);
+	default:
+		return false;
+	}
+}
+
 const struct type *sema_expr(struct sema *s, struct node *n)
+{
+	int errors = s->errors;
+	const struct type *t = sema_any(s, n);
+
+	if (t->kind == TY_NONE && errors == s->errors && sema_is_void(n))
+		return n->type = sema_error(s, n, "'void' is no value");
+	return t;
+}
+
+const struct type *sema_any(struct sema *s, struct node *n)
 {
 	if (++s->depth > MAX_EXPR_DEPTH) {
 		s->depth--;
@@ -343,11 +367,25 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 			  op_text(n->op), tt(a), tt(b));
 }
 
+/* Only the side that is taken is looked at: the other one may not even have types. */
+static const struct type *comptime_ternary(struct sema *s, struct node *n)
+{
+	if (sema_expr(s, n->a)->kind == TY_NONE || n->a->kind == N_COMPTIME)
+		return &type_none;
+	node_become(n, (n->a->kind == N_STR ? n->a->len : n->a->value) ? n->b : n->c);
+	s->changed = true;
+	return sema_any(s, n);
+}
+
 static const struct type *ternary_type(struct sema *s, struct node *n)
 {
-	const struct type *c = sema_expr(s, n->a), *a = n->b ? sema_expr(s, n->b) : c;
-	const struct type *b = sema_expr(s, n->c), *t;
+	const struct type *c, *a, *b, *t;
 
+	if (n->a->kind == N_COMPTIME && n->b)
+		return comptime_ternary(s, n);
+	c = sema_expr(s, n->a);
+	a = n->b ? sema_any(s, n->b) : c;
+	b = sema_any(s, n->c);
 	if (c->kind != TY_NONE && !type_in_register(c))
 		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
 	a = as_value(s, a);
@@ -649,7 +687,7 @@ static const struct type *block_type(struct sema *s, struct node *n)
 	for (struct node *st = n->list; st; st = st->next)
 		sema_stmt(s, st);
 	if (n->a)
-		t = sema_expr(s, n->a);
+		t = sema_any(s, n->a);
 	s->scope = sc.up;
 	return t;
 }

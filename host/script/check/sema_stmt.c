@@ -29,11 +29,9 @@ static void mismatch(struct sema *s, struct node *n, const struct symbol *sym,
 /* A value that cannot be kept: what `value` yields is nothing. */
 static bool has_value(struct sema *s, struct node *n, struct node *value)
 {
-	bool is_call = value->kind == N_CALL && value->builtin;
-
 	if (value->type->kind != TY_NONE)
 		return true;
-	if (is_call && (value->builtin->flags & BUILTIN_VOID))
+	if (sema_is_void(value))
 		sema_error(s, n, "Value 'void' cannot be assigned to a %s.",
 			   n->a->kind == N_MAP ? "map" : "scratch variable");
 	return false;
@@ -62,7 +60,7 @@ static bool fits_declared(const struct symbol *v, const struct type *t, const st
 
 static void assign_var(struct sema *s, struct node *n, struct node *target, struct node *value)
 {
-	const struct type *t = sema_expr(s, value);
+	const struct type *t = sema_any(s, value);
 	struct symbol *v;
 	bool weak = is_weak(value);
 
@@ -124,7 +122,7 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 	sema_key(s, m, target);
 	if (value->kind == N_CALL)
 		value->flag = true;
-	t = sema_expr(s, value);
+	t = sema_any(s, value);
 	if (!has_value(s, n, value))
 		return;
 	if (type_is_aggregate(t->kind) && value->kind != N_CALL) {
@@ -208,9 +206,9 @@ static void check_let(struct sema *s, struct node *n)
 
 static void check_condition(struct sema *s, struct node *cond, const char *what)
 {
-	const struct type *t = sema_expr(s, cond);
+	const struct type *t = sema_any(s, cond);
 
-	if (cond->kind == N_CALL && cond->builtin && (cond->builtin->flags & BUILTIN_VOID))
+	if (t->kind == TY_NONE && sema_is_void(cond))
 		sema_error(s, cond, "Invalid condition in %s(): void", what);
 	else if (t->kind != TY_NONE && !type_in_register(t))
 		sema_error(s, cond, "Invalid condition in %s(): %s", what, tt(t));
@@ -345,7 +343,7 @@ static bool stands_alone(const struct node *n)
 
 static void check_expr_stmt(struct sema *s, struct node *n)
 {
-	const struct type *t = sema_expr(s, n->a);
+	const struct type *t = sema_any(s, n->a);
 
 	if (t->kind != TY_NONE && !stands_alone(n->a))
 		sema_warn(s, n, "Return value discarded.");
@@ -378,7 +376,7 @@ void sema_stmt(struct sema *s, struct node *n)
 		check_let(s, n);
 		break;
 	case N_DISCARD:
-		sema_expr(s, n->a);
+		sema_any(s, n->a);
 		break;
 	case N_RETURN:
 		check_return(s, n);

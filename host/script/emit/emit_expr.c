@@ -172,6 +172,15 @@ static struct operand em_ternary(struct emit *e, struct node *n)
 	return mem ? opd_mem(slot) : opd_value(emf(e, "c%d", t));
 }
 
+/* A variable of a declared small type wraps around. */
+static void step_var(struct emit *e, const struct symbol *v, const char *delta)
+{
+	em(e, "v%d += %s;", v->id, delta);
+	if (v->type->kind == TY_INT && v->type->size < 8)
+		em(e, "v%d = (%c%u)v%d;", v->id, v->type->is_signed ? 's' : 'u', v->type->size * 8,
+		   v->id);
+}
+
 static struct operand em_step(struct emit *e, struct node *n)
 {
 	struct node *target = n->a;
@@ -188,10 +197,10 @@ static struct operand em_step(struct emit *e, struct node *n)
 	}
 	if (n->flag) {
 		old = em_tmp(e, n->type->is_signed, "v%d", target->sym->id);
-		em(e, "v%d += %s;", target->sym->id, delta);
+		step_var(e, target->sym, delta);
 		return opd_value(old);
 	}
-	em(e, "v%d += %s;", target->sym->id, delta);
+	step_var(e, target->sym, delta);
 	return opd_value(em_tmp(e, n->type->is_signed, "v%d", target->sym->id));
 }
 

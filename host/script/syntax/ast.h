@@ -49,7 +49,7 @@ enum node_kind {
 	N_BREAK,
 	N_CONTINUE,
 	N_RETURN, /* a or NULL */
-	N_BLOCK,  /* list */
+	N_BLOCK,  /* list; flag: no semicolon follows the last */
 	N_KIND_COUNT
 };
 

@@ -270,6 +270,8 @@ static struct node *parse_block_expr(struct parser *p)
 
 	parser_advance(p);
 	n->list = parse_block_body(p, &n->a);
+	if (!n->a) /* the last statement gives no value */
+		parser_unexpected(p, NULL);
 	parser_expect(p, '}');
 	return parser_done(p, n);
 }

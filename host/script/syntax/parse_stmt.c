@@ -6,39 +6,93 @@
 
 static struct node *parse_stmt(struct parser *p, bool *needs_semicolon);
 
+/* Up to the closing brace. *open_end tells that no semicolon follows the last statement. */
+static struct node *parse_statements(struct parser *p, bool *open_end)
+{
+	struct node *list = NULL, **tail = &list;
+	bool needs;
+
+	*open_end = false;
+	parser_enter(p);
+	while (p->tok.kind != '}') {
+		if (parser_accept(p, ';')) {
+			*open_end = false;
+			continue;
+		}
+		if (p->tok.kind == TOK_EOF)
+			parser_unexpected(p, "}");
+		node_append(&tail, parse_stmt(p, &needs));
+		*open_end = true;
+		if (p->tok.kind != '}' && p->tok.kind != ';' && needs)
+			parser_unexpected(p, p->tok.kind == TOK_EOF ? "}" : "; or }");
+	}
+	parser_leave(p);
+	return list;
+}
+
 struct node *parse_block(struct parser *p)
 {
 	struct node *n = parser_node(p, N_BLOCK);
 
 	parser_expect(p, '{');
-	n->list = parse_block_body(p, NULL);
+	n->list = parse_statements(p, &n->flag);
 	parser_expect(p, '}');
 	return parser_done(p, n);
 }
 
+static struct node **last_of(struct node **list)
+{
+	while (*list && (*list)->next)
+		list = &(*list)->next;
+	return list;
+}
+
+/* Whether the statement has a value where a block ends with it: an expression, a block that ends
+ * with such, an if with two of them. */
+static bool yields(struct node *n)
+{
+	switch (n ? n->kind : N_KIND_COUNT) {
+	case N_EXPR:
+		return true;
+	case N_BLOCK:
+		return n->flag && yields(*last_of(&n->list));
+	case N_IF:
+		return yields(n->b) && yields(n->c);
+	default:
+		return false;
+	}
+}
+
+/* The expression that a statement is which yields a value. */
+static struct node *as_expression(struct node *n)
+{
+	struct node **last;
+
+	if (n->kind == N_EXPR)
+		return n->a;
+	if (n->kind == N_IF) {
+		n->kind = N_TERNARY;
+		n->b = as_expression(n->b);
+		n->c = as_expression(n->c);
+		return n;
+	}
+	last = last_of(&n->list);
+	n->kind = N_BLOCK_EXPR;
+	n->flag = false;
+	n->a = as_expression(*last);
+	*last = NULL;
+	return n;
+}
+
 struct node *parse_block_body(struct parser *p, struct node **value)
 {
-	struct node *list = NULL, **tail = &list, *n;
-	bool needs;
+	bool open_end;
+	struct node *list = parse_statements(p, &open_end), **last = last_of(&list);
 
-	parser_enter(p);
-	while (p->tok.kind != '}') {
-		if (parser_accept(p, ';'))
-			continue;
-		if (p->tok.kind == TOK_EOF)
-			parser_unexpected(p, "}");
-		n = parse_stmt(p, &needs);
-		if (value && n->kind == N_EXPR && p->tok.kind == '}') {
-			*value = n->a;
-			break;
-		}
-		node_append(&tail, n);
-		if (p->tok.kind == '}')
-			break;
-		if (!parser_accept(p, ';') && needs)
-			parser_unexpected(p, p->tok.kind == TOK_EOF ? "}" : "; or }");
+	if (open_end && yields(*last)) {
+		*value = as_expression(*last);
+		*last = NULL;
 	}
-	parser_leave(p);
 	return list;
 }
 
@@ -196,25 +250,10 @@ static struct node *parse_stmt(struct parser *p, bool *needs_semicolon)
 		{"unroll", parse_unroll},
 		{"for", parse_for},
 	};
-	struct node *n;
 
 	*needs_semicolon = false;
-	if (p->tok.kind == '{') {
-		struct node *value = NULL, **tail;
-
-		n = parser_node(p, N_BLOCK);
-		parser_advance(p);
-		n->list = parse_block_body(p, &value);
-		parser_expect(p, '}');
-		if (!value)
-			return parser_done(p, n);
-		for (tail = &n->list; *tail; tail = &(*tail)->next)
-			;
-		*tail = parser_node(p, N_EXPR);
-		(*tail)->loc = value->loc;
-		(*tail)->a = value;
-		return parser_done(p, n);
-	}
+	if (p->tok.kind == '{')
+		return parse_block(p);
 	for (size_t i = 0; p->tok.kind == TOK_IDENT && i < ARRAY_LEN(compound); i++)
 		if (parser_at_word(p, compound[i].word))
 			return compound[i].parse(p);

@@ -57,7 +57,7 @@ bool parse_at_type(struct parser *p);
 /* parse_stmt.c */
 struct node *parse_block(struct parser *p);
 /* The inside of a block up to the closing brace; sets *value to a last expression without
- * semicolon when `value` is not NULL. */
+ * semicolon. */
 struct node *parse_block_body(struct parser *p, struct node **value);
 
 #endif
