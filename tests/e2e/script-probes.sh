@@ -114,6 +114,9 @@ want "names compared" "@[uprobe:$t:add]: 3" -c ./t -e 'uprobe:./t:* /func == "ad
 want "wildcard in the path" "@: 3" -c ./t -e "uprobe:$(pwd)/t*:add { @ = count(); }"
 want "address" "@[add]: 3" -c ./t -e "uprobe:./t:0x$(nm t | awk '/ add$/ { print $1 }') { @[func] = count(); }"
 want "library" "@: 1" -c ./t -e 'uprobe:libc:pthread_create /pid == cpid/ { @ = count(); }'
+script -p $$ -e 'rawtracepoint:sched_switch { @[comm, str(arg0)] = count(); } interval:ms:200 { exit(); }' >/dev/null
+! grep Lost "$TMP/stderr" || fail "events of other processes take memory"
+want "what end clears stays clear" "" -e 't:syscalls:sys_enter_*,t:sched:sched_switch { @[probe, tid] = count(); } interval:ms:100 { exit(); } end { clear(@); }'
 want "order of the source" "1;2;3" -c ./t -e 'uprobe:./t:main { print(1); } uprobe:./t:main { print(2); } uprobe:./t:main { print(3); }'
 [ "$(script -q -c ./t -e 'uprobe:./t:main { printf("1"); } uprobe:./t:main { printf("2"); }' | head -c 2)" = 12 ] ||
 	fail "blocks of one function in another order"

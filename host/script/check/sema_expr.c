@@ -287,8 +287,8 @@ static bool comparable(struct sema *s, const struct type *a, const struct type *
 		return false;
 	if (a->kind == TY_TUPLE)
 		return sema_join(s, a, b) != NULL;
-	return a->kind == TY_STRING || a->kind == TY_RECORD || a->kind == TY_BUFFER ||
-	       a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
+	return type_in_register(a) || a->kind == TY_STRING || a->kind == TY_RECORD ||
+	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
 }
 
 static const struct type *array_binary(struct sema *s, struct node *n, const struct type *a,
@@ -352,7 +352,7 @@ static const struct type *binary_type(struct sema *s, struct node *n)
 	if (a->kind == TY_PTR || b->kind == TY_PTR) {
 		if (type_in_register(a) && type_in_register(b))
 			return pointer_arith(s, n, a, b);
-	} else if (type_in_register(a) && type_in_register(b)) {
+	} else if (type_is_int(a) && type_is_int(b)) {
 		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
 	}
 	if (a->kind == TY_ARRAY && b->kind == TY_ARRAY)
@@ -390,6 +390,13 @@ static const struct type *ternary_type(struct sema *s, struct node *n)
 		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
 	a = as_value(s, a);
 	b = as_value(s, b);
+	if ((n->b && sema_is_void(n->b) && b->kind != TY_NONE) ||
+	    (sema_is_void(n->c) && a->kind != TY_NONE))
+		return sema_error(s, n,
+				  "Branches must return the same type or compatible types: have "
+				  "'%s' and '%s'",
+				  a->kind == TY_NONE ? "void" : tt(a),
+				  b->kind == TY_NONE ? "void" : tt(b));
 	if (a->kind == TY_NONE || b->kind == TY_NONE)
 		return a->kind == TY_NONE ? b : a;
 	t = sema_join(s, a, b);

@@ -216,16 +216,43 @@ static void zero_variables(struct emit *e, const struct probe *p)
 			em_zero(e, emf(e, "(scr + %u)", v->slot), v->type->size);
 }
 
-static void emit_body(struct emit *e, const struct probe *p)
+/* Run by the script itself, whatever happens in the machine. */
+static bool is_special(enum probe_kind kind)
 {
-	e->at = p->pred ? p->pred : p->body;
+	return kind == PROBE_BEGIN || kind == PROBE_END || kind == PROBE_SELF;
+}
+
+static bool has_end(const struct program *prog)
+{
+	for (const struct probe *p = prog->probes; p; p = p->next)
+		for (const struct attach_point *ap = p->points; ap; ap = ap->next)
+			if (strcasecmp(ap->text, "end") == 0)
+				return true;
+	return false;
+}
+
+/* What ends the program before it has taken anything. */
+static void emit_guard(struct emit *e)
+{
+	enum probe_kind kind = e->attach->kind;
+
+	if (is_special(kind))
+		return;
+	/* what end probes clear stays clear: the kernel lets go of probes some time later */
+	if (has_end(e->s->prog)) {
+		em(e, "if (%s)", em_global(e, GLOBAL_ENDED));
+		em(e, "\treturn 0;");
+	}
 	/* inherited events follow a process's children too */
-	if (e->pid && e->attach->kind != PROBE_BEGIN && e->attach->kind != PROBE_END &&
-	    e->attach->kind != PROBE_SELF && e->attach->kind != PROBE_INTERVAL &&
-	    e->attach->kind != PROBE_ENGINE) {
+	if (e->pid && kind != PROBE_INTERVAL && kind != PROBE_ENGINE) {
 		em(e, "if (pid_tgid() >> 32 != %d)", (int)e->pid);
 		em(e, "\treturn 0;");
 	}
+}
+
+static void emit_body(struct emit *e, const struct probe *p)
+{
+	e->at = p->pred ? p->pred : p->body;
 	if (p->pred) {
 		const char *v = em_value(e, p->pred);
 
@@ -298,7 +325,7 @@ static void close_rounds(struct emit *e, int id, const char *name, const char *r
 static void emit_program(struct emit *e, const struct probe *p)
 {
 	struct script_program *prog = add_program(e, p, e->n_matches);
-	struct buf head = {0}, body = {0}, rounds = {0}, entry = {0};
+	struct buf head = {0}, body = {0}, rounds = {0}, entry = {0}, guard = {0};
 	struct script_code *code = e->code;
 	int id = 0;
 
@@ -310,6 +337,8 @@ static void emit_program(struct emit *e, const struct probe *p)
 	e->out = &entry;
 	if (!e->err)
 		e->err = emit_entry(e);
+	e->out = &guard;
+	emit_guard(e);
 	e->out = &body;
 	emit_rounds(e, &rounds);
 	emit_line(e, p->body);
@@ -322,6 +351,7 @@ static void emit_program(struct emit *e, const struct probe *p)
 		buf_printf(&code->text, "int %s(void *ctx)\n{\n\tu32 zero = 0;\n%s", prog->name,
 			   e->attach->kind == PROBE_ENGINE ? "\tu64 left = 0;\n" : "");
 	buf_add(&code->text, head.data, head.len);
+	buf_add(&code->text, guard.data, guard.len);
 	buf_add(&code->text, entry.data, entry.len);
 	if (e->scratch_max)
 		buf_puts(&code->text, "\tu32 nest = 0;\n\tchar *scr = lp_scratch(&nest);\n"
@@ -336,6 +366,7 @@ static void emit_program(struct emit *e, const struct probe *p)
 	buf_free(&body);
 	buf_free(&rounds);
 	buf_free(&entry);
+	buf_free(&guard);
 }
 
 struct match_name {

@@ -49,7 +49,8 @@ enum global_word {
 	GLOBAL_ZERO,
 	GLOBAL_WALL_NS, /* from the monotonic clock to the time of day */
 	GLOBAL_ZEROS,	/* four of them */
-	GLOBAL_WORDS = 8
+	GLOBAL_ENDED = GLOBAL_ZEROS + 4, /* set before end probes run */
+	GLOBAL_WORDS
 };
 
 /* The halves of a cookie. */

@@ -58,6 +58,17 @@ void script_signal(struct script *s)
 	script_run_special(s, PROBE_SELF);
 }
 
+static void silence_probes(struct script *s)
+{
+	uint64_t words[GLOBAL_WORDS] = {0};
+	uint32_t zero = 0;
+
+	if (kmap_lookup(s->globals_fd, &zero, words) != 0)
+		return;
+	words[GLOBAL_ENDED] = 1;
+	kmap_update(s->globals_fd, &zero, words, 0);
+}
+
 void script_stop(struct script *s)
 {
 	int code = s->rt.exit_code;
@@ -65,6 +76,7 @@ void script_stop(struct script *s)
 	if (s->stopped)
 		return;
 	s->stopped = true;
+	silence_probes(s);
 	links_free(s->links);
 	s->links = NULL;
 	script_drain(s);
