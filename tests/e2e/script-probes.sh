@@ -134,6 +134,8 @@ want "library types" "@: 1" -c ./cpp -e 'uprobe:./cpp:"text(std::string const&)"
 
 echo "-- debug information"
 want "parameters" "@[0, 2]: 1;@[1, 2]: 1;@[2, 2]: 1" -c ./t -e 'uprobe:./t:add { @[args.a, args.b] = count(); }'
+all="{ .a = 1, .b = 2, .c = 3, .d = 4, .e = 5, .f = 6, .g = 7, .h = 8 }"
+want "all parameters" "$all;$all;$all" -c ./t -e 'uprobe:./t:many { print(args); }'
 want "structs, enums, stack" "@[1, 3, GREEN, 4]: 3" -c ./t -e 'uprobe:./t:take { @[args.p->x, args.p.next.x, args.c, args.v.y] = count(); }'
 want "casts" "@: 24" -c ./t -e 'uprobe:./t:take { @ = sizeof(struct point); }'
 line=$(grep -n '/\* plain' t.c | cut -d: -f1)

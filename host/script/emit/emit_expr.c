@@ -269,9 +269,9 @@ static struct operand em_field(struct emit *e, struct node *n)
 	if (base.kind == OPD_ENGINE)
 		base = engine_field(e, f);
 	else if (f->is_on_stack)
-		base = (struct operand){
-			.kind = OPD_REMOTE,
-			.text = emf(e, "(*(u64 *)((char *)ctx + %d) + %u)", regs_sp(), f->offset)};
+		base = (struct operand){.kind = OPD_REMOTE,
+					.text = emf(e, "(*(u64 *)((char *)ctx + %d) + %u)",
+						    regs_sp(), f->offset - PARAMS_ON_STACK)};
 	else
 		base = advance(e, base, offset);
 	if (f->is_data_loc) {

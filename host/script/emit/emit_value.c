@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "script/fn/builtin.h"
+#include "script/probe/usdt.h"
 
 enum { INLINE_BYTES = 64 };
 
@@ -111,6 +112,24 @@ static void fetch(struct emit *e, struct operand v, uint32_t size, const char *d
 		em(e, "*(u64 *)%s = %s;", dst, v.text);
 }
 
+/* All parameters of a function: registers, then what is on the stack. */
+static void fetch_params(struct emit *e, const struct type *args, const char *dst)
+{
+	struct operand ctx = {.kind = OPD_CTX};
+	uint32_t regs = 0;
+
+	for (size_t i = 0; i < args->fields->n; i++) {
+		const struct field *f = &args->fields->v[i];
+
+		if (!f->is_on_stack && f->offset + 8 > regs)
+			regs = f->offset + 8;
+	}
+	em_zero(e, dst, args->size);
+	fetch(e, ctx, regs, dst);
+	em_read(e, "lp_read(%s + %u, %u, *(u64 *)((char *)ctx + %d))", dst, PARAMS_ON_STACK,
+		args->size - PARAMS_ON_STACK, regs_sp());
+}
+
 static void store_string(struct emit *e, struct operand v, const struct type *from, const char *dst,
 			 uint32_t size)
 {
@@ -165,6 +184,11 @@ void em_store(struct emit *e, struct operand v, const struct type *from, const c
 		break;
 	case TY_STRUCT:
 	case TY_ARRAY:
+		if (v.kind == OPD_CTX && from->size > PARAMS_ON_STACK &&
+		    from->fields->v[from->fields->n - 1].is_on_stack) {
+			fetch_params(e, from, dst);
+			break;
+		}
 		fetch(e, v, from->size < as->size ? from->size : as->size, dst);
 		break;
 	case TY_BUFFER:

@@ -308,7 +308,7 @@ static void add_param(struct param_walk *w, Dwarf_Die *die)
 	type = import(w->t, &of, 0);
 	on_stack = !in_registers(w, type, &offset);
 	if (on_stack) {
-		offset = w->stack;
+		offset = PARAMS_ON_STACK + w->stack;
 		w->stack += (type->size + 7) & ~7u;
 	}
 	/* two registers do not lie side by side in memory */
@@ -319,8 +319,9 @@ static void add_param(struct param_walk *w, Dwarf_Die *die)
 	f->type = type;
 	f->offset = offset;
 	f->is_on_stack = on_stack;
-	if (!on_stack && offset + 8 > w->st->size)
-		w->st->size = offset + 8;
+	offset += on_stack ? (type->size + 7) & ~7u : 8;
+	if (offset > w->st->size)
+		w->st->size = offset;
 }
 
 /* A struct that does not fit in two registers comes back through a hidden first parameter. */

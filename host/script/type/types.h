@@ -53,6 +53,10 @@ enum type_kind {
 	TY_TSERIES,
 };
 
+/* Where what lies on the stack begins in the struct of a function's parameters; in front of it are
+ * the registers. */
+enum { PARAMS_ON_STACK = 272 };
+
 enum stack_mode { STACK_BPFTRACE, STACK_PERF, STACK_RAW, STACK_BUILD_ID };
 
 struct type;
@@ -64,7 +68,7 @@ struct field {
 	uint8_t bit_offset; /* of a bitfield, from the least significant bit at offset */
 	uint8_t bit_size;   /* 0: no bitfield */
 	bool is_data_loc;   /* tracepoint __data_loc: type is the pointed-to string */
-	bool is_on_stack;   /* parameter of a function: offset is from the stack pointer */
+	bool is_on_stack;   /* parameter of a function: offset - PARAMS_ON_STACK from sp */
 	int64_t value;	    /* of an enum's name */
 	const char *decl;   /* as C writes it, "char comm[16]"; NULL: made from the type */
 };
