@@ -5,6 +5,9 @@
 
 #include "script/syntax/ast.h"
 
+/* What bpftrace may still change can be forbidden; it is as stable here as anything else. */
+enum unstable_policy { UNSTABLE_ENABLE, UNSTABLE_WARN, UNSTABLE_ERROR };
+
 struct settings {
 	uint64_t max_map_keys;
 	uint64_t max_strlen;
@@ -17,6 +20,9 @@ struct settings {
 	uint64_t missing_probes; /* enum missing_policy */
 	uint64_t stack_mode;	 /* enum stack_mode */
 	uint64_t cache_user_symbols;
+	uint64_t unstable_map_decl; /* enum unstable_policy, as are the next two */
+	uint64_t unstable_tseries;
+	uint64_t unstable_addr;
 	bool print_maps_on_exit;
 	bool cpp_demangle;
 	bool lazy_symbolication;

@@ -62,6 +62,22 @@ void sema_warn(struct sema *s, const struct node *n, const char *fmt, ...)
 	free(text);
 }
 
+bool sema_forbidden(struct sema *s, const struct node *n, uint64_t policy, const char *feature,
+		    const char *key)
+{
+	if (policy == UNSTABLE_ERROR)
+		sema_error(s, n,
+			   "%s feature is not enabled by default. To enable this unstable "
+			   "feature, set the config flag to enable. %s=enable",
+			   feature, key);
+	else if (policy == UNSTABLE_WARN)
+		sema_warn(s, n,
+			  "Script is using an unstable feature: %s. To prevent this warning you "
+			  "must explicitly enable it in the config e.g. %s=enable",
+			  feature, key);
+	return policy == UNSTABLE_ERROR;
+}
+
 struct node *call_arg(const struct node *call, int i)
 {
 	struct node *a = call->list;
@@ -514,6 +530,9 @@ static void check_decls(struct sema *s)
 			known |= strcmp(d->kind, kinds[i]) == 0;
 		for (m = s->maps; m && strcmp(m->name, d->name) != 0; m = m->next)
 			;
+		if (sema_forbidden(s, &at, s->settings->unstable_map_decl, "map declarations",
+				   "unstable_map_decl"))
+			continue;
 		if (!known) {
 			sema_error(s, &at, "Invalid bpf map type: %s", d->kind);
 			sema_hint(s, "Valid map types: hash, lruhash, percpuhash, percpulruhash");

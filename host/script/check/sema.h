@@ -95,6 +95,9 @@ const struct type *sema_text(struct sema *s, struct node *n);
 const struct type *sema_error(struct sema *s, const struct node *n, const char *fmt, ...)
 	PRINTF_LIKE(3, 4);
 void sema_hint(struct sema *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A feature that settings may forbid: true when they do, after adding the error. */
+bool sema_forbidden(struct sema *s, const struct node *n, uint64_t policy, const char *feature,
+		    const char *key);
 void sema_warn(struct sema *s, const struct node *n, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The type of a value; of what may have none (calls, blocks) sema_any gives it. */
 const struct type *sema_expr(struct sema *s, struct node *n);

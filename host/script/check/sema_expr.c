@@ -166,6 +166,9 @@ static const struct type *call_type(struct sema *s, struct node *n)
 		return wrong_count(s, n, b, args);
 	if ((b->flags & BUILTIN_AGG) && !n->flag)
 		return sema_error(s, n, "%s() must be assigned directly to a map", n->name);
+	if (strcmp(n->name, "tseries") == 0 &&
+	    sema_forbidden(s, n, s->settings->unstable_tseries, "tseries", "unstable_tseries"))
+		return &type_none;
 	return b->check(s, n);
 }
 
@@ -219,6 +222,9 @@ static const struct type *unary_type(struct sema *s, struct node *n)
 			return &type_u64;
 		break;
 	case '&':
+		if (sema_forbidden(s, n, s->settings->unstable_addr, "address-of operator",
+				   "unstable_addr"))
+			return &type_none;
 		if (n->a->kind == N_VAR || n->a->kind == N_MAP)
 			return type_ptr(s->types, t);
 		break;
@@ -269,14 +275,10 @@ static const struct type *pointer_arith(struct sema *s, struct node *n, const st
 {
 	if (op_is_comparison(n->op))
 		return &type_bool;
-	if (n->op == '-' && a->kind == TY_PTR && b->kind == TY_PTR)
-		return &type_i64;
 	if (n->op == '+' && b->kind == TY_PTR && type_is_int(a))
 		return b;
 	if ((n->op == '+' || n->op == '-') && a->kind == TY_PTR && type_is_int(b))
 		return a;
-	if (a->kind == TY_PTR && type_is_int(b) && strchr("&|%", n->op))
-		return &type_u64;
 	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
 			  op_text(n->op), tt(a), tt(b));
 }

@@ -22,6 +22,8 @@ static struct operand em_unary(struct emit *e, struct node *n)
 		v = em_expr(e, n->a);
 		if (v.kind == OPD_MEM)
 			return opd_value(emf(e, "(u64)%s", v.text));
+		if (n->a->kind == N_VAR)
+			return opd_value(emf(e, "(u64)&v%d", n->a->sym->id));
 		a = em_slot(e, 8);
 		em(e, "*(u64 *)%s = %s;", a, v.text);
 		return opd_value(emf(e, "(u64)%s", a));
