@@ -461,8 +461,7 @@ void sema_block(struct sema *s, struct node *list)
 	struct scope sc;
 
 	open_scope(s, &sc);
-	for (struct node *n = list; n; n = n->next)
-		sema_stmt(s, n);
+	sema_statements(s, list);
 	s->scope = sc.up;
 }
 

@@ -106,6 +106,8 @@ const struct type *sema_any(struct sema *s, struct node *n);
 bool sema_is_void(const struct node *n);
 void sema_stmt(struct sema *s, struct node *n);
 void sema_block(struct sema *s, struct node *list);
+/* The statements of the block that is open. */
+void sema_statements(struct sema *s, struct node *list);
 /* i-th argument of a call, NULL beyond the last. */
 struct node *call_arg(const struct node *call, int i);
 int call_args(const struct node *call);

@@ -205,6 +205,8 @@ static const struct type *unary_type(struct sema *s, struct node *n)
 		return t;
 	if (sema_fold_unary(n))
 		return sema_expr(s, n);
+	if (n->op == '-' && n->a->kind == N_INT && !n->a->op && n->a->value > 1ull << 63)
+		return sema_error(s, n, "negative value will underflow");
 	switch (n->op) {
 	case '!':
 		if (!type_in_register(t))
@@ -693,8 +695,7 @@ static const struct type *block_type(struct sema *s, struct node *n)
 	struct scope sc = {.id = s->n_scopes++, .up = s->scope};
 
 	s->scope = &sc;
-	for (struct node *st = n->list; st; st = st->next)
-		sema_stmt(s, st);
+	sema_statements(s, n->list);
 	if (n->a)
 		t = sema_any(s, n->a);
 	s->scope = sc.up;

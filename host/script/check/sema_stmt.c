@@ -412,3 +412,38 @@ void sema_stmt(struct sema *s, struct node *n)
 		sema_error(s, n, "not a statement");
 	}
 }
+
+/* Nothing behind it is reached. */
+static bool leaves(const struct node *n)
+{
+	const struct node *last = n->kind == N_BLOCK ? n->list : NULL;
+
+	switch (n->kind) {
+	case N_RETURN:
+	case N_BREAK:
+	case N_CONTINUE:
+		return true;
+	case N_EXPR:
+		return n->a->kind == N_CALL && strcmp(n->a->name, "exit") == 0;
+	case N_IF:
+		return n->c && leaves(n->b) && leaves(n->c);
+	case N_BLOCK:
+		while (last && last->next)
+			last = last->next;
+		return last && leaves(last);
+	default:
+		return false;
+	}
+}
+
+void sema_statements(struct sema *s, struct node *list)
+{
+	bool left = false;
+
+	for (struct node *n = list; n; n = n->next) {
+		if (left)
+			sema_warn(s, n, "Unreachable statement.");
+		sema_stmt(s, n);
+		left = leaves(n);
+	}
+}
