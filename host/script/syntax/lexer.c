@@ -405,6 +405,8 @@ struct token lexer_next(struct lexer *lx)
 
 const char *token_name(const struct token *t, char out[64])
 {
+	if ((int)t->kind == '#')
+		return "preprocessor directive";
 	switch (t->kind) {
 	case TOK_EOF:
 		return "end of file";

@@ -194,7 +194,8 @@ static struct attach_point *parse_attach_point(struct parser *p)
 	ap->loc.end = p->lx.pos;
 	ap->text = arena_strndup(p->arena, buf_str(b), b->len);
 	p->prev_end = ap->loc.end;
-	if (ap->loc.end == ap->loc.pos) {
+	if (ap->loc.end == ap->loc.pos || *ap->text == '#') {
+		p->lx.pos = ap->loc.pos;
 		p->tok = lexer_next(&p->lx);
 		parser_unexpected(p, p->tok.kind == '}' ? "{" : "probe");
 	}
@@ -431,7 +432,7 @@ static void parse_program(struct parser *p, struct program *prog, struct buf *pr
 
 	parser_advance(p);
 	while (p->tok.kind != TOK_EOF) {
-		if (p->tok.kind == '#') {
+		if (p->tok.kind == '#' && !prog->probes) {
 			take_directive(p, preamble);
 		} else if (at_declaration(p)) {
 			take_declaration(p, preamble);
