@@ -6,7 +6,13 @@
 
 #include "script/type/cprep.h"
 
-enum { MAX_DEPTH = 32, MAX_PARAMS = 16, MAX_NAME = 128, MAX_EXPANDED = 1 << 20 };
+enum {
+	MAX_DEPTH = 32,
+	MAX_PARAMS = 16,
+	MAX_NAME = 128,
+	MAX_EXPANDED = 1 << 20,
+	MAX_STEPS = 100000
+};
 
 /* Macros that are being replaced: a name inside of its own text stays as it is. */
 struct hidden {
@@ -15,12 +21,17 @@ struct hidden {
 	int depth;
 };
 
+struct expansion {
+	struct type_table *t;
+	int left; /* macros that may still be replaced: text may double with each */
+};
+
 struct call {
 	char *params[MAX_PARAMS], *args[MAX_PARAMS];
 	int n;
 };
 
-static void expand(struct type_table *t, const char *s, const struct hidden *up, struct buf *out);
+static void expand(struct expansion *x, const char *s, const struct hidden *up, struct buf *out);
 
 static bool is_word(char c)
 {
@@ -54,13 +65,13 @@ static bool is_hidden(const struct hidden *h, const char *name)
 	return false;
 }
 
-static void replace(struct type_table *t, const char *name, const char *text,
+static void replace(struct expansion *x, const char *name, const char *text,
 		    const struct hidden *up, struct buf *out)
 {
 	struct hidden h = {name, up, up ? up->depth + 1 : 1};
 
-	if (h.depth < MAX_DEPTH && out->len < MAX_EXPANDED)
-		expand(t, text, &h, out);
+	if (h.depth < MAX_DEPTH && out->len < MAX_EXPANDED && x->left-- > 0)
+		expand(x, text, &h, out);
 }
 
 /* One argument, up to a comma or the closing parenthesis of this level. */
@@ -97,7 +108,7 @@ static void take_params(struct call *c, char *text)
 }
 
 /* Returns what follows the call, NULL when its parenthesis is not closed on this line. */
-static const char *take_args(struct type_table *t, struct call *c, const char *s,
+static const char *take_args(struct expansion *x, struct call *c, const char *s,
 			     const struct hidden *up)
 {
 	for (int i = 0; i < c->n; i++) {
@@ -105,7 +116,7 @@ static const char *take_args(struct type_table *t, struct call *c, const char *s
 		char *text = trimmed(s, end);
 		struct buf value = {0};
 
-		expand(t, text, up, &value);
+		expand(x, text, up, &value);
 		free(text);
 		c->args[i] = buf_take(&value);
 		s = *end == ',' && i + 1 < c->n ? end + 1 : end;
@@ -145,7 +156,7 @@ static void put_body(const struct call *c, const char *s, struct buf *out)
 }
 
 /* NAME(...): returns what follows it, or NULL when it is no call of the macro. */
-static const char *replace_call(struct type_table *t, const char *name, const char *s,
+static const char *replace_call(struct expansion *x, const char *name, const char *s,
 				const struct hidden *up, struct buf *out)
 {
 	char key[MAX_NAME + 1];
@@ -157,17 +168,17 @@ static const char *replace_call(struct type_table *t, const char *name, const ch
 	while (*s == ' ' || *s == '\t')
 		s++;
 	snprintf(key, sizeof(key), "%s(", name);
-	if (*s != '(' || !(text = type_macro(t, key)))
+	if (*s != '(' || !(text = type_macro(x->t, key)))
 		return NULL;
 	copy = xstrdup(text);
 	end = strchr(copy, ')');
 	if (end) {
 		*end = 0;
 		take_params(&c, copy);
-		s = take_args(t, &c, s + 1, up);
+		s = take_args(x, &c, s + 1, up);
 		if (s) {
 			put_body(&c, end + 1, &body);
-			replace(t, name, buf_str(&body), up, out);
+			replace(x, name, buf_str(&body), up, out);
 		}
 	}
 	for (int i = 0; i < c.n; i++)
@@ -178,7 +189,7 @@ static const char *replace_call(struct type_table *t, const char *name, const ch
 }
 
 /* A name: its macro's text or itself. Returns what follows. */
-static const char *put_name(struct type_table *t, const char *s, size_t n, const struct hidden *up,
+static const char *put_name(struct expansion *x, const char *s, size_t n, const struct hidden *up,
 			    struct buf *out)
 {
 	char name[MAX_NAME];
@@ -186,12 +197,12 @@ static const char *put_name(struct type_table *t, const char *s, size_t n, const
 
 	snprintf(name, sizeof(name), "%.*s", (int)n, s);
 	if (n < sizeof(name) && !is_hidden(up, name)) {
-		text = type_macro(t, name);
+		text = type_macro(x->t, name);
 		if (text) {
-			replace(t, name, text, up, out);
+			replace(x, name, text, up, out);
 			return s + n;
 		}
-		next = replace_call(t, name, s + n, up, out);
+		next = replace_call(x, name, s + n, up, out);
 		if (next)
 			return next;
 	}
@@ -199,13 +210,13 @@ static const char *put_name(struct type_table *t, const char *s, size_t n, const
 	return s + n;
 }
 
-static void expand(struct type_table *t, const char *s, const struct hidden *up, struct buf *out)
+static void expand(struct expansion *x, const char *s, const struct hidden *up, struct buf *out)
 {
 	while (*s) {
 		size_t n = *s == '"' || *s == '\'' ? quoted_length(s) : word_length(s);
 
 		if (n && (isalpha((unsigned char)*s) || *s == '_')) {
-			s = put_name(t, s, n, up, out);
+			s = put_name(x, s, n, up, out);
 			continue;
 		}
 		n = n ? n : 1;
@@ -216,5 +227,7 @@ static void expand(struct type_table *t, const char *s, const struct hidden *up,
 
 void cmacro_expand(struct type_table *t, const char *line, struct buf *out)
 {
-	expand(t, line, NULL, out);
+	struct expansion x = {t, MAX_STEPS};
+
+	expand(&x, line, NULL, out);
 }
