@@ -52,6 +52,16 @@ static u64 (*attach_cookie)(void *ctx) = (void *)174;
 static void *(*map_lookup_cpu)(void *map, const void *key, u32 cpu) = (void *)195;
 static u64 (*tai_ns)(void) = (void *)208;
 
+/*
+ * The context for an address that is handed on. The compiler must not take that address for loads
+ * of its own too: the verifier allows those only from the context itself.
+ */
+INLINE char *lp_ctx(void *ctx)
+{
+	asm volatile("" : "+r"(ctx));
+	return ctx;
+}
+
 /* Kernel addresses have the top bit set, those of a process do not. */
 INLINE long lp_read(void *dst, u32 len, u64 src)
 {

@@ -72,6 +72,8 @@ want "anonymous members" "{ .i = 16909060, .b = [4,3,2,1], .lo = 772, .hi = 258 
 want "pointers" "3;5 -6;99" 'print($d.next.next->m); printf("%d %d\n", $p.x, $p->y); print(**$pp);'
 want "strings" "yes;4" 'if ($d.text == "text") { print("yes"); } print(strlen($d.text));'
 want "bytes of text" "in1 te 1" 'printf("%r %s %d\n", buf($d.in[1].name, 3), str($d.text, 2), memcmp($d.text, "teas", 4) > 0);'
+want "an index that varies" "55 12 0 101" \
+	'$i = 1; $o = 9; $j = 2; printf("%d %d %d %d\n", $d.in[$i].a, $d.grid[$i][$j], $d.grid[$i][$o], $d.text[$i]);'
 want "pointers to arrays" "[10,11,12];12" '$g = (int32[3] *)((uint64)$d + 24); print(*$g); print((*$g)[2]);'
 want "copies" "{ .a = 55, .name = in1 };@g: [10,11,12];same" \
 	'$s = *$d; print($s.in[1]); @g = $s.grid[1]; print(@g); if (@g == $d.grid[1]) { print("same"); } clear(@g);'

@@ -159,6 +159,9 @@ want "tracepoint" "@[t, t]: 1" -c ./t -e 't:sched:sched_process_exit /pid == cpi
 want "path of exec" "@: ./t" -c ./t -e 'tracepoint:sched:sched_process_exec /pid == cpid/ { @ = str(args->filename); }'
 want "raw" "@: t" -c ./t -e 'rawtracepoint:sched_process_exit /pid == cpid/ { @ = args.p->comm; }'
 want "watchpoint, also in threads" "@: 4" -c ./t -e "watchpoint:0x$(nm t | awk '/ counter$/ { print $1 }'):4:w /usermode/ { @ = count(); }"
+want "fields by address and by value" "ok" -e 't:sched:sched_switch { $i = 0; $c = args.prev_comm[$i]; @[args.prev_comm] = 1;
+	if ($c == args.prev_comm[0] && strlen(args.prev_comm) > 0) { print("ok"); exit(); } } end { clear(@); }'
+want "text of the record" "yes" -c 'sh -c true' -e 't:sched:sched_process_exec { @f = args.filename; if (str(@f) == str(args.filename) && args.filename != 0) { print("yes"); exit(); } } end { clear(@f); }'
 want "timers" "1;2;3;@n: 3" -e 'i:10ms /@n < 3/ { @n++; printf("%d\n", @n); if (@n == 3) { exit(); } }'
 want "begin and end" "a;b;c" -e 'BEGIN { print("a"); } begin { print("b"); } end { print("c"); }'
 refuse "unknown event" "did you mean 'page-faults'?" -e 'software:page-fault:1 { }'

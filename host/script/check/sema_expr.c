@@ -473,7 +473,7 @@ static const struct type *field_type(struct sema *s, struct node *n)
 			node_become(n, m->a);
 			return sema_expr(s, n);
 		}
-	return f->is_data_loc ? type_int(4, false) : field_value_type(s, f->type);
+	return f->is_data_loc ? &type_u64 : field_value_type(s, f->type);
 }
 
 static const struct type *tuple_field_type(struct sema *s, struct node *n)

@@ -124,8 +124,8 @@ const char *em_slot(struct emit *e, uint32_t size)
 		int n = e->tmp++;
 
 		e->stack += room;
-		em(e, "u64 s%d[%u];", n, room / 8);
-		return emf(e, "((char *)s%d)", n);
+		em(e, "u64 slot%d[%u];", n, room / 8);
+		return emf(e, "((char *)slot%d)", n);
 	}
 	return em_scratch(e, size);
 }

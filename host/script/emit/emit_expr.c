@@ -279,7 +279,7 @@ static struct operand em_field(struct emit *e, struct node *n)
 	if (f->is_data_loc) {
 		const char *v = em_load(e, base, type_int(4, false));
 
-		return opd_value(em_tmp(e, false, "(u64)ctx + (%s & 0xffff)", v));
+		return opd_value(em_tmp(e, false, "(u64)lp_ctx(ctx) + (%s & 0xffff)", v));
 	}
 	if (f->bit_size)
 		return bitfield(e, base, f);
@@ -296,33 +296,51 @@ static struct operand em_tuple_field(struct emit *e, struct node *n)
 	return type_in_register(f->type) ? opd_value(em_load(e, v, f->type)) : v;
 }
 
+/* The index as a number that is inside of the array; *out tells at run time that it was not. */
+static const char *checked_index(struct emit *e, struct node *n, uint32_t count, const char **out)
+{
+	const char *i = em_tmp(e, false, "%s", em_value(e, n->b));
+	int t = e->tmp++;
+
+	*out = emf(e, "o%d", t);
+	em(e, "u64 o%d = %s >= %u;", t, i, count);
+	em_open(e, "if (o%d)", t);
+	em_warning(e, n, "Array access out of bounds. 0 is being used as the result.");
+	em(e, "%s = 0;", i);
+	em_close(e);
+	return i;
+}
+
 static struct operand em_index(struct emit *e, struct node *n)
 {
 	const struct type *t = n->a->type;
 	uint32_t size = t->kind == TY_STRING ? 1 : sema_complete(e->s, t->elem)->size;
-	uint32_t count = t->kind == TY_STRING ? t->size : t->count;
+	uint32_t count = t->kind == TY_STRING ? t->size : t->kind == TY_PTR ? 0 : t->count;
 	struct operand v = em_expr(e, n->a);
-	const char *i = em_value(e, n->b);
+	const char *i, *out = NULL, *slot;
 	int64_t c;
 
 	if (t->kind == TY_PTR)
 		v = (struct operand){.kind = OPD_REMOTE, .text = em_load(e, v, t)};
 	if (const_eval(e->s->types, n->b, &c)) {
 		v = advance(e, v, (uint64_t)c * size);
-	} else if (v.kind == OPD_MEM) {
-		i = em_tmp(e, false, "%s", i);
-		em(e, "if (%s >= %u)", i, count);
-		em(e, "\t%s = 0;", i);
-		v.text = emf(e, "(%s + %s * %u)", v.text, i, size);
 	} else {
-		if (v.kind == OPD_CTX)
-			v.text = emf(e, "(u64)((char *)ctx + %llu)", (unsigned long long)v.value);
-		v = (struct operand){.kind = OPD_REMOTE,
-				     .text = emf(e, "((u64)%s + (u64)(%s) * %u)", v.text, i, size)};
+		if (v.kind == OPD_CTX) { /* which takes no offset that varies */
+			slot = em_slot(e, t->size);
+			em_store(e, v, t, slot, t);
+			v = opd_mem(slot);
+		}
+		i = count ? checked_index(e, n, count, &out) : em_value(e, n->b);
+		v.text = emf(e, v.kind == OPD_MEM ? "(%s + %s * %u)" : "((u64)%s + (u64)(%s) * %u)",
+			     v.text, i, size);
+		v.kind = v.kind == OPD_MEM ? OPD_MEM : OPD_REMOTE;
 	}
 	if (v.kind == OPD_MEM)
 		v.packed = true;
-	return type_in_register(n->type) ? opd_value(em_load(e, v, n->type)) : v;
+	if (!type_in_register(n->type))
+		return v;
+	i = em_load(e, v, n->type);
+	return opd_value(out ? em_tmp(e, n->type->is_signed, "%s ? 0 : %s", out, i) : i);
 }
 
 static const char *cast_int(struct emit *e, const struct type *to, const char *v)

@@ -104,7 +104,7 @@ static void fetch(struct emit *e, struct operand v, uint32_t size, const char *d
 	if (v.kind == OPD_REMOTE)
 		em_read(e, "lp_read(%s, %u, %s)", dst, size, v.text);
 	else if (v.kind == OPD_CTX)
-		em(e, "read_kernel(%s, %u, (char *)ctx + %llu);", dst, size,
+		em(e, "read_kernel(%s, %u, lp_ctx(ctx) + %llu);", dst, size,
 		   (unsigned long long)v.value);
 	else if (v.kind == OPD_MEM)
 		em(e, "read_kernel(%s, %u, %s);", dst, size, v.text);
@@ -140,7 +140,7 @@ static void store_string(struct emit *e, struct operand v, const struct type *fr
 		if (v.kind == OPD_REMOTE)
 			em_read(e, "lp_read_str(%s, %u, %s)", dst, both, v.text);
 		else
-			em(e, "read_kernel_str(%s, %u, (char *)ctx + %llu);", dst, both,
+			em(e, "read_kernel_str(%s, %u, lp_ctx(ctx) + %llu);", dst, both,
 			   (unsigned long long)v.value);
 		return;
 	}
@@ -282,7 +282,7 @@ const char *em_address(struct emit *e, struct node *n, bool *own)
 	case OPD_REMOTE:
 		return v.text;
 	case OPD_CTX:
-		return emf(e, "(u64)((char *)ctx + %llu)", (unsigned long long)v.value);
+		return emf(e, "(u64)(lp_ctx(ctx) + %llu)", (unsigned long long)v.value);
 	case OPD_MEM:
 		return type_in_register(n->type) ? em_load(e, v, n->type)
 						 : emf(e, "(u64)%s", v.text);
