@@ -579,7 +579,7 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 	const struct type *from = sema_expr(s, n->b), *to = sema_resolve_type(s, n->a);
 
 	if (from->kind != TY_NONE && to->kind != TY_NONE)
-		to = sized_by(s, n, to, as_value(from));
+		to = sized_by(s, n, to, as_value(s, from));
 	if (from->kind == TY_NONE || to->kind == TY_NONE)
 		return to;
 	if (from->kind == TY_PTR && to->kind == TY_STRUCT)

@@ -64,23 +64,20 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 	struct symbol *v;
 	bool weak = is_weak(value);
 
-	if (!has_value(s, n, value)) {
-		/* said once: what uses it is not to blame */
-		if (!v)
-			sema_declare_var(s, target->name, target->loc);
+	/* also one without a value is there from now on: that is said once, here */
+	v = sema_open_var(s, target->name);
+	if (!v)
+		v = sema_block_var(s, target->name, target->loc);
+	target->sym = v;
+	v->pass = s->pass;
+	if (!has_value(s, n, value))
 		return;
-	}
 	if (type_is_aggregate(t->kind) && value->kind == N_MAP && type_in_register(t))
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	if (type_is_aggregate(t->kind)) {
 		sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.", tt(t));
 		return;
 	}
-	v = sema_open_var(s, target->name);
-	if (!v)
-		v = sema_block_var(s, target->name, target->loc);
-	target->sym = v;
-	v->pass = s->pass;
 	if (!sema_assign_type(s, v, t, weak) || !fits_declared(v, t, value))
 		mismatch(s, n, v, t);
 	target->type = v->type;

@@ -47,8 +47,8 @@ enum global_word {
 	GLOBAL_START_NS,
 	GLOBAL_CPID,
 	GLOBAL_ZERO,
-	GLOBAL_WALL_NS, /* from the monotonic clock to the time of day */
-	GLOBAL_ZEROS,	/* four of them */
+	GLOBAL_WALL_NS,			 /* from the monotonic clock to the time of day */
+	GLOBAL_ZEROS,			 /* four of them */
 	GLOBAL_ENDED = GLOBAL_ZEROS + 4, /* set before end probes run */
 	GLOBAL_WORDS
 };

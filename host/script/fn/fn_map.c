@@ -208,8 +208,8 @@ static const struct type *check_print(struct sema *s, struct node *n)
 				  "print(): top and div have no effect on a map without keys");
 		return &type_none;
 	}
-	t = sema_expr(s, a);
-	if (a->kind == N_CALL && a->builtin && (a->builtin->flags & BUILTIN_VOID))
+	t = sema_any(s, a);
+	if (t->kind == TY_NONE && sema_is_void(a))
 		return sema_error(s, n, "void type passed to %s() is not printable", n->name);
 	if (t->kind == TY_NONE)
 		return t;

@@ -214,7 +214,7 @@ static const char *text_memory(struct emit *e, struct node *n, uint32_t *size)
 	if (n->type->kind != TY_PTR)
 		return em_memory(e, n);
 	*size = (uint32_t)e->s->settings->max_strlen;
-	from = em_address(e, n);
+	from = em_address(e, n, NULL);
 	slot = em_slot(e, *size);
 	em_zero(e, slot, *size);
 	em_read(e, "lp_read_str(%s, %u, %s)", slot, *size, from);
