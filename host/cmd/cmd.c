@@ -92,6 +92,7 @@ const struct cmd cmd_table[] = {
 		.max_args = -1,
 		.complete = COMPLETE_FILE,
 		.run = cmd_script,
+		.misused = cmd_script_misused,
 	},
 	{
 		.name = "list",
@@ -189,7 +190,7 @@ static int run_command(const struct cmd_context *ctx, unsigned flags, int argc, 
 	struct config *c = ctx->config;
 
 	if (config_parse_args(c, ctx->cmd->id, flags, argc, argv, ctx->diag) < 0)
-		return EXIT_USAGE;
+		return ctx->cmd->misused ? ctx->cmd->misused(ctx) : EXIT_USAGE;
 	if (c->help) {
 		cmd_print_help(ctx->cmd->name, stdout);
 		return EXIT_OK;

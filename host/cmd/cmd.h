@@ -28,6 +28,9 @@ struct cmd {
 	enum completion complete; /* of the positional arguments */
 	/* Does the work; results go to stdout, messages into ctx->diag. Returns the exit code. */
 	int (*run)(const struct cmd_context *ctx);
+	/* Called when the arguments are wrong, with what is wrong in ctx->diag; returns the exit
+	 * code. NULL: EXIT_USAGE. */
+	int (*misused)(const struct cmd_context *ctx);
 };
 
 /* Ended by a row without a function. */
@@ -74,6 +77,7 @@ int cmd_help(const struct cmd_context *ctx);
 int cmd_version(const struct cmd_context *ctx);
 int cmd_list(const struct cmd_context *ctx);
 int cmd_script(const struct cmd_context *ctx);
+int cmd_script_misused(const struct cmd_context *ctx);
 int cmd_completion(const struct cmd_context *ctx);
 
 #endif

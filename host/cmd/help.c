@@ -71,7 +71,7 @@ static void print_entry_help(const struct cmd_entry *e, FILE *out)
 {
 	struct option o;
 
-	fprintf(out, "usage: llmprobe%s%s%s%s\n\n", e->name ? " " : "", e->name ? e->name : "",
+	fprintf(out, "USAGE: llmprobe%s%s%s%s\n\n", e->name ? " " : "", e->name ? e->name : "",
 		*e->usage ? " " : "", e->usage);
 	cmd_print_wrapped(e->about ? e->about : e->help, 0, out);
 	fputs("\nOptions:\n", out);
@@ -95,7 +95,7 @@ void cmd_print_overview(FILE *out)
 	struct cmd_entry e;
 
 	fputs("llmprobe watches LLM inference engines from outside: tokens, graphs, operators,\n"
-	      "threads. The engine needs no change and no debug build.\n\nusage:\n",
+	      "threads. The engine needs no change and no debug build.\n\nUSAGE:\n",
 	      out);
 	for (size_t i = 0; cmd_entry_at(i, &e); i++) {
 		int used = fprintf(out, "  llmprobe%s%s%s%s", e.name ? " " : "",

@@ -24,7 +24,7 @@
 #include "util/text.h"
 #include "util/words.h"
 
-enum { DRAIN_MS = 10, REAP_MS = 20, MAX_SCRIPT = 16 << 20 };
+enum { DRAIN_MS = 10, REAP_MS = 20, MAX_SCRIPT = 16 << 20, MAX_PID = 1 << 22 };
 
 struct run {
 	const struct cmd_context *ctx;
@@ -67,6 +67,15 @@ static int read_program(struct run *r, const char *path)
 	return 0;
 }
 
+/* --include: from here, else from the folders of headers. */
+static void add_include(struct run *r, const char *name)
+{
+	char *here = realpath(name, NULL);
+
+	buf_printf(&r->preamble, "#include \"%s\"\n", here ? here : name);
+	free(here);
+}
+
 static int take_program(struct run *r)
 {
 	const struct config *c = r->ctx->config;
@@ -77,10 +86,6 @@ static int take_program(struct run *r)
 	if (c->script.program) {
 		r->opts.name = "stdin";
 		buf_puts(&r->text, c->script.program);
-	} else if (!args->count) {
-		return diag_fail(r->ctx->diag, -EINVAL,
-				 "no program: give -e 'PROGRAM' or a file; see "
-				 "llmprobe help script");
 	} else {
 		first = 1;
 		r->opts.name = strcmp(args->items[0], "-") == 0 ? "stdin" : args->items[0];
@@ -91,14 +96,14 @@ static int take_program(struct run *r)
 	r->opts.argv = args->count ? (const char *const *)args->items + first : NULL;
 	r->opts.argc = (int)(args->count - first);
 	for (size_t i = 0; i < c->script.includes.count; i++)
-		buf_printf(&r->preamble, "#include \"%s\"\n", c->script.includes.items[i]);
+		add_include(r, c->script.includes.items[i]);
 	r->opts.preamble = buf_str(&r->preamble);
 	r->opts.include_dirs = (const char *const *)c->script.include_dirs.items;
 	r->opts.n_include_dirs = c->script.include_dirs.count;
 	return err;
 }
 
-/* ---- -c ---- */
+/* ---- -c and -p ---- */
 
 static int split_command(struct run *r, const char *command)
 {
@@ -112,18 +117,36 @@ static int split_command(struct run *r, const char *command)
 
 static int make_child(struct run *r)
 {
-	r->child = process_spawn(r->words.argv, r->ctx->diag);
-	if (!r->child)
-		return -EINVAL;
-	r->opts.cpid = spawn_pid(r->child);
-	return 0;
+	struct diag *why = diag_new();
+
+	r->child = process_spawn(r->words.argv, why);
+	if (r->child)
+		r->opts.cpid = spawn_pid(r->child);
+	else
+		diag_add(r->ctx->diag, DIAG_ERROR,
+			 "Failed to fork child: path '%s' does not exist or is not executable (%s)",
+			 r->words.argv[0], diag_first_error(why));
+	diag_free(why);
+	return r->child ? 0 : -EINVAL;
 }
 
-static int check_pid(struct run *r)
+static int take_pid(struct run *r)
 {
-	if (r->opts.pid && kill(r->opts.pid, 0) != 0 && errno == ESRCH)
-		return diag_fail(r->ctx->diag, -ESRCH, "no process has the pid %d",
-				 (int)r->opts.pid);
+	const char *text = r->ctx->config->script.pid;
+	int64_t pid = 0;
+
+	if (!text)
+		return 0;
+	if (text_to_i64(text, &pid) == -EINVAL)
+		return diag_fail(r->ctx->diag, -EINVAL, "Failed to parse pid: invalid integer: %s",
+				 text);
+	if (pid < 1 || pid > MAX_PID)
+		return diag_fail(r->ctx->diag, -ERANGE,
+				 "Failed to parse pid: Pid out of range: %s (1 to %d)", text,
+				 MAX_PID);
+	if (kill((pid_t)pid, 0) != 0 && errno == ESRCH)
+		return diag_fail(r->ctx->diag, -ESRCH, "no process has the pid %s", text);
+	r->opts.pid = (pid_t)pid;
 	return 0;
 }
 
@@ -191,15 +214,17 @@ static void loop(struct run *r)
 	}
 }
 
-static void notify(FILE *out)
+/* For whoever started us and waits, so never into the file of -o. */
+static void notify(void)
 {
 	static const char *const names[] = {"LLMPROBE_NOTIFY_PROBES_ATTACHED",
-					    "__BPFTRACE_NOTIFY_PROBES_ATTACHED"};
+					    "__BPFTRACE_NOTIFY_PROBES_ATTACHED",
+					    "BPFTRACE__NOTIFY_PROBES_ATTACHED"};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (getenv(names[i]))
-			fprintf(out, "%s\n", names[i]);
-	fflush(out);
+			puts(names[i]);
+	fflush(stdout);
 }
 
 static void print_end(struct run *r)
@@ -226,12 +251,14 @@ static void print_banner(struct run *r)
 {
 	size_t n = script_probes(r->script);
 
+	if (r->ctx->config->script.quiet)
+		return;
 	if (r->opts.format == SCRIPT_JSON)
 		fprintf(r->out,
 			"{\"type\": \"attached_probes\", \"count\": %zu, \"data\": {\"probes\": "
 			"%zu}}\n",
 			n, n);
-	else if (!r->ctx->config->script.quiet)
+	else
 		fprintf(stderr, "Attached %zu probe%s\n", n, n == 1 ? "" : "s");
 }
 
@@ -286,7 +313,8 @@ static int run_attached(struct run *r)
 	flush_messages(r);
 	print_banner(r);
 	script_drain(r->script);
-	notify(r->out);
+	fflush(r->out);
+	notify();
 	if (r->ctx->config->script.dry_run)
 		return 0;
 	if (r->child) {
@@ -352,16 +380,15 @@ static int prepare(struct run *r)
 	const struct config *c = r->ctx->config;
 	int err;
 
-	r->opts.pid = (pid_t)c->target.pid;
 	r->opts.unsafe = c->script.unsafe;
 	r->opts.no_warnings = c->script.no_warnings;
 	r->opts.format = c->script.format == CONFIG_SCRIPT_JSON ? SCRIPT_JSON : SCRIPT_TEXT;
 	r->opts.offline = c->script.dump && geteuid() != 0;
 	r->opts.check_helpers = c->script.keep_going;
 	r->opts.filter = c->script.probe_filter;
-	if (c->script.command && r->opts.pid)
+	if (c->script.command && c->script.pid)
 		return diag_fail(r->ctx->diag, -EINVAL, "Cannot use both -c and -p.");
-	err = check_pid(r);
+	err = take_pid(r);
 	err = err ? err : take_program(r);
 	err = err ? err : open_output(r);
 	if (!err && c->script.command)
@@ -433,11 +460,38 @@ static bool lists_program(const struct config *c)
 static int list_pattern(struct run *r)
 {
 	const struct config *c = r->ctx->config;
+	int err = take_pid(r);
 
-	return script_list(c->args.count ? c->args.items[0] : NULL, (pid_t)c->target.pid,
-			   c->verbose, stdout, r->ctx->diag)
-		       ? EXIT_FAILED
-		       : EXIT_OK;
+	err = err ? err
+		  : script_list(c->args.count ? c->args.items[0] : NULL, r->opts.pid, c->verbose,
+				stdout, r->ctx->diag);
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
+int cmd_script_misused(const struct cmd_context *ctx)
+{
+	struct run r = {.ctx = ctx};
+
+	flush_messages(&r);
+	fputs("USAGE:\n"
+	      "    llmprobe script [OPTION...] FILE [ARG...]\n"
+	      "    llmprobe script [OPTION...] -e 'PROGRAM' [ARG...]\n"
+	      "    llmprobe script -h explains the options\n",
+	      stderr);
+	return EXIT_FAILED;
+}
+
+/* bpftrace's own variable for what --color says here. */
+static void take_colour(struct config *c)
+{
+	const char *when = getenv("BPFTRACE_COLOR");
+
+	if (!when || c->colour != CONFIG_COLOUR_AUTO)
+		return;
+	if (strcmp(when, "always") == 0)
+		c->colour = CONFIG_COLOUR_ALWAYS;
+	else if (strcmp(when, "never") == 0)
+		c->colour = CONFIG_COLOUR_NEVER;
 }
 
 int cmd_script(const struct cmd_context *ctx)
@@ -446,6 +500,11 @@ int cmd_script(const struct cmd_context *ctx)
 	struct run r = {.ctx = ctx, .signal_fd = -1, .pid_fd = -1};
 	int status;
 
+	take_colour(ctx->config);
+	if (!c->script.info && !c->script.list && !c->script.program && !c->args.count) {
+		diag_add(ctx->diag, DIAG_ERROR, "no program: give -e 'PROGRAM' or a file");
+		return cmd_script_misused(ctx);
+	}
 	if (c->script.info) {
 		status = print_info();
 	} else if (c->script.list && !lists_program(c)) {

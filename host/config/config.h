@@ -98,6 +98,7 @@ struct config {
 	struct {
 		char *program; /* -e; NULL: args.items[0] is the file */
 		char *command; /* -c, split into words with a shell's quotes */
+		char *pid;     /* -p, as it was written; NULL: none */
 		enum config_script_format format;
 		enum config_script_buffering buffering;
 		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info,

@@ -13,7 +13,7 @@ for c in $commands; do
 	llmprobe help "$c" >"$TMP/a" || fail "help $c"
 	llmprobe "$c" --help >"$TMP/b" || fail "$c --help"
 	cmp "$TMP/a" "$TMP/b" || fail "help $c and $c --help differ"
-	assert_match "usage of $c" "$(head -n 1 "$TMP/a")" "^usage: llmprobe $c"
+	assert_match "usage of $c" "$(head -n 1 "$TMP/a")" "^USAGE: llmprobe $c"
 	awk -v c="$c" 'length($0) > 80 && !/^ *-/ {print c ": " $0; bad = 1} END {exit bad}' "$TMP/a" ||
 		fail "lines beyond 80 columns"
 done

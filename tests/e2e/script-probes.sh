@@ -21,6 +21,9 @@ cat >t.c <<'END'
 SEMAPHORE(app_guarded);
 SEMAPHORE(app_plain);
 SEMAPHORE(app_two);
+SEMAPHORE(app_memory);
+int table[3] = {7, 8, 9};
+struct { int a; short b; } pair = {1, -2};
 struct point { int x, y; const char *name; struct point *next; };
 enum color { RED, GREEN = 5 };
 volatile int counter;
@@ -54,6 +57,7 @@ int main(int argc, char **argv)
 		DTRACE_PROBE3(app, plain, i, p.name, (char)-1); /* plain */
 		DTRACE_PROBE1(app, two, i);
 		DTRACE_PROBE1(app, two, i + 100);
+		DTRACE_PROBE2(app, memory, table[i], pair.b);
 	}
 	pthread_create(&t, NULL, thread, NULL);
 	pthread_join(t, NULL);
@@ -71,10 +75,12 @@ struct Foo {
 template <class T> NOIPA T twice(T t) { return t * 2; }
 }
 NOIPA int text(const std::string &s) { return s.size(); }
+NOIPA int text(int n) { return n; }
+extern "C" NOIPA int plain(int n) { return n; }
 int main()
 {
 	ns::Foo f;
-	return f.bar(4) + f.bar(2.0) + ns::twice(5) + (int)ns::twice(2L) + text("abc") == 0;
+	return f.bar(4) + f.bar(2.0) + ns::twice(5) + (int)ns::twice(2L) + text("abc") + text(1) + plain(2) == 0;
 }
 END
 cc -g -O1 -no-pie -o t t.c -lpthread && c++ -g -O1 -o cpp cpp.cc || fail "compiling the targets"
@@ -104,15 +110,17 @@ refuse() {
 
 t=$(pwd)/t
 echo "-- functions"
-want "by name" "@[uprobe:$t:add, add]: 3" -c ./t -e 'uprobe:./t:add { @[probe, func] = count(); }'
+want "by name" "@[uprobe:./t:add, add]: 3" -c ./t -e 'uprobe:./t:add { @[probe, func] = count(); }'
 want "arguments" "0 2;1 2;2 2" -c ./t -e 'u:./t:add { printf("%d %d\n", arg0, arg1); }'
 want "arguments on the stack" "@[6, 7, 8]: 3" -c ./t -e 'uprobe:./t:many { @[arg5, arg6, arg7] = count(); }'
 want "return" "add 2;add 3;add 4" -c ./t -e 'ur:./t:add { printf("%s %d\n", func, retval); }'
 want "local function" "@: 3" -c ./t -e 'uprobe:./t:hidden { @ = count(); }'
 want "wildcard" "@[add]: 3;@[main]: 1" -c ./t -e 'uprobe:./t:a*d,uprobe:./t:m?in { @[func] = count(); }'
-want "names compared" "@[uprobe:$t:add]: 3" -c ./t -e 'uprobe:./t:* /func == "add"/ { @[probe] = count(); }'
+want "names compared" "@[uprobe:./t:add]: 3" -c ./t -e 'uprobe:./t:* /func == "add"/ { @[probe] = count(); }'
 want "wildcard in the path" "@: 3" -c ./t -e "uprobe:$(pwd)/t*:add { @ = count(); }"
 want "address" "@[add]: 3" -c ./t -e "uprobe:./t:0x$(nm t | awk '/ add$/ { print $1 }') { @[func] = count(); }"
+want "of the command, without a file" "@[uprobe:$t:add]: 3" -c ./t -e 'uprobe:add { @[probe] = count(); }'
+refuse "no file and no process" "without a file it needs -p or -c" -e 'uprobe:add { }'
 want "library" "@: 1" -c ./t -e 'uprobe:libc:pthread_create /pid == cpid/ { @ = count(); }'
 script -p $$ -e 'rawtracepoint:sched_switch { @[comm, str(arg0)] = count(); } interval:ms:200 { exit(); }' >/dev/null
 ! grep Lost "$TMP/stderr" || fail "events of other processes take memory"
@@ -123,6 +131,7 @@ want "order of the source" "1;2;3" -c ./t -e 'uprobe:./t:main { print(1); } upro
 refuse "inside of an instruction" "into middle of instruction" -c ./t -e 'uprobe:./t:many+2 { }'
 refuse "behind the function" "Offset outside the function bounds ('add' size is" -c ./t -e 'uprobe:./t:add+2000 { }'
 refuse "unknown function" "Did you mean add?" -e 'uprobe:./t:adt { }'
+refuse "no program" "uprobe target file './t.c' does not exist or is not executable" -e 'uprobe:./t.c:main { }'
 refuse "no file" "target file './none' does not exist" -e 'uprobe:./none:main { }'
 refuse "too many" "more than max_probes (2)" -e 'config = { max_probes = 2 } uprobe:./t:* { }'
 
@@ -131,6 +140,10 @@ want "overload" "@[ns::Foo::bar(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::Foo
 want "overloads" "@[ns::Foo::bar(double)]: 1;@[ns::Foo::bar(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::Foo::bar" { @[func] = count(); }'
 want "templates" "@: 2" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::twice*" { @ = count(); }'
 want "library types" "@: 1" -c ./cpp -e 'uprobe:./cpp:"text(std::string const&)" { @ = count(); }'
+want "library types, of several" "@[text(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"text(int)" { @[func] = count(); }'
+refuse "no such overload" "No matches for uprobe" -e 'uprobe:./cpp:cpp:"text(std::vector<int> const&)" { }'
+want "functions of C" "@[uprobe:./cpp:cpp:plain]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:plain { @[probe] = count(); }'
+want "listing" 'uprobe:./cpp:cpp:"ns::Foo::bar(double)";uprobe:./cpp:cpp:"ns::Foo::bar(int)"' -l 'uprobe:./cpp:cpp:ns*bar*'
 
 echo "-- debug information"
 want "parameters" "@[0, 2]: 1;@[1, 2]: 1;@[2, 2]: 1" -c ./t -e 'uprobe:./t:add { @[args.a, args.b] = count(); }'
@@ -140,7 +153,7 @@ want "structs, enums, stack" "@[1, 3, GREEN, 4]: 3" -c ./t -e 'uprobe:./t:take {
 want "casts" "@: 24" -c ./t -e 'uprobe:./t:take { @ = sizeof(struct point); }'
 line=$(grep -n '/\* plain' t.c | cut -d: -f1)
 want "lines" "@: 3" -c ./t -e "uprobe:./t@t.c:$line { @ = count(); }"
-want "listing" "    int a;    int b;uprobe:$t:add" -lv 'uprobe:./t:add'
+want "listing" "    int a;    int b;uprobe:./t:add" -lv 'uprobe:./t:add'
 want "address of data" "@: 3" -c ./pie -e 'uprobe:./pie:add { @ = max(*uaddr("counter")); }'
 want "stacks of ended processes" "    add+0;@[;]: 3" -c ./pie -e 'uprobe:./pie:add { @[ustack(1)] = count(); }'
 strip -g -o bare t
@@ -149,10 +162,14 @@ refuse "without it" "has no debug information" -e 'uprobe:./bare:add { @ = args.
 echo "-- usdt"
 want "semaphore" "0 text;1 text;2 text" -c ./t -e 'usdt:./t:app:guarded { printf("%d %s\n", arg0, str(arg1)); }'
 want "no namespace" "first -1;first -1;first -1" -c ./t -e 'usdt:./t:plain { printf("%s %d\n", str(arg1), arg2); }'
-want "several places" "@[usdt:$t:app:two]: 6" -c ./t -e 'usdt:./t:app:two { @[probe] = count(); }'
-want "wildcard" "@[guarded]: 3;@[plain]: 3;@[two]: 6" -c ./t -e 'usdt:./t:*:* { @[func] = count(); }'
+want "several places" "@[usdt:./t:app:two]: 6" -c ./t -e 'usdt:./t:app:two { @[probe] = count(); }'
+want "wildcard" "@[guarded]: 3;@[memory]: 3;@[plain]: 3;@[two]: 6" -c ./t -e 'usdt:./t:*:* { @[func] = count(); }'
 want "of the command" "@: 3" -c ./t -e 'usdt:*:app:plain { @ = count(); }'
-want "listing" "usdt:$t:app:guarded;usdt:$t:app:plain;usdt:$t:app:two" -l 'usdt:./t:*'
+want "of the command, without a file" "@: 3" -c ./t -e 'usdt:plain { @ = count(); }'
+want "operands with symbols" "7 -2;8 -2;9 -2" -c ./t -e 'usdt:./t:memory { printf("%d %d\n", arg0, (int16)arg1); }'
+want "operands relative to the code" "7 -2;8 -2;9 -2" -c ./pie -e 'usdt:./pie:memory { printf("%d %d\n", arg0, (int16)arg1); }'
+want "listing" "usdt:./t:app:guarded;usdt:./t:app:memory;usdt:./t:app:plain;usdt:./t:app:two" -l 'usdt:./t:*'
+refuse "no file and no process" "usdt probe must specify at least path or pid" -e 'usdt:plain { }'
 
 echo "-- the kernel's"
 want "tracepoint" "@[t, t]: 1" -c ./t -e 't:sched:sched_process_exit /pid == cpid && tid == pid/ { @[comm, args.comm] = count(); }'
@@ -162,6 +179,11 @@ want "watchpoint, also in threads" "@: 4" -c ./t -e "watchpoint:0x$(nm t | awk '
 want "fields by address and by value" "ok" -e 't:sched:sched_switch { $i = 0; $c = args.prev_comm[$i]; @[args.prev_comm] = 1;
 	if ($c == args.prev_comm[0] && strlen(args.prev_comm) > 0) { print("ok"); exit(); } } end { clear(@); }'
 want "text of the record" "yes" -c 'sh -c true' -e 't:sched:sched_process_exec { @f = args.filename; if (str(@f) == str(args.filename) && args.filename != 0) { print("yes"); exit(); } } end { clear(@f); }'
+refuse "watchpoint at nothing" "non-zero address" -e 'watchpoint:0:4:w { }'
+refuse "watchpoint, a mode twice" "may not be duplicated" -e 'watchpoint:0x1000:4:ww { }'
+refuse "watchpoint, a wrong mode" "invalid watchpoint mode: rx" -e 'watchpoint:0x1000:4:rx { }'
+want "numbers of the language" "1;2;3;@n: 1" -e 'i:10_000_000 /@n < 1/ { @n++; printf("1\n"); exit(); } interval:ms:1e1 { } begin { print(2); print(3); }'
+want "any category" "@[tracepoint:sched:sched_process_exec]: 1" -c ./t -e 't:*sched_process_exec /pid == cpid/ { @[probe] = count(); }'
 want "timers" "1;2;3;@n: 3" -e 'i:10ms /@n < 3/ { @n++; printf("%d\n", @n); if (@n == 3) { exit(); } }'
 want "begin and end" "a;b;c" -e 'BEGIN { print("a"); } begin { print("b"); } end { print("c"); }'
 refuse "unknown event" "did you mean 'page-faults'?" -e 'software:page-fault:1 { }'

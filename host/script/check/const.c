@@ -74,7 +74,7 @@ static bool eval(struct type_table *t, const struct node *n, int64_t *out, int d
 static bool eval_name(struct type_table *t, const struct node *n, int64_t *out, int depth)
 {
 	const struct enum_value *e = type_enum_value(t, n->name);
-	const char *text = type_macro(t, n->name);
+	const char *text = type_expansion(t, n->name);
 	struct source *src;
 	struct node *value;
 	struct diag *d;

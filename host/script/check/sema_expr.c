@@ -89,7 +89,7 @@ static const struct type *unknown_ident(struct sema *s, struct node *n)
 static const struct type *ident_type(struct sema *s, struct node *n)
 {
 	const struct builtin *b = builtin_find(n->name, false);
-	const char *define = type_macro(s->types, n->name);
+	const char *define = type_expansion(s->types, n->name);
 	const struct enum_value *e;
 	struct node value = {.kind = N_INT};
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* uprobe, uretprobe and usdt attach points over ELF files. */
+#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <stdio.h>
@@ -22,11 +23,30 @@ struct search {
 	struct diag *d;
 	const struct elf *elf;
 	const char *path;
+	const char *shown; /* the path as the script names it; NULL: path */
 	struct probe_match **tail;
 	struct cxx_names *cxx;
 	const char *pattern; /* of a C++ name */
 	int err;
 };
+
+/* What `probe` shows: the file as the script names it. */
+static const char *match_name(const struct search *s, const char *func)
+{
+	const struct attach *a = s->a;
+	const char *file = s->shown ? s->shown : s->path, *provider = a->provider->name;
+
+	if (a->source)
+		return arena_printf(s->o->arena, "%s:%s@%s:%d", provider, file, a->source, a->line);
+	if (a->has_address)
+		return arena_printf(s->o->arena, "%s:%s:%#llx", provider, file,
+				    (unsigned long long)a->address);
+	if (a->offset)
+		return arena_printf(s->o->arena, "%s:%s:%s+%llu", provider, file, func,
+				    (unsigned long long)a->offset);
+	return arena_printf(s->o->arena, "%s:%s:%s%s%s", provider, file, a->ns ? a->ns : "",
+			    a->ns ? ":" : "", func);
+}
 
 static struct probe_match *add_match(struct search *s, const char *func, uint64_t file_offset)
 {
@@ -37,17 +57,7 @@ static struct probe_match *add_match(struct search *s, const char *func, uint64_
 	m->func = func ? arena_strdup(arena, func) : NULL;
 	m->b = m->func;
 	m->offset = file_offset;
-	if (s->a->source)
-		m->name = arena_printf(arena, "%s:%s@%s:%d", s->a->provider->name, m->a,
-				       s->a->source, s->a->line);
-	else if (s->a->has_address)
-		m->name = arena_printf(arena, "%s:%s:%#llx", s->a->provider->name, m->a,
-				       (unsigned long long)s->a->address);
-	else if (s->a->offset)
-		m->name = arena_printf(arena, "%s:%s:%s+%llu", s->a->provider->name, m->a, func,
-				       (unsigned long long)s->a->offset);
-	else
-		m->name = arena_printf(arena, "%s:%s:%s", s->a->provider->name, m->a, func);
+	m->name = match_name(s, func);
 	*s->tail = m;
 	s->tail = &m->next;
 	s->a->n_matches++;
@@ -149,7 +159,11 @@ static int add_cxx_symbol(void *ctx, const struct elf_symbol *sym)
 {
 	struct search *s = ctx;
 
-	return cxx_matches(s->cxx, s->pattern, sym->name) ? add_symbol(s, sym) : 0;
+	/* functions of C among them, with the names that they have */
+	bool fits = strncmp(sym->name, "_Z", 2) == 0 ? cxx_matches(s->cxx, s->pattern, sym->name)
+						     : probe_glob(s->pattern, sym->name);
+
+	return fits ? add_symbol(s, sym) : 0;
 }
 
 static void search_address(struct search *s)
@@ -202,21 +216,46 @@ static void search_line(struct search *s)
 		refuse(s, "%s has no debug information (DWARF), so lines are not known", s->path);
 }
 
-/*
- * The pattern without its last parameters when no overload has just these: the library's own names
- * for std::string and its like are hard to guess.
- */
+/* The library's own name for it, as it stands in symbols. */
+static const char *expand_std_string(struct arena *arena, const char *pattern)
+{
+	static const char word[] = "std::string";
+	const char *at = strstr(pattern, word), *behind = at ? at + strlen(word) : NULL;
+
+	if (!at || isalnum((unsigned char)*behind) || *behind == '_')
+		return pattern;
+	return arena_printf(arena,
+			    "%.*sstd::__cxx11::basic_string<char, std::char_traits<char>, "
+			    "std::allocator<char> >%s",
+			    (int)(at - pattern), pattern, expand_std_string(arena, behind));
+}
+
+/* One function has several symbols when it is a constructor. */
+static size_t count_overloads(struct search *s)
+{
+	struct attach counted = {.provider = s->a->provider, .kind = s->a->kind, .func = ""};
+	struct search count = *s;
+
+	count.a = &counted;
+	count.tail = &counted.matches;
+	elf_match(s->elf, "*", add_cxx_symbol, &count);
+	return counted.n_matches;
+}
+
+/* Without its parameters when no overload has just these and there is only one: the library's own
+ * names for its types are hard to guess. */
 static void search_cxx(struct search *s)
 {
 	size_t before = s->a->n_matches;
 	const char *paren = strchr(s->a->func, '(');
 
-	s->pattern = s->a->func;
-	elf_match(s->elf, "_Z*", add_cxx_symbol, s);
-	if (s->a->n_matches == before && paren && paren > s->a->func) {
-		s->pattern = arena_strndup(s->o->arena, s->a->func, (size_t)(paren - s->a->func));
-		elf_match(s->elf, "_Z*", add_cxx_symbol, s);
-	}
+	s->pattern = expand_std_string(s->o->arena, s->a->func);
+	elf_match(s->elf, "*", add_cxx_symbol, s);
+	if (s->a->n_matches > before || !paren || paren == s->a->func)
+		return;
+	s->pattern = arena_strndup(s->o->arena, s->a->func, (size_t)(paren - s->a->func));
+	if (count_overloads(s) == 1)
+		elf_match(s->elf, "*", add_cxx_symbol, s);
 }
 
 static bool is_cxx(const struct attach *a)
@@ -241,6 +280,17 @@ static void search_file(struct search *s)
 		add_symbol(s, &sym);
 }
 
+static bool find_address(void *ctx, const char *symbol, uint64_t *vaddr)
+{
+	struct search *s = ctx;
+	struct elf_symbol sym;
+
+	if (!elf_find(s->elf, symbol, &sym))
+		return false;
+	*vaddr = sym.vaddr;
+	return true;
+}
+
 static void search_usdt(struct search *s)
 {
 	for (struct usdt_site *u = usdt_sites(s->path, s->o->arena); u; u = u->next) {
@@ -250,9 +300,19 @@ static void search_usdt(struct search *s)
 			continue;
 		m = add_match(s, u->name, u->offset);
 		m->sem_offset = u->sem_offset;
-		m->b = u->args;
-		m->name = arena_printf(s->o->arena, "usdt:%s:%s:%s", m->a, u->provider, u->name);
+		m->b = usdt_resolve(u, s->o->arena, find_address, s);
+		m->name = arena_printf(s->o->arena, "usdt:%s:%s:%s", s->shown ? s->shown : m->a,
+				       u->provider, u->name);
 	}
+}
+
+static int missing_file(struct search *s)
+{
+	if (s->o->missing != MISSING_ERROR && s->o->missing != MISSING_FILES)
+		return 0;
+	return diag_fail_at(s->d, -ENOENT, s->o->src, loc_span(s->o->src, s->a->loc),
+			    "%s target file '%s' does not exist or is not executable",
+			    s->a->provider->name, s->a->target);
 }
 
 /* One named file that is no ELF file is an error, one of many is passed over. */
@@ -260,11 +320,11 @@ static int search_path(struct search *s)
 {
 	bool many = !*s->a->target || probe_has_wildcard(s->a->target);
 	struct diag *ignored = diag_new();
-	struct elf *elf = elf_open(s->path, many ? ignored : s->d);
+	struct elf *elf = elf_open(s->path, ignored);
 
 	diag_free(ignored);
 	if (!elf)
-		return many ? 0 : -EINVAL;
+		return many ? 0 : missing_file(s);
 	s->elf = elf;
 	if (s->o->debug)
 		debug_info_add(s->o->debug, s->path);
@@ -320,11 +380,12 @@ static int expand_glob(struct search *s)
 		char *real = realpath(g.gl_pathv[i], NULL);
 
 		s->path = real;
+		s->shown = g.gl_pathv[i];
 		if (real && path_is_file(real))
 			err = search_path(s);
 		free(real);
 	}
-	s->path = NULL;
+	s->path = s->shown = NULL;
 	globfree(&g);
 	return err;
 }
@@ -336,15 +397,6 @@ static void search_mapped(void *ctx, const char *path)
 	s->path = path;
 	search_path(s);
 	s->path = NULL;
-}
-
-static int missing_file(struct search *s)
-{
-	if (s->o->missing != MISSING_ERROR)
-		return 0;
-	return diag_fail_at(s->d, -ENOENT, s->o->src, loc_span(s->o->src, s->a->loc),
-			    "%s target file '%s' does not exist or is not executable",
-			    s->a->provider->name, s->a->target);
 }
 
 /* Without a look at the machine: the name is taken as it stands. */
@@ -360,6 +412,34 @@ static bool is_anywhere(const struct attach *a, const struct expand_opts *o)
 	bool any = !*a->target || strcmp(a->target, "*") == 0;
 
 	return any && (o->pid > 0 || o->command || a->kind == PROBE_USDT);
+}
+
+/* uprobe:FUNCTION: in the program itself, not in its libraries. */
+static char *own_program(const struct search *s)
+{
+	char link[64], target[4096];
+	ssize_t n;
+
+	if (s->o->command)
+		return resolve_binary(s->o->command, 0);
+	snprintf(link, sizeof(link), "/proc/%d/exe", (int)s->o->pid);
+	n = readlink(link, target, sizeof(target) - 1);
+	if (n <= 0)
+		return NULL;
+	target[n] = 0;
+	return resolve_binary(target, s->o->pid);
+}
+
+static int no_file(struct search *s)
+{
+	const char *kind = s->a->provider->name;
+
+	return refuse(s,
+		      s->a->kind == PROBE_USDT
+			      ? "%s probe must specify at least path or pid to probe"
+			      : "%s probe type requires 2 arguments, found 1; without a file it "
+				"needs -p or -c",
+		      kind);
 }
 
 static void search_anywhere(struct search *s)
@@ -381,12 +461,18 @@ int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d)
 		return 0;
 	}
 	s.cxx = cxx_names_new();
-	if (is_anywhere(a, o)) {
+	if (!*a->target && !o->pid && !o->command) {
+		err = no_file(&s);
+	} else if (!*a->target && a->kind != PROBE_USDT) {
+		s.path = path = own_program(&s);
+		err = path ? search_path(&s) : missing_file(&s);
+	} else if (is_anywhere(a, o)) {
 		search_anywhere(&s);
 	} else if (probe_has_wildcard(a->target)) {
 		err = expand_glob(&s);
 	} else {
 		s.path = path = resolve_binary(a->target, o->pid);
+		s.shown = path && path_is_file(a->target) ? a->target : NULL;
 		err = path ? search_path(&s) : missing_file(&s);
 	}
 	if (!err && !s.err && !a->n_matches && o->missing == MISSING_ERROR)

@@ -11,16 +11,20 @@
 #include "script/engine/engine_probe.h"
 #include "script/probe/probe.h"
 #include "script/type/types.h"
+#include "util/cxx_name.h"
 
 struct list {
 	FILE *out;
 	struct arena *arena;
 	struct type_table *types;
+	struct kernel_types *kernel;
 	struct debug_info *debug;
+	struct cxx_names *cxx;
 	struct diag *diag;
 	const char *pattern;
 	pid_t pid;
 	bool args;
+	bool guess; /* the kind of probe was not named: what does not fit it is passed over */
 	/* names of tracepoints, sorted before they are printed */
 	const char **names;
 	size_t n_names, cap_names;
@@ -72,6 +76,10 @@ static void print_type(FILE *out, const struct type *t, const char *name)
 void list_probe(FILE *out, const char *name, const struct type *args)
 {
 	fprintf(out, "%s\n", name);
+	if (args && args->fields->listing) {
+		fputs(args->fields->listing, out);
+		return;
+	}
 	for (size_t i = 0; args && i < args->fields->n; i++) {
 		const struct field *f = &args->fields->v[i];
 
@@ -200,14 +208,14 @@ static void list_raw(struct list *l)
 	qsort(l->names, l->n_names, sizeof(*l->names), by_event);
 	for (size_t i = 0; i < l->n_names; i++) {
 		const char *event = strchr(l->names[i], ':') + 1;
-		const char *full = arena_printf(l->arena, "rawtracepoint:%s", event);
-		const char *typed = arena_printf(l->arena, "rawtracepoint:vmlinux:%s", event);
+		const char *full = arena_printf(l->arena, "rawtracepoint:vmlinux:%s", event);
+		const char *bare = arena_printf(l->arena, "rawtracepoint:%s", event);
 
 		/* system calls share two raw tracepoints */
 		if (strcmp(event, last) == 0 || strncmp(l->names[i], "syscalls:", 9) == 0)
 			continue;
 		last = event;
-		if (wants(l, full) || wanted(l, typed))
+		if (wants(l, full) || wants(l, bare))
 			print_name(l, full, l->args ? type_rawtp_args(l->types, event) : NULL);
 	}
 }
@@ -227,26 +235,47 @@ static int list_kernel(struct list *l)
 	return 0;
 }
 
-static int list_struct(struct list *l)
+static int list_types(struct list *l)
 {
-	const struct type *t = type_by_name(l->types, l->pattern);
+	int found = kernel_types_print(l->kernel, l->pattern, l->args, l->out);
 
-	if (!t)
-		return diag_fail(l->diag, -ENOENT, "the kernel has no type '%s'", l->pattern);
-	fprintf(l->out, "%s {\n", l->pattern);
-	for (size_t i = 0; t->fields && i < t->fields->n; i++) {
-		const struct field *f = &t->fields->v[i];
-
-		if (t->kind == TY_ENUM)
-			fprintf(l->out, "    %s = %lld\n", f->name, (long long)f->value);
-		else
-			print_type(l->out, f->type, f->name ? f->name : "");
-	}
-	fprintf(l->out, "};\n");
-	return 0;
+	return found ? 0 : diag_fail(l->diag, -ENOENT, "the kernel has no type '%s'", l->pattern);
 }
 
 /* ---- what files have ---- */
+
+static int by_match_name(const void *a, const void *b)
+{
+	return strcmp((*(const struct probe_match *const *)a)->name,
+		      (*(const struct probe_match *const *)b)->name);
+}
+
+/* As it can be used in a script: C++ functions by their names in source, which need quotes. */
+static const char *listed_name(struct list *l, const struct attach *a, const struct probe_match *m)
+{
+	char *source = a->ns && a->kind != PROBE_USDT ? cxx_demangle(l->cxx, m->b) : NULL;
+	const char *name = m->name;
+
+	if (source)
+		name = arena_printf(l->arena, "%.*s\"%s\"", (int)(strlen(name) - strlen(m->b)),
+				    name, source);
+	free(source);
+	return name;
+}
+
+static void print_matches(struct list *l, const struct attach *a)
+{
+	const struct probe_match **v = xcalloc(a->n_matches + 1, sizeof(struct probe_match *));
+	size_t n = 0;
+
+	for (const struct probe_match *m = a->matches; m; m = m->next)
+		v[n++] = m;
+	qsort(v, n, sizeof(*v), by_match_name);
+	for (size_t i = 0; i < n; i++)
+		if (!i || strcmp(v[i]->name, v[i - 1]->name) != 0)
+			print_name(l, listed_name(l, a, v[i]), v[i]->args);
+	free(v);
+}
 
 /* What is found by expanding the pattern as an attach point. */
 static int list_expanded(struct list *l, const char *text)
@@ -272,10 +301,12 @@ static int list_expanded(struct list *l, const char *text)
 	a = attach_parse(l->arena, src, ap, l->diag);
 	if (!a)
 		return -EINVAL;
+	/* a file that is not there is a mistake, one without such probes is not */
+	if (*a->target && !probe_has_wildcard(a->target) && !l->guess)
+		o.missing = MISSING_FILES;
 	err = attach_expand(a, &o, l->diag);
-	for (const struct probe_match *m = a->matches; m && !err; m = m->next)
-		if (a->kind != PROBE_USDT || m == a->matches || !match_repeats(a->matches, m))
-			print_name(l, m->name, m->args);
+	if (!err)
+		print_matches(l, a);
 	return err;
 }
 
@@ -314,41 +345,90 @@ static int list_provider(struct list *l, const struct provider *p, const char *r
 	}
 }
 
-static int list_pattern(struct list *l)
+static int list_all(struct list *l)
 {
-	const char *colon = strchr(l->pattern, ':');
-	char name[64];
-	const struct provider *p;
-
-	if (strncmp(l->pattern, "struct ", 7) == 0 || strncmp(l->pattern, "union ", 6) == 0 ||
-	    strncmp(l->pattern, "enum ", 5) == 0)
-		return list_struct(l);
-	snprintf(name, sizeof(name), "%.*s", (int)(colon ? colon - l->pattern : 63), l->pattern);
-	p = provider_find(name);
-	if (p && p->kind != PROBE_BEGIN && p->kind != PROBE_END)
-		return list_provider(l, p, colon ? colon + 1 : "*");
 	list_fixed(l);
 	list_events(l);
 	list_engine(l);
 	return list_kernel(l);
 }
 
+/* "*:sched:*", "u*:./program:*": every kind of probe whose name fits. */
+static int list_kinds(struct list *l, const char *kind, const char *rest)
+{
+	bool of_file = *rest != '*' && *rest != ':';
+	int found = 0, err = 0;
+
+	l->guess = true;
+	for (const struct provider *p = providers; p->name && !err; p++) {
+		bool takes_file = p->kind == PROBE_UPROBE || p->kind == PROBE_URETPROBE ||
+				  p->kind == PROBE_USDT;
+
+		if (!probe_glob(kind, p->name) || (takes_file && !of_file && !l->pid))
+			continue;
+		found++;
+		err = list_provider(l, p, rest);
+	}
+	return found ? err : diag_fail(l->diag, -EINVAL, "Invalid probe type: %s", kind);
+}
+
+static bool is_type_name(const char *s)
+{
+	return strncmp(s, "struct ", 7) == 0 || strncmp(s, "union ", 6) == 0 ||
+	       strncmp(s, "enum ", 5) == 0;
+}
+
+static int list_pattern(struct list *l)
+{
+	const char *colon = strchr(l->pattern, ':');
+	char *kind = arena_strndup(l->arena, l->pattern, strcspn(l->pattern, ":"));
+	const struct provider *p = provider_find(kind);
+
+	if (is_type_name(l->pattern))
+		return list_types(l);
+	if (p && p->kind != PROBE_BEGIN && p->kind != PROBE_END)
+		return list_provider(l, p, colon ? colon + 1 : "*");
+	if (!colon)
+		return list_all(l);
+	return list_kinds(l, kind, colon + 1);
+}
+
+/* Several patterns are separated by commas, as probes are. */
+static int list_patterns(struct list *l, const char *patterns)
+{
+	int err = 0;
+
+	while (*patterns && !err) {
+		bool quoted = false;
+		size_t n = 0;
+
+		l->guess = false;
+		for (; patterns[n] && (quoted || patterns[n] != ','); n++)
+			quoted ^= patterns[n] == '"';
+		l->pattern = arena_strndup(l->arena, patterns, n);
+		err = list_pattern(l);
+		patterns += n + (patterns[n] == ',');
+	}
+	return err;
+}
+
 int script_list(const char *pattern, pid_t pid, bool args, FILE *out, struct diag *d)
 {
 	struct list l = {.out = out, .diag = d, .pid = pid, .args = args};
-	struct kernel_types *k = kernel_types_new();
 	int err;
 
-	l.pattern = pattern && *pattern ? pattern : "*";
+	l.kernel = kernel_types_new();
 	l.arena = arena_new();
 	l.types = type_table_new(l.arena);
 	l.debug = debug_info_new(l.types);
-	type_table_use_kernel(l.types, k);
-	err = list_pattern(&l);
+	l.cxx = cxx_names_new();
+	type_table_use_kernel(l.types, l.kernel);
+	err = list_patterns(&l, pattern && *pattern ? pattern : "*");
 	debug_info_free(l.debug);
+	cxx_names_free(l.cxx);
 	type_table_free(l.types);
 	arena_free(l.arena);
-	kernel_types_free(k);
+	kernel_types_free(l.kernel);
 	free(l.names);
 	return err;
 }

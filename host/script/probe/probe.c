@@ -156,6 +156,28 @@ static bool parse_u64(const char *s, uint64_t *v)
 	return text_to_u64(s, v) == 0;
 }
 
+/* Counts are written like numbers of the language: 1e6, 1_000_000. */
+static bool parse_count(const char *s, uint64_t *v)
+{
+	char digits[64], *e;
+	uint64_t exp = 0;
+	size_t n = 0;
+
+	for (; *s && n < sizeof(digits) - 1; s++)
+		if (*s != '_')
+			digits[n++] = *s;
+	digits[n] = 0;
+	e = digits[0] == '0' ? NULL : strpbrk(digits, "eE");
+	if (e)
+		*e++ = 0;
+	if (*s || !parse_u64(digits, v) || (e && (!parse_u64(e, &exp) || exp > 19)))
+		return false;
+	while (exp-- > 0)
+		if (__builtin_mul_overflow(*v, 10, v))
+			return false;
+	return true;
+}
+
 /* bin@file.c:line[:col]: the last '@' with a point behind it, as names of files have. */
 static char *source_of(const char *target)
 {
@@ -211,13 +233,14 @@ static struct attach *parse_uprobe(struct parts *p, struct attach *a)
 		if (!is_language(p->v[2]))
 			return fail(p, "'%s' is no language of symbols; use cpp", p->v[2]);
 		a->ns = p->v[2];
-	} else if (p->n != 3) {
+	} else if (p->n != 2 && p->n != 3) {
 		return fail(p, "%s probe type requires 2 arguments, found %d", p->v[0], p->n - 1);
 	}
-	a->target = p->v[1];
+	/* without a file the program of -p or -c is meant; see expand_elf */
+	a->target = p->n == 2 ? "" : p->v[1];
 	func = p->v[p->n - 1];
-	if (!*func || !*a->target)
-		return fail(p, "%s should be attached to a binary and a function",
+	if (!*func)
+		return fail(p, "%s should be attached to a function and/or address",
 			    a->provider->name);
 	if (isdigit((unsigned char)*func)) {
 		a->has_address = true;
@@ -239,9 +262,9 @@ static struct attach *parse_uprobe(struct parts *p, struct attach *a)
 
 static struct attach *parse_usdt(struct parts *p, struct attach *a)
 {
-	if (p->n != 3 && p->n != 4)
+	if (p->n < 2 || p->n > 4)
 		return fail(p, "usdt probe type requires 2 or 3 arguments, found %d", p->n - 1);
-	a->target = p->v[1];
+	a->target = p->n == 2 ? "" : p->v[1];
 	a->ns = p->n == 4 ? p->v[2] : "*";
 	a->func = p->v[p->n - 1];
 	return a;
@@ -259,10 +282,11 @@ static struct attach *parse_tracepoint(struct parts *p, struct attach *a)
 		a->func = p->v[p->n - 1];
 		return a;
 	}
-	if (p->n != 3)
+	/* whoever gives one pattern looks for events, in whatever category */
+	if (p->n != 3 && !(p->n == 2 && probe_has_wildcard(p->v[1])))
 		return fail(p, "tracepoint probe type requires 2 arguments, found %d", p->n - 1);
-	a->target = p->v[1];
-	a->func = p->v[2];
+	a->target = p->n == 3 ? p->v[1] : "*";
+	a->func = p->v[p->n - 1];
 	return a;
 }
 
@@ -283,29 +307,38 @@ static bool unit_ns(const char *unit, uint64_t *ns)
 	return false;
 }
 
+/* 100ms, 99hz; a bare number is in nanoseconds. */
+static bool split_duration(const char *s, struct attach *a, uint64_t *n, uint64_t *ns)
+{
+	char *unit;
+
+	*ns = 1;
+	if (parse_count(s, n))
+		return true;
+	*n = strtoull(s, &unit, 10);
+	if (unit != s && strcmp(unit, "hz") == 0)
+		a->freq = *n;
+	return unit != s && (a->freq || unit_ns(unit, ns));
+}
+
 /* profile:hz:99, interval:s:1, interval:100ms */
 static struct attach *parse_timer(struct parts *p, struct attach *a)
 {
 	uint64_t n = 0, ns = 0;
-	char *unit;
 
 	if (p->n == 2) {
-		const char *s = p->v[1];
-
-		n = strtoull(s, &unit, 10);
-		if (unit != s && strcmp(unit, "hz") == 0)
-			a->freq = n;
-		else if (unit == s || !unit_ns(unit, &ns))
+		if (!split_duration(p->v[1], a, &n, &ns))
 			return fail(p, "%s probe takes a duration, for example %s:1s or %s:hz:99",
 				    a->provider->name, a->provider->name, a->provider->name);
 	} else if (p->n == 3) {
-		if (!parse_u64(p->v[2], &n))
+		if (!parse_count(p->v[2], &n))
 			return fail(p, "Invalid rate of %s probe: '%s'", a->provider->name,
 				    p->v[2]);
 		if (strcmp(p->v[1], "hz") == 0)
 			a->freq = n;
 		else if (!unit_ns(p->v[1], &ns))
-			return fail(p, "%s is not an accepted unit; use hz, s, ms or us", p->v[1]);
+			return fail(p, "%s is not an accepted unit of time; use hz, s, ms or us",
+				    p->v[1]);
 	} else {
 		return fail(p, "%s probe type requires 2 arguments, found %d", a->provider->name,
 			    p->n - 1);
@@ -338,9 +371,17 @@ static struct attach *parse_event(struct parts *p, struct attach *a)
 	a->func = p->v[1];
 	if (!perf_event_find(a->kind, a->func))
 		return unknown_event(p, a);
-	if (p->n == 3 && *p->v[2] && (!parse_u64(p->v[2], &a->period) || !a->period))
+	if (p->n == 3 && *p->v[2] && (!parse_count(p->v[2], &a->period) || !a->period))
 		return fail(p, "%s count should be a positive integer", a->provider->name);
 	return a;
+}
+
+static bool mode_repeats(const char *mode)
+{
+	for (; *mode; mode++)
+		if (strchr(mode + 1, *mode))
+			return true;
+	return false;
 }
 
 static struct attach *parse_watchpoint(struct parts *p, struct attach *a)
@@ -350,12 +391,18 @@ static struct attach *parse_watchpoint(struct parts *p, struct attach *a)
 	a->has_address = true;
 	if (!parse_u64(p->v[1], &a->address))
 		return fail(p, "watchpoints take an absolute address");
+	if (!a->address)
+		return fail(p, "watchpoint must be attached to a non-zero address");
 	if (!parse_u64(p->v[2], &a->period) ||
 	    (a->period != 1 && a->period != 2 && a->period != 4 && a->period != 8))
 		return fail(p, "watchpoint length must be one of (1,2,4,8)");
 	a->mode = p->v[3];
 	if (!*a->mode || strspn(a->mode, "rwx") != strlen(a->mode))
-		return fail(p, "watchpoint mode should be combination of (r,w,x)");
+		return fail(p, "watchpoint mode must be combination of (r,w,x)");
+	if (mode_repeats(a->mode))
+		return fail(p, "watchpoint modes may not be duplicated");
+	if (strchr(a->mode, 'x') && a->mode[1])
+		return fail(p, "invalid watchpoint mode: %s (x stands alone)", a->mode);
 	return a;
 }
 

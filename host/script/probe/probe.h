@@ -63,7 +63,7 @@ struct attach {
 	enum probe_kind kind;
 	struct loc loc;
 	const char *text;
-	const char *target; /* file, category, unit */
+	const char *target; /* file ("": of -p or -c), category, unit */
 	const char *func;   /* symbol, event, usdt name; may hold wildcards */
 	const char *ns;	    /* usdt provider, or language of the symbol ("cpp") */
 	const char *mode;   /* watchpoint: rwx */
@@ -81,7 +81,8 @@ struct attach {
 	struct attach *next;
 };
 
-enum missing_policy { MISSING_ERROR, MISSING_WARN, MISSING_IGNORE };
+/* The last is for listings: files must be there, but need not have such probes. */
+enum missing_policy { MISSING_ERROR, MISSING_WARN, MISSING_IGNORE, MISSING_FILES };
 
 struct expand_opts {
 	struct type_table *types;

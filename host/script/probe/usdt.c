@@ -10,6 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "util/buf.h"
+
 /* ---- registers ---- */
 
 struct reg {
@@ -191,6 +193,77 @@ bool usdt_arg(const char *args, int n, struct usdt_arg *out)
 	return parse_operand(word, out);
 }
 
+/* ---- symbols in arguments ---- */
+
+static bool starts_symbol(const char *text, const char *p)
+{
+	bool behind_sign = p > text && strchr("@+-$ ", p[-1]);
+
+	return (isalpha((unsigned char)*p) || *p == '_' || *p == '.') && behind_sign;
+}
+
+static size_t symbol_length(const char *p)
+{
+	size_t n = 0;
+
+	while (isalnum((unsigned char)p[n]) || p[n] == '_' || p[n] == '.' || p[n] == '$')
+		n++;
+	return n;
+}
+
+/* "+12" and "12+" beside a symbol, all of one displacement. */
+static const char *skip_number(const char *p, int64_t *sum)
+{
+	char *end;
+
+	if ((*p != '+' && *p != '-') || !isdigit((unsigned char)p[1]))
+		return p;
+	*sum += strtoll(p, &end, 0);
+	return end;
+}
+
+/* Takes a number that was already written back from the end of `out`. */
+static int64_t take_back_number(struct buf *out)
+{
+	size_t n = out->len;
+
+	if (!n || out->data[n - 1] != '+')
+		return 0;
+	n--;
+	while (n && (isdigit((unsigned char)out->data[n - 1]) || out->data[n - 1] == '-'))
+		n--;
+	out->len = n;
+	return strtoll(out->data + n, NULL, 0);
+}
+
+const char *usdt_resolve(const struct usdt_site *site, struct arena *arena,
+			 bool (*find)(void *ctx, const char *symbol, uint64_t *vaddr), void *ctx)
+{
+	struct buf out = {0};
+	const char *p = site->args, *result;
+
+	while (*p) {
+		size_t n = starts_symbol(site->args, p) ? symbol_length(p) : 0;
+		char *name = xstrndup(p, n);
+		uint64_t vaddr;
+
+		if (n && find(ctx, name, &vaddr)) {
+			int64_t sum = take_back_number(&out);
+
+			p = skip_number(p + n, &sum);
+			if (strncmp(p, "(%rip)", 6) == 0)
+				sum -= (int64_t)site->vaddr;
+			buf_printf(&out, "%lld", (long long)(sum + (int64_t)vaddr));
+		} else {
+			buf_putc(&out, *p++);
+		}
+		free(name);
+	}
+	result = arena_strndup(arena, buf_str(&out), out.len);
+	buf_free(&out);
+	return result;
+}
+
 /* ---- notes ---- */
 
 struct note_ctx {
@@ -247,7 +320,8 @@ static void add_note(struct note_ctx *c, const char *desc, size_t len)
 	u->provider = arena_strdup(c->arena, u->provider);
 	u->name = arena_strdup(c->arena, u->name);
 	u->args = arena_strdup(c->arena, u->args);
-	if (!to_offset(c->elf, head[0] + shift, &u->offset))
+	u->vaddr = head[0] + shift;
+	if (!to_offset(c->elf, u->vaddr, &u->offset))
 		return;
 	if (head[2])
 		to_offset(c->elf, head[2] + shift, &u->sem_offset);

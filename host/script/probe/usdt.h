@@ -11,6 +11,7 @@
 struct usdt_site {
 	const char *provider, *name;
 	const char *args;    /* "-4@%edi 8@8(%rbp)" */
+	uint64_t vaddr;	     /* as the file is linked */
 	uint64_t offset;     /* in the file */
 	uint64_t sem_offset; /* of the semaphore in the file, 0: none */
 	struct usdt_site *next;
@@ -18,6 +19,14 @@ struct usdt_site {
 
 /* All sites of the file, in file order; NULL when there are none or it cannot be read. */
 struct usdt_site *usdt_sites(const char *path, struct arena *arena);
+
+/*
+ * The text of the site's arguments with numbers for the symbols in it: "-4@8+table(%rip)" becomes
+ * "-4@DISTANCE(%rip)", which is from the probe's own address, and "-4@table" becomes "-4@ADDRESS".
+ * `find` gives a symbol's address; what it does not know stays as it is.
+ */
+const char *usdt_resolve(const struct usdt_site *site, struct arena *arena,
+			 bool (*find)(void *ctx, const char *symbol, uint64_t *vaddr), void *ctx);
 
 /* One argument of a site. */
 struct usdt_arg {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bpf/kbtf.h"
+#include "script/type/btf_print.h"
 #include "script/type/types.h"
 
 /* libbpf before 1.0 has no name for the kind nor for its values. */
@@ -40,6 +41,11 @@ static const struct btf *kernel_btf(struct kernel_types *k)
 		k->btf = btf_of_kernel(&err);
 	k->tried = true;
 	return k->btf;
+}
+
+int kernel_types_print(struct kernel_types *k, const char *pattern, bool text, FILE *out)
+{
+	return btf_print_types(kernel_btf(k), pattern, text, out);
 }
 
 static const struct type *import_id(const struct btf *btf, struct type_table *t, uint32_t id,

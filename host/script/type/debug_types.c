@@ -294,6 +294,51 @@ static bool in_registers(struct param_walk *w, const struct type *type, uint32_t
 	return true;
 }
 
+/* The type as C writes it: "const char *". */
+static void type_words(Dwarf_Die *die, int depth, struct buf *out)
+{
+	int tag = die ? dwarf_tag(die) : DW_TAG_base_type;
+	const char *name = die ? dwarf_diename(die) : NULL, *mark = NULL;
+	Dwarf_Die of;
+	bool has_type = die && type_of(die, &of);
+
+	if (!die || depth > MAX_DEPTH) {
+		buf_puts(out, "void");
+		return;
+	}
+	switch (tag) {
+	case DW_TAG_const_type:
+	case DW_TAG_volatile_type:
+		buf_puts(out, tag == DW_TAG_const_type ? "const " : "volatile ");
+		type_words(has_type ? &of : NULL, depth + 1, out);
+		return;
+	case DW_TAG_restrict_type:
+	case DW_TAG_atomic_type:
+		type_words(has_type ? &of : NULL, depth + 1, out);
+		return;
+	case DW_TAG_pointer_type:
+		mark = "*";
+		break;
+	case DW_TAG_reference_type:
+		mark = "&";
+		break;
+	case DW_TAG_rvalue_reference_type:
+		mark = "&&";
+		break;
+	case DW_TAG_subroutine_type:
+		buf_puts(out, "void");
+		return;
+	default:
+		buf_printf(out, "%s%s", debug_type_tag(die) ? debug_type_tag(die) : "",
+			   name ? name : "(anonymous)");
+		return;
+	}
+	type_words(has_type ? &of : NULL, depth + 1, out);
+	if (out->len && !strchr("*&", out->data[out->len - 1]))
+		buf_putc(out, ' ');
+	buf_puts(out, mark);
+}
+
 static void add_param(struct param_walk *w, Dwarf_Die *die)
 {
 	const char *name = dwarf_diename(die);
@@ -335,9 +380,22 @@ static bool has_hidden_parameter(Dwarf_Die *function)
 	return debug_type_tag(&type) && size_of(&type) > 16;
 }
 
+static void list_param(Dwarf_Die *die, struct buf *out)
+{
+	const char *name = dwarf_diename(die);
+	Dwarf_Die of;
+
+	if (!name || !type_of(die, &of))
+		return;
+	buf_puts(out, "    ");
+	type_words(&of, 0, out);
+	buf_printf(out, " %s\n", name);
+}
+
 const struct type *debug_type_params(struct type_table *t, Dwarf_Die *function)
 {
 	struct param_walk w = {.t = t, .st = type_alloc(t, TY_STRUCT), .stack = 8};
+	struct buf listing = {0};
 	int n = 0;
 	Dwarf_Die die;
 
@@ -353,8 +411,12 @@ const struct type *debug_type_params(struct type_table *t, Dwarf_Die *function)
 	if (dwarf_child(function, &die) != 0)
 		return w.st;
 	do {
-		if (dwarf_tag(&die) == DW_TAG_formal_parameter && n++ < MAX_PARAMS)
-			add_param(&w, &die);
+		if (dwarf_tag(&die) != DW_TAG_formal_parameter || n++ >= MAX_PARAMS)
+			continue;
+		add_param(&w, &die);
+		list_param(&die, &listing);
 	} while (dwarf_siblingof(&die, &die) == 0);
+	w.st->fields->listing = arena_strndup(type_table_arena(t), buf_str(&listing), listing.len);
+	buf_free(&listing);
 	return w.st;
 }

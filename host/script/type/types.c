@@ -318,6 +318,13 @@ const char *type_macro(struct type_table *t, const char *name)
 	return n ? n->macro : NULL;
 }
 
+const char *type_expansion(struct type_table *t, const char *name)
+{
+	const char *text = type_macro(t, name);
+
+	return text && strcmp(text, name) == 0 ? NULL : text;
+}
+
 const struct enum_value *type_enum_value(struct type_table *t, const char *name)
 {
 	const struct type *type = NULL;

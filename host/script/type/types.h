@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "script/syntax/arena.h"
 #include "util/buf.h"
@@ -79,6 +80,8 @@ struct fields {
 	struct field *v;
 	size_t n, cap;
 	bool complete;
+	const char
+		*listing; /* as -lv shows them, with what cannot be read; NULL: from the fields */
 };
 
 struct type {
@@ -150,6 +153,9 @@ const struct enum_value *type_enum_value(struct type_table *t, const char *name)
 const char *type_enum_name(const struct type *e, int64_t value);
 /* The value of an object-like #define, or NULL. */
 const char *type_macro(struct type_table *t, const char *name);
+/* Same for use in an expression: NULL too for a #define of a name as itself, which C leaves alone.
+ */
+const char *type_expansion(struct type_table *t, const char *name);
 void type_define_macro(struct type_table *t, const char *name, const char *value);
 void type_undef_macro(struct type_table *t, const char *name);
 /* Names of a kind for "did you mean": i counts up, NULL after the last. */
@@ -187,6 +193,9 @@ void kernel_types_free(struct kernel_types *k);
 /* Imports "struct x", "union x", "enum x" or a typedef name; NULL when the kernel has none. */
 const struct type *kernel_type_import(struct kernel_types *k, struct type_table *t,
 				      const char *name);
+/* Prints the types whose names ("struct x") fit the glob, with their C text when `text` is set.
+ * Returns how many there were. */
+int kernel_types_print(struct kernel_types *k, const char *pattern, bool text, FILE *out);
 /* An enum constant of the kernel's and its enum (NULL: it has no name); false when there is none.
  */
 bool kernel_enum_value(struct kernel_types *k, struct type_table *t, const char *name,
