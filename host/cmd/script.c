@@ -375,6 +375,28 @@ static int open_output(struct run *r)
 	return 0;
 }
 
+/* Of these only multi links are ever used here. */
+static int leave_out(struct run *r, const char *features)
+{
+	static const char *const known[] = {"uprobe_multi", "kprobe_multi", "kprobe_session"};
+
+	while (features && *features) {
+		size_t n = strcspn(features, ","), i = 0;
+
+		while (i < ARRAY_LEN(known) &&
+		       (strlen(known[i]) != n || strncmp(known[i], features, n) != 0))
+			i++;
+		if (i == ARRAY_LEN(known))
+			return diag_fail(r->ctx->diag, -EINVAL,
+					 "--no-feature: '%.*s' is not a feature; use uprobe_multi, "
+					 "kprobe_multi or kprobe_session",
+					 (int)n, features);
+		r->opts.no_uprobe_multi |= i == 0;
+		features += n + (features[n] == ',');
+	}
+	return 0;
+}
+
 static int prepare(struct run *r)
 {
 	const struct config *c = r->ctx->config;
@@ -389,6 +411,7 @@ static int prepare(struct run *r)
 	if (c->script.command && c->script.pid)
 		return diag_fail(r->ctx->diag, -EINVAL, "Cannot use both -c and -p.");
 	err = take_pid(r);
+	err = err ? err : leave_out(r, c->script.no_feature);
 	err = err ? err : take_program(r);
 	err = err ? err : open_output(r);
 	if (!err && c->script.command)

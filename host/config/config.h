@@ -96,9 +96,10 @@ struct config {
 	struct string_list figures; /* import: "throughput=3.07 q/s" */
 
 	struct {
-		char *program; /* -e; NULL: args.items[0] is the file */
-		char *command; /* -c, split into words with a shell's quotes */
-		char *pid;     /* -p, as it was written; NULL: none */
+		char *program;	  /* -e; NULL: args.items[0] is the file */
+		char *command;	  /* -c, split into words with a shell's quotes */
+		char *no_feature; /* of the kernel, separated by commas; NULL: none is left out */
+		char *pid;	  /* -p, as it was written; NULL: none */
 		enum config_script_format format;
 		enum config_script_buffering buffering;
 		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info,

@@ -619,8 +619,8 @@ const struct option option_table[] = {
 		.commands = SCRIPT,
 		.offset = FIELD(script.dump),
 		.arg = "STAGE",
-		.help = "Print what a stage of the compiler made of the program (ast, types, bpf) "
-			"and end.",
+		.help = "Print what stages of the compiler made of the program (ast, types, bpf; "
+			"several separated by commas, or all) and end.",
 	},
 	{
 		.flag = "unsafe",
@@ -663,6 +663,15 @@ const struct option option_table[] = {
 		.help = "Activate the semaphores of usdt probes in every process that maps the "
 			"file. The kernel always does so; the flag is accepted for bpftrace's "
 			"sake.",
+	},
+	{
+		.flag = "no-feature",
+		.type = OPTION_STRING,
+		.commands = SCRIPT,
+		.offset = FIELD(script.no_feature),
+		.arg = "FEATURES",
+		.help = "Leave features of the kernel out: uprobe_multi, kprobe_multi, "
+			"kprobe_session, separated by commas.",
 	},
 	{
 		.flag = "probe-filter",

@@ -207,9 +207,11 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		err = err ? err : e;
 		if (!a)
 			continue;
-		if (!e && !a->n_matches && o.missing == MISSING_WARN)
+		if (!e && !a->n_matches && a->kind != PROBE_ASIDE && o.missing == MISSING_WARN)
 			diag_add_at(d, DIAG_WARNING, o.src, loc_span(o.src, a->loc),
-				    "No matches for %s. Skipping.", a->text);
+				    "No matches for %s%s%s. Skipping.", a->provider->name,
+				    strchr(a->text, ':') ? " " : "",
+				    strchr(a->text, ':') ? strchr(a->text, ':') + 1 : "");
 		*tail = a;
 		tail = &a->next;
 	}
@@ -365,19 +367,55 @@ int script_emit(struct script *s, struct diag *d)
 	return err;
 }
 
-int script_dump(struct script *s, const char *stage, struct buf *out, struct diag *d)
+static int dump_bpf(struct script *s, struct buf *out, struct diag *d)
 {
-	int err;
+	int err = script_emit(s, d);
 
-	if (strcmp(stage, "ast") == 0 || strcmp(stage, "types") == 0) {
-		program_dump(s->prog, stage[0] == 't', out);
-		return 0;
-	}
-	if (strcmp(stage, "bpf") != 0)
-		return diag_fail(d, -EINVAL, "--dump takes ast, types or bpf, not '%s'", stage);
-	err = script_emit(s, d);
 	if (!err)
 		buf_add(out, s->code.text.data, s->code.text.len);
+	return err;
+}
+
+static int dump_tree(struct script *s, bool types, struct buf *out)
+{
+	program_dump(s->prog, types, out);
+	return 0;
+}
+
+/* bpftrace's names for what LLVM makes stand for the text that is compiled here. */
+static int dump_stage(struct script *s, const char *stage, size_t n, struct buf *out,
+		      struct diag *d)
+{
+	static const char *const bpf[] = {"bpf", "codegen", "codegen-opt"};
+	int err;
+
+	if (n == 3 && strncmp(stage, "ast", n) == 0)
+		return dump_tree(s, false, out);
+	if (n == 5 && strncmp(stage, "types", n) == 0)
+		return dump_tree(s, true, out);
+	for (size_t i = 0; i < ARRAY_LEN(bpf); i++)
+		if (strlen(bpf[i]) == n && strncmp(stage, bpf[i], n) == 0)
+			return dump_bpf(s, out, d);
+	if (n != 3 || strncmp(stage, "all", n) != 0)
+		return diag_fail(d, -EINVAL,
+				 "--dump takes ast, types, bpf (also codegen, codegen-opt) or all, "
+				 "not '%.*s'",
+				 (int)n, stage);
+	err = dump_tree(s, false, out);
+	err = err ? err : dump_tree(s, true, out);
+	return err ? err : dump_bpf(s, out, d);
+}
+
+int script_dump(struct script *s, const char *stages, struct buf *out, struct diag *d)
+{
+	int err = 0;
+
+	while (*stages && !err) {
+		size_t n = strcspn(stages, ",");
+
+		err = dump_stage(s, stages, n, out, d);
+		stages += n + (stages[n] == ',');
+	}
 	return err;
 }
 

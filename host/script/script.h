@@ -38,6 +38,7 @@ struct script_opts {
 	bool check_helpers;   /* say when reading memory fails */
 	bool offline;	      /* nothing of this machine is looked at */
 	bool unsafe, no_warnings;
+	bool no_uprobe_multi; /* attach function by function */
 	enum script_format format;
 	FILE *out, *err;
 	const struct script_engine_binding *engine; /* NULL: engine probes cannot be attached */
@@ -48,8 +49,9 @@ struct script;
 
 struct script *script_new(const struct script_opts *o, struct diag *d);
 void script_free(struct script *s); /* NULL is fine */
-/* Text of a stage: "ast", "types" or "bpf". Returns 0 or -EINVAL for another word. */
-int script_dump(struct script *s, const char *stage, struct buf *out, struct diag *d);
+/* Text of stages, separated by commas: "ast", "types", "bpf", "all". Returns 0, or -EINVAL for
+ * another word. */
+int script_dump(struct script *s, const char *stages, struct buf *out, struct diag *d);
 int script_emit(struct script *s, struct diag *d);
 int script_load(struct script *s, struct diag *d);
 int script_attach(struct script *s, struct diag *d);

@@ -68,6 +68,25 @@ run 0 -f json -e 'begin { }' && says "json" '{"type": "attached_probes", "data":
 run 0 -q -f json -e 'begin { }' && says_not "-q" attached_probes
 BPFTRACE_COLOR=always run 1 -e 'begin { x }' && says "colour" $'\e[31mERROR:'
 
+echo "-- probes that are not there"
+run 1 -e 'rawtracepoint:sched_swich { }'
+says "raw tracepoint" "No matches for rawtracepoint sched_swich. Did you mean rawtracepoint:sched_switch?"
+run 0 -q -e 'config = { missing_probes = warn } rt:nosuch, t:nosuch:x, uprobe:./none:f, kprobe:f, begin { print(7); }'
+says "warning" "WARNING: No matches for tracepoint nosuch:x. Skipping."
+says "of a file" "WARNING: No matches for uprobe ./none:f. Skipping." && says "the others run" 7
+run 255 -e 'profile:hz:4000000000 { }'
+says "named when it cannot be attached" "Unable to attach probe: profile:hz:4000000000."
+run 0 -e 'config = { missing_probes = warn } profile:hz:4000000000 { } i:1ms { print(8); exit(); }'
+says "passed over" "Unable to attach probe: profile:hz:4000000000. Skipping." && says "the others run" 8
+run 0 -q -e 'test:t { return 1; } bench:b { @x = 1; } begin { print(9); }'
+says "test and bench stand aside" 9 && says_not "they do not run" "@x"
+
+echo "-- switches"
+run 0 -d ast,bpf -e 'begin { print(1); }' && says "stages" " at begin" && says "another" "#define"
+run 1 -d none -e 'begin { }' && says "no stage" "--dump takes ast, types, bpf"
+run 0 -q --no-feature uprobe_multi -e 'uprobe:libc:getp* { } i:1ms { print(6); exit(); }' && says "--no-feature" 6
+run 1 --no-feature x -e 'begin { }' && says "no feature" "'x' is not a feature"
+
 echo "-- listings"
 echo 'double half(double d, const char *text, int n) { return d / 2 + n + *text; } int main(void) { return 0; }' >l.c
 cc -g -o l l.c || fail "compiling"

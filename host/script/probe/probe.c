@@ -33,6 +33,8 @@ const struct provider providers[] = {
 	{"fentry", "f kfunc", PROBE_FENTRY, "[module:]function"},
 	{"fexit", "fr kretfunc", PROBE_FEXIT, "[module:]function"},
 	{"iter", "it", PROBE_ITER, "name"},
+	{"test", "", PROBE_ASIDE, "name"},
+	{"bench", "", PROBE_ASIDE, "name"},
 	{"token", "", PROBE_ENGINE, "begin|end"},
 	{"graph", "", PROBE_ENGINE, "begin|end"},
 	{"op", "", PROBE_ENGINE, "[OPERATOR:[NAME:]]begin|end"},
@@ -443,6 +445,15 @@ static struct attach *parse_kernel(struct parts *p, struct attach *a)
 	return a;
 }
 
+static struct attach *parse_aside(struct parts *p, struct attach *a)
+{
+	if (p->n != 2 || !*p->v[1])
+		return fail(p, "%s probe type requires 1 argument, found %d", a->provider->name,
+			    p->n - 1);
+	a->func = p->v[1];
+	return a;
+}
+
 static struct attach *parse_begin(struct parts *p, struct attach *a)
 {
 	if (p->n != 1)
@@ -502,6 +513,8 @@ struct attach *attach_parse(struct arena *arena, const struct source *src,
 		return parse_watchpoint(&p, a);
 	case PROBE_ENGINE:
 		return parse_engine(&p, a);
+	case PROBE_ASIDE:
+		return parse_aside(&p, a);
 	default:
 		return parse_kernel(&p, a);
 	}
@@ -550,6 +563,8 @@ int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d)
 	case PROBE_FEXIT:
 	case PROBE_ITER:
 		err = o->missing == MISSING_ERROR ? no_kernel_functions(a, o, d) : 0;
+		break;
+	case PROBE_ASIDE:
 		break;
 	default:
 		single_match(a, o);

@@ -26,6 +26,7 @@ enum probe_kind {
 	PROBE_FENTRY,
 	PROBE_FEXIT,
 	PROBE_ITER,
+	PROBE_ASIDE,  /* test, bench: taken by bpftrace's own modes only, never run here */
 	PROBE_ENGINE, /* token, graph, op, expert, sched: see engine_probe.h */
 };
 

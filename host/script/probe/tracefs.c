@@ -292,13 +292,49 @@ static int add_raw(void *ctx, const char *category, const char *event)
 	return 0;
 }
 
+static int collect_event(void *ctx, const char *category, const char *event)
+{
+	struct nearest *c = ctx;
+
+	if (c->n < ARRAY_LEN(c->names) && strcmp(category, "syscalls") != 0)
+		c->names[c->n++] = arena_strdup(c->arena, event);
+	return 0;
+}
+
+static int raw_not_found(struct attach *a, const struct expand_opts *o, struct diag *d)
+{
+	struct nearest *c = arena_alloc(o->arena, sizeof(*c));
+	const char *near;
+
+	c->arena = o->arena;
+	tracepoint_each("*", "*", collect_event, c);
+	near = text_nearest_of(a->func, c->names, c->n);
+	return diag_fail_at(d, -ENOENT, o->src, loc_span(o->src, a->loc),
+			    "No matches for rawtracepoint %s.%s%s%s", a->func,
+			    near ? " Did you mean rawtracepoint:" : "", near ? near : "",
+			    near ? "?" : "");
+}
+
+static int find_raw(struct collect *c)
+{
+	const struct attach *a = c->a;
+
+	if (probe_has_wildcard(a->func))
+		return tracepoint_each("*", a->func, add_raw, c);
+	/* some have no event in tracefs; without the kernel's types there is no telling */
+	if (type_rawtp_args(c->o->types, a->func) || !type_rawtp_args(c->o->types, "sched_switch"))
+		return add_raw(c, "", a->func);
+	return tracepoint_each("*", a->func, add_raw, c);
+}
+
 int expand_rawtracepoint(struct attach *a, const struct expand_opts *o, struct diag *d)
 {
 	struct collect c = {-1, a, o, &a->matches};
 
-	(void)d;
-	if (o->offline || !probe_has_wildcard(a->func))
+	if (o->offline)
 		return add_raw(&c, "", a->func);
-	tracepoint_each("*", a->func, add_raw, &c);
+	find_raw(&c);
+	if (!a->n_matches && o->missing == MISSING_ERROR)
+		return raw_not_found(a, o, d);
 	return 0;
 }

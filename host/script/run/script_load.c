@@ -336,6 +336,7 @@ static int attach_sites(struct script *s, const struct script_program *p, int fd
 			.sites = sites,
 			.is_return = p->attach->kind == PROBE_URETPROBE,
 			.pid = s->o.pid,
+			.no_multi = s->o.no_uprobe_multi,
 		};
 
 		for (from = m; left && strcmp(m->a, from->a) == 0; m = m->next, left--)
@@ -475,6 +476,30 @@ static bool newest_first(enum probe_kind kind)
 	       kind == PROBE_SOFTWARE || kind == PROBE_HARDWARE || kind == PROBE_WATCHPOINT;
 }
 
+/* Says which probe it was; with missing_probes = warn or ignore the others go on. */
+static int attach_or_miss(struct script *s, const struct script_program *p, struct diag *d)
+{
+	enum missing_policy missing = (enum missing_policy)s->settings.missing_probes;
+	const char *name = p->first ? p->first->name : p->attach->text;
+	struct diag *why = diag_new();
+	int err = attach_program(s, p, why);
+
+	if (err && missing == MISSING_ERROR) {
+		diag_move(d, why);
+		diag_add(d, DIAG_ERROR,
+			 "Unable to attach probe: %s. If this is expected, set the "
+			 "'missing_probes' config variable to 'warn'.",
+			 name);
+	} else if (err && missing == MISSING_WARN) {
+		diag_add(d, DIAG_WARNING, "Unable to attach probe: %s. Skipping. (%s)", name,
+			 diag_first_error(why));
+	} else if (!err) {
+		diag_move(d, why);
+	}
+	diag_free(why);
+	return missing == MISSING_ERROR ? err : 0;
+}
+
 /* Programs of one event run in the order of the source. */
 static int attach_all(struct script *s, struct diag *d)
 {
@@ -487,10 +512,10 @@ static int attach_all(struct script *s, struct diag *d)
 		v[n++] = p;
 	for (size_t i = 0; i < n && !err; i++)
 		if (!newest_first(v[i]->attach->kind))
-			err = attach_program(s, v[i], d);
+			err = attach_or_miss(s, v[i], d);
 	while (n-- > 0 && !err)
 		if (newest_first(v[n]->attach->kind))
-			err = attach_program(s, v[n], d);
+			err = attach_or_miss(s, v[n], d);
 	free(v);
 	return err;
 }
