@@ -430,6 +430,9 @@ void elf_close(struct elf *e)
 	free(e->buckets);
 	free(e->by_addr);
 	free(e->relocs);
+	for (size_t i = 0; i < e->n_debug_names; i++)
+		free(e->debug_names[i]);
+	free(e->debug_names);
 	free(e->name);
 	free(e);
 }

@@ -74,6 +74,11 @@ const char *elf_debuglink(const struct elf *e);
 size_t elf_symbol_count(const struct elf *e);
 /* The i-th defined symbol, in table order (.dynsym first); false past the end. */
 bool elf_symbol(const struct elf *e, size_t i, struct elf_symbol *out);
+/*
+ * Adds the symbols that a stripped file (no .symtab) has elsewhere: in its .gnu_debugdata, or in a
+ * debug file found by build id or debug link beside `path`. Looks once; true when there were any.
+ */
+bool elf_add_debug_symbols(struct elf *e, const char *path);
 /* Looks a defined symbol up by its exact (mangled) name. */
 bool elf_find(const struct elf *e, const char *name, struct elf_symbol *out);
 /*

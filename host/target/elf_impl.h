@@ -70,6 +70,9 @@ struct elf {
 	uint32_t *by_addr; /* function symbols, by address */
 	size_t n_by_addr;
 	bool syms_ready;
+	char **debug_names; /* of symbols from elsewhere, see elf_add_debug_symbols */
+	size_t n_debug_names, cap_debug_names;
+	bool debug_tried;
 	struct elf_reloc *relocs;
 	size_t n_relocs;
 	bool relocs_ready;
@@ -91,6 +94,8 @@ const uint8_t *elf_segment_bytes(const struct elf *e, const struct segment *s);
 /* Build the indexes; cheap when they are there. The struct is logically const: only caches change.
  */
 void elf_load_symbols(const struct elf *e);
+/* After rows were added to syms. */
+void elf_index_again(struct elf *e);
 void elf_index_addresses(const struct elf *e);
 /* The first row of by_addr above `vaddr`, n_by_addr when there is none. */
 size_t elf_first_above(const struct elf *e, uint64_t vaddr);

@@ -128,6 +128,15 @@ void elf_load_symbols(const struct elf *ce)
 	index_names(e);
 }
 
+void elf_index_again(struct elf *e)
+{
+	free(e->buckets);
+	free(e->by_addr);
+	e->by_addr = NULL;
+	e->n_by_addr = 0;
+	index_names(e);
+}
+
 void elf_index_addresses(const struct elf *ce)
 {
 	struct elf *e = (struct elf *)ce;

@@ -159,6 +159,12 @@ want "stacks of ended processes" "    add+0;@[;]: 3" -c ./pie -e 'uprobe:./pie:a
 strip -g -o bare t
 refuse "without it" "has no debug information" -e 'uprobe:./bare:add { @ = args.a; }'
 
+objcopy --only-keep-debug t t.debug && strip -o apart t &&
+	objcopy --add-gnu-debuglink=t.debug apart || fail "taking the symbols out"
+want "debug link" "@[add, 2]: 3" -c ./apart -e 'uprobe:./apart:add { @[func, args.b] = count(); }'
+want "its wildcards and stacks" "    hidden+0;@[;]: 3" -c ./apart -e 'uprobe:./apart:h*n { @[ustack(1)] = count(); }'
+refuse "nothing like it" "Did you mean add?" -e 'uprobe:./apart:adt { }'
+
 echo "-- usdt"
 want "semaphore" "0 text;1 text;2 text" -c ./t -e 'usdt:./t:app:guarded { printf("%d %s\n", arg0, str(arg1)); }'
 want "no namespace" "first -1;first -1;first -1" -c ./t -e 'usdt:./t:plain { printf("%s %d\n", str(arg1), arg2); }'
@@ -211,3 +217,9 @@ printf '#!/usr/bin/env llmprobe\nbegin { printf("%%d %%s\\n", $1, str($2)); }\n'
 PIDS+=($!)
 sleep 0.5
 want "-p: its threads only" "@[t]: 3" -p $! -e 'uprobe:./t:add { @[comm] = count(); }'
+mkdir hidden
+unshare -m sh -c "mount -t tmpfs none hidden && cp t hidden/ && exec $(pwd)/hidden/t x 2" &
+PIDS+=($!)
+there="/proc/$!/root$(pwd)/hidden/t"
+wait_for 10 test -e "$there"
+want "of another mount namespace" "@[uprobe:$there:add]: 3" -p $! -e "uprobe:$there:add { @[probe] = count(); }"

@@ -54,7 +54,7 @@ names -c "$TMP/bare"
 assert_match "file and offset without names" "$(cat "$TMP/out")" \
 	"^    0x[0-9a-f]+ \\($TMP/bare\\+0x[0-9a-f]+\\)$"
 # Nobody told the script of this one, and it has long ended when the maps are printed.
-LLMPROBE_NOTIFY_PROBES_ATTACHED=1 "$LLMPROBE" script -q -B none -o "$TMP/out" -e "$program" &
+LLMPROBE_NOTIFY_PROBES_ATTACHED=1 "$LLMPROBE" script -q -B none -e "$program" >"$TMP/out" &
 script=$!
 PIDS+=("$script")
 wait_for 20 grep -q ATTACHED "$TMP/out"

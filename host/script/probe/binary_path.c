@@ -18,6 +18,19 @@ bool path_is_file(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
+char *path_real(const char *name)
+{
+	char *real = realpath(name, NULL);
+	struct stat given, found;
+
+	/* /proc/PID/root reads as a link to "/", which is another place for us */
+	if (real && stat(name, &given) == 0 && stat(real, &found) == 0 &&
+	    given.st_dev == found.st_dev && given.st_ino == found.st_ino)
+		return real;
+	free(real);
+	return xstrdup(name);
+}
+
 /* libc.so and its like may be a linker's text. */
 static bool is_elf(const char *path)
 {
@@ -79,7 +92,7 @@ char *resolve_binary(const char *name, pid_t pid)
 		free(path);
 	}
 	if (path_is_file(name))
-		return realpath(name, NULL);
+		return path_real(name);
 	if (strchr(name, '/'))
 		return NULL;
 	path = in_dirs(getenv("PATH"), "", name, "");

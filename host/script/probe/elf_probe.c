@@ -264,6 +264,12 @@ static bool is_cxx(const struct attach *a)
 	       strchr(a->func, '(');
 }
 
+static bool names_one_symbol(const struct attach *a)
+{
+	return a->func && !a->source && !a->has_address && !is_cxx(a) &&
+	       !probe_has_wildcard(a->func);
+}
+
 static void search_file(struct search *s)
 {
 	struct elf_symbol sym;
@@ -321,6 +327,7 @@ static int search_path(struct search *s)
 	bool many = !*s->a->target || probe_has_wildcard(s->a->target);
 	struct diag *ignored = diag_new();
 	struct elf *elf = elf_open(s->path, ignored);
+	struct elf_symbol sym;
 
 	diag_free(ignored);
 	if (!elf)
@@ -328,10 +335,14 @@ static int search_path(struct search *s)
 	s->elf = elf;
 	if (s->o->debug)
 		debug_info_add(s->o->debug, s->path);
-	if (s->a->kind == PROBE_USDT)
+	if (s->a->kind == PROBE_USDT) {
 		search_usdt(s);
-	else
+	} else {
+		/* for one name only when the file itself does not know it: most do */
+		if (!names_one_symbol(s->a) || !elf_find(elf, s->a->func, &sym))
+			elf_add_debug_symbols(elf, s->path);
 		search_file(s);
+	}
 	s->elf = NULL;
 	elf_close(elf);
 	return s->err;
@@ -357,9 +368,12 @@ static int not_found(struct search *s)
 	struct diag *ignored = diag_new();
 	struct elf *elf = s->path && a->func ? elf_open(s->path, ignored) : NULL;
 	struct symbols syms = {.elf = elf};
-	const char *near = elf ? text_nearest(a->func, next_symbol, &syms) : NULL;
+	const char *near;
 	char what[512];
 
+	if (elf)
+		elf_add_debug_symbols(elf, s->path);
+	near = elf ? text_nearest(a->func, next_symbol, &syms) : NULL;
 	snprintf(what, sizeof(what), "%s", strchr(a->text, ':') + 1);
 	diag_fail_at(s->d, -ENOENT, s->o->src, loc_span(s->o->src, a->loc),
 		     "No matches for %s %s.%s%s%s", a->provider->name, what,
@@ -377,7 +391,7 @@ static int expand_glob(struct search *s)
 	if (glob(s->a->target, GLOB_NOSORT, NULL, &g) != 0)
 		return 0;
 	for (size_t i = 0; !err && i < g.gl_pathc; i++) {
-		char *real = realpath(g.gl_pathv[i], NULL);
+		char *real = path_real(g.gl_pathv[i]);
 
 		s->path = real;
 		s->shown = g.gl_pathv[i];

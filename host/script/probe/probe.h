@@ -120,6 +120,8 @@ bool probe_has_wildcard(const char *s);
 int expand_elf(struct attach *a, const struct expand_opts *o, struct diag *d);
 /* binary_path.c */
 bool path_is_file(const char *path);
+/* The file without links in its path, to be freed; as it stands where that leads elsewhere. */
+char *path_real(const char *name);
 /* Calls fn for each file that a process (0: every process) has mapped executable, once, with a
  * path that can be opened from here. */
 /* Same for what a program and the libraries that it names would map. */

@@ -126,6 +126,8 @@ static struct elf *open_same(const char *path, uint64_t inode)
 
 	if (!inode || (stat(path, &st) == 0 && st.st_ino == inode))
 		elf = elf_open(path, ignored);
+	if (elf)
+		elf_add_debug_symbols(elf, path);
 	diag_free(ignored);
 	return elf;
 }
@@ -405,7 +407,8 @@ bool symbol_in_file(const char *path, const char *name, uint64_t offset, struct 
 	struct diag *ignored = diag_new();
 	struct elf *elf = elf_open(path, ignored);
 	struct elf_symbol sym;
-	bool ok = elf && elf_find(elf, name, &sym);
+	bool ok = elf && (elf_find(elf, name, &sym) ||
+			  (elf_add_debug_symbols(elf, path) && elf_find(elf, name, &sym)));
 
 	*out = (struct symbol_place){0};
 	if (ok) {
