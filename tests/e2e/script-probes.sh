@@ -84,6 +84,11 @@ int main()
 }
 END
 cc -g -O1 -no-pie -o t t.c -lpthread && c++ -g -O1 -o cpp cpp.cc || fail "compiling the targets"
+for n in 1 2; do
+	echo "__attribute__((noipa)) static int twin(int a) { return a; } int call$n(int a) { return twin(a); }"
+done | split -l 1 --additional-suffix=.c - twin.
+echo 'int call1(int); int call2(int); int main(void) { return call1(1) + call2(5) == 0; }' >twins.c
+cc -O1 -o twins twins.c twin.*.c || fail "compiling the target"
 cc -g -O1 -fPIE -pie -o pie t.c -lpthread || fail "compiling the target"
 
 script() {
@@ -110,6 +115,7 @@ refuse() {
 
 t=$(pwd)/t
 echo "-- functions"
+want "two of one name" "@[1]: 1;@[5]: 1" -c ./twins -e 'uprobe:./twins:twin { @[arg0] = count(); }'
 want "by name" "@[uprobe:./t:add, add]: 3" -c ./t -e 'uprobe:./t:add { @[probe, func] = count(); }'
 want "arguments" "0 2;1 2;2 2" -c ./t -e 'u:./t:add { printf("%d %d\n", arg0, arg1); }'
 want "arguments on the stack" "@[6, 7, 8]: 3" -c ./t -e 'uprobe:./t:many { @[arg5, arg6, arg7] = count(); }'
@@ -133,7 +139,8 @@ refuse "behind the function" "Offset outside the function bounds ('add' size is"
 refuse "unknown function" "Did you mean add?" -e 'uprobe:./t:adt { }'
 refuse "no program" "uprobe target file './t.c' does not exist or is not executable" -e 'uprobe:./t.c:main { }'
 refuse "no file" "target file './none' does not exist" -e 'uprobe:./none:main { }'
-refuse "too many" "more than max_probes (2)" -e 'config = { max_probes = 2 } uprobe:./t:* { }'
+refuse "too many" "Can't attach to" -e 'config = { max_probes = 2 } uprobe:./t:* { }'
+refuse "too many, the remedy" "more than max_probes (2)" -e 'config = { max_probes = 2 } uprobe:./t:* { }'
 
 echo "-- C++"
 want "overload" "@[ns::Foo::bar(int)]: 1" -c ./cpp -e 'uprobe:./cpp:cpp:"ns::Foo::bar(int)" { @[func] = count(); }'
@@ -191,6 +198,7 @@ refuse "watchpoint, a wrong mode" "invalid watchpoint mode: rx" -e 'watchpoint:0
 want "numbers of the language" "1;2;3;@n: 1" -e 'i:10_000_000 /@n < 1/ { @n++; printf("1\n"); exit(); } interval:ms:1e1 { } begin { print(2); print(3); }'
 want "any category" "@[tracepoint:sched:sched_process_exec]: 1" -c ./t -e 't:*sched_process_exec /pid == cpid/ { @[probe] = count(); }'
 want "timers" "1;2;3;@n: 3" -e 'i:10ms /@n < 3/ { @n++; printf("%d\n", @n); if (@n == 3) { exit(); } }'
+want "their kind" "begin special;end special" -e 'begin, end { printf("%s %s\n", probe, probetype); }'
 want "begin and end" "a;b;c" -e 'BEGIN { print("a"); } begin { print("b"); } end { print("c"); }'
 refuse "unknown event" "did you mean 'page-faults'?" -e 'software:page-fault:1 { }'
 refuse "unknown tracepoint" "Did you mean tracepoint:sched:sched_switch?" -e 't:sched:sched_swich { }'
@@ -223,3 +231,9 @@ PIDS+=($!)
 there="/proc/$!/root$(pwd)/hidden/t"
 wait_for 10 test -e "$there"
 want "of another mount namespace" "@[uprobe:$there:add]: 3" -p $! -e "uprobe:$there:add { @[probe] = count(); }"
+cp t gone
+./gone x 2 &
+PIDS+=($!)
+wait_for 10 grep -qx gone "/proc/$!/comm"
+rm gone
+want "-p: a program that was deleted" "@[add]: 3" -p $! -e 'uprobe:add { @[func] = count(); }'

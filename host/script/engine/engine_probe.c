@@ -126,6 +126,17 @@ const char *engine_event_nearest(const char *provider, const char *event)
 	return text_nearest_of(event, names, n);
 }
 
+static const char *arg_lines(struct arena *arena, const struct engine_event *e)
+{
+	const char *lines = "";
+
+	for (const struct engine_arg *a = e->args; a->name; a++)
+		lines = arena_printf(arena, "%s    %s %s%s\n", lines,
+				     a->kind == ENGINE_ARG_STRING ? "string" : "int64", a->name,
+				     a->kind == ENGINE_ARG_INT4 ? "[4]" : "");
+	return lines;
+}
+
 const struct type *engine_event_args(struct type_table *t, const struct engine_event *e)
 {
 	struct type *st = type_alloc(t, TY_STRUCT);
@@ -146,5 +157,6 @@ const struct type *engine_event_args(struct type_table *t, const struct engine_e
 			f->type = &type_i64;
 		st->size += (f->type->size + 7) & ~7u;
 	}
+	st->fields->listing = arg_lines(type_table_arena(t), e);
 	return st;
 }

@@ -26,7 +26,7 @@ static const struct type *check_args(struct sema *s, struct node *n)
 					  s->match ? s->match->name : s->attach->text);
 		return sema_error(s, n,
 				  "The args builtin can only be used with tracepoint, "
-				  "rawtracepoint and engine probes (%s used here)",
+				  "rawtracepoint, uprobe and engine probes (%s used here)",
 				  s->attach ? s->attach->provider->name : "none");
 	}
 	ctx = type_alloc(s->types, TY_STRUCT);

@@ -282,7 +282,11 @@ static void search_file(struct search *s)
 		search_cxx(s);
 	else if (probe_has_wildcard(s->a->func))
 		elf_match(s->elf, s->a->func, add_symbol, s);
-	else if (elf_find(s->elf, s->a->func, &sym))
+	else if (!elf_find(s->elf, s->a->func, &sym))
+		return;
+	else if (sym.is_local) /* several source files may have one of that name */
+		elf_match(s->elf, s->a->func, add_symbol, s);
+	else
 		add_symbol(s, &sym);
 }
 
@@ -431,7 +435,7 @@ static bool is_anywhere(const struct attach *a, const struct expand_opts *o)
 /* uprobe:FUNCTION: in the program itself, not in its libraries. */
 static char *own_program(const struct search *s)
 {
-	char link[64], target[4096];
+	char link[64], target[4096], *path;
 	ssize_t n;
 
 	if (s->o->command)
@@ -441,7 +445,9 @@ static char *own_program(const struct search *s)
 	if (n <= 0)
 		return NULL;
 	target[n] = 0;
-	return resolve_binary(target, s->o->pid);
+	path = resolve_binary(target, s->o->pid);
+	/* a program that was deleted or replaced is still there by the link */
+	return path ? path : xstrdup(link);
 }
 
 static int no_file(struct search *s)

@@ -139,11 +139,7 @@ static void list_engine(struct list *l)
 		snprintf(text, sizeof(text), "%s:%s", e->provider, e->event);
 		if (!wanted(l, text))
 			continue;
-		print_name(l, text, NULL);
-		for (const struct engine_arg *a = e->args; l->args && a->name; a++)
-			fprintf(l->out, "    %s %s%s\n",
-				a->kind == ENGINE_ARG_STRING ? "string" : "int64", a->name,
-				a->kind == ENGINE_ARG_INT4 ? "[4]" : "");
+		print_name(l, text, engine_event_args(l->types, e));
 	}
 }
 

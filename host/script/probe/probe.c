@@ -575,9 +575,10 @@ int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d)
 	if (!err && a->n_matches > o->max_probes)
 		err = diag_fail_at(
 			d, -E2BIG, o->src, loc_span(o->src, a->loc),
-			"%s matches %zu probes, more than max_probes (%zu); raise it with "
+			"Can't attach to %zu probes because it exceeds the current limit of %zu "
+			"probes: %s matches more than max_probes (%zu); raise it with "
 			"config = { max_probes = %zu } or BPFTRACE_MAX_PROBES",
-			a->text, a->n_matches, o->max_probes, a->n_matches);
+			a->n_matches, o->max_probes, a->text, o->max_probes, a->n_matches);
 	a->args = a->matches ? a->matches->args : NULL;
 	return err;
 }
