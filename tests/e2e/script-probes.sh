@@ -210,7 +210,7 @@ echo "-- flags"
 want "filter" "@[tracepoint:sched:sched_process_exit]: 1" -c ./t --probe-filter '_exit$' -e 't:sched:sched_process_* /tid == cpid/ { @[probe] = count(); }'
 want "command with quotes" "@: 1" -c 'sh -c "exit 3"' -e 't:sched:sched_process_exit /pid == cpid/ { @ = count(); }'
 script -k -e 'begin { $p = (uint64 *)8; @ = *$p; }' >/dev/null
-grep -q 'WARNING: Bad address' "$TMP/stderr" || fail "-k: $(cat "$TMP/stderr")"
+grep -q 'Additional Info - helper: probe_read_user, retcode: -14' "$TMP/stderr" || fail "-k: $(cat "$TMP/stderr")"
 refuse "-c and -p" "Cannot use both -c and -p" -c ./t -p $$ -e 'begin { }'
 refuse "no such process" "no process has the pid" -p 4194303 -e 'begin { }'
 script -q -o out.txt -e 'begin { print(7); }' && [ "$(head -n 1 out.txt)" = 7 ] || fail "-o"

@@ -53,7 +53,23 @@ void em_close(struct emit *e)
 	em(e, "}");
 }
 
-void em_read(struct emit *e, const char *fmt, ...)
+/* Which helper it was is known by the address only, as the program runs. */
+static void warn_of_read(struct emit *e, const char *addr, bool is_str)
+{
+	em_open(e, "if ((s64)(%s) < 0)", addr);
+	em_warning(e, e->at,
+		   emf(e,
+		       "Bad address\nAdditional Info - helper: probe_read_kernel%s, retcode: -14",
+		       is_str ? "_str" : ""));
+	em_close(e);
+	em_open(e, "else");
+	em_warning(e, e->at,
+		   emf(e, "Bad address\nAdditional Info - helper: probe_read_user%s, retcode: -14",
+		       is_str ? "_str" : ""));
+	em_close(e);
+}
+
+void em_read(struct emit *e, const char *addr, const char *fmt, ...)
 {
 	va_list ap;
 	char *call;
@@ -63,10 +79,7 @@ void em_read(struct emit *e, const char *fmt, ...)
 	va_end(ap);
 	if (e->check_helpers && e->at) {
 		em_open(e, "if (%s < 0)", call);
-		em_warning(e, e->at,
-			   emf(e, "Bad address\nAdditional Info - helper: %s, retcode: -14",
-			       strncmp(call, "lp_read_str", 11) == 0 ? "probe_read_user_str"
-								     : "probe_read_user"));
+		warn_of_read(e, addr, strncmp(call, "lp_read_str", 11) == 0);
 		em_close(e);
 	} else {
 		em(e, "%s;", call);

@@ -179,9 +179,9 @@ void em(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 const char *emf(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* A new u64 (or s64) local with that value; returns its name. */
 const char *em_tmp(struct emit *e, bool is_signed, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* A call of a helper that returns a negative number on failure: with -k a failure is warned about.
- */
-void em_read(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A call that reads at `addr` and returns a negative number on failure: with -k that is warned
+ * about. */
+void em_read(struct emit *e, const char *addr, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void em_open(struct emit *e, const char *fmt, ...) PRINTF_LIKE(2, 3); /* "if (x) {" */
 void em_close(struct emit *e);
 

@@ -90,7 +90,7 @@ const char *em_load(struct emit *e, struct operand at, const struct type *type)
 	case OPD_REMOTE:
 		n = e->tmp++;
 		em(e, "%s r%d = 0;", c, n);
-		em_read(e, "lp_read(&r%d, sizeof(r%d), %s)", n, n, at.text);
+		em_read(e, at.text, "lp_read(&r%d, sizeof(r%d), %s)", n, n, at.text);
 		return widen(e, type, emf(e, "r%d", n));
 	default:
 		return "0";
@@ -102,7 +102,7 @@ static void fetch(struct emit *e, struct operand v, uint32_t size, const char *d
 {
 	em_zero(e, dst, size);
 	if (v.kind == OPD_REMOTE)
-		em_read(e, "lp_read(%s, %u, %s)", dst, size, v.text);
+		em_read(e, v.text, "lp_read(%s, %u, %s)", dst, size, v.text);
 	else if (v.kind == OPD_CTX)
 		em(e, "read_kernel(%s, %u, lp_ctx(ctx) + %llu);", dst, size,
 		   (unsigned long long)v.value);
@@ -138,7 +138,7 @@ static void store_string(struct emit *e, struct operand v, const struct type *fr
 	if (v.kind == OPD_REMOTE || v.kind == OPD_CTX) {
 		em_zero(e, dst, size);
 		if (v.kind == OPD_REMOTE)
-			em_read(e, "lp_read_str(%s, %u, %s)", dst, both, v.text);
+			em_read(e, v.text, "lp_read_str(%s, %u, %s)", dst, both, v.text);
 		else
 			em(e, "read_kernel_str(%s, %u, lp_ctx(ctx) + %llu);", dst, both,
 			   (unsigned long long)v.value);

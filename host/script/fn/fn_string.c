@@ -84,10 +84,10 @@ static void str_into(struct emit *e, struct node *n, const char *dst, uint32_t s
 		if (own)
 			em(e, "read_kernel_str(%s, %s, (void *)%s);", dst, l, p);
 		else
-			em_read(e, "lp_read_str(%s, %s, %s)", dst, l, p);
+			em_read(e, p, "lp_read_str(%s, %s, %s)", dst, l, p);
 		return;
 	}
-	em_read(e, "lp_read_str(%s, %u, %s)", dst, n->type->size, p);
+	em_read(e, p, "lp_read_str(%s, %u, %s)", dst, n->type->size, p);
 }
 
 static struct operand emit_str(struct emit *e, struct node *n)
