@@ -64,7 +64,7 @@ export __BPFTRACE_NOTIFY_PROBES_ATTACHED=1
 run 0 -q -o file -e 'begin { print(5); }' && says "notification beside -o" __BPFTRACE_NOTIFY_PROBES_ATTACHED
 [ "$(head -n 1 file)" = 5 ] || fail "-o: $(cat file)"
 unset __BPFTRACE_NOTIFY_PROBES_ATTACHED
-run 0 -f json -e 'begin { }' && says "json" '{"type": "attached_probes", "data": {"probes": 1}}'
+run 0 -f json -e 'begin { }' && says "json" '{"type": "attached_probes", "count": 1, "data": {"probes": 1}}'
 run 0 -q -f json -e 'begin { }' && says_not "-q" attached_probes
 BPFTRACE_COLOR=always run 1 -e 'begin { x }' && says "colour" $'\e[31mERROR:'
 

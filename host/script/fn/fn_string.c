@@ -217,7 +217,7 @@ static const char *text_memory(struct emit *e, struct node *n, uint32_t *size)
 	from = em_address(e, n, NULL);
 	slot = em_slot(e, *size);
 	em_zero(e, slot, *size);
-	em_read(e, "lp_read_str(%s, %u, %s)", slot, *size, from);
+	em_read(e, from, "lp_read_str(%s, %u, %s)", slot, *size, from);
 	return slot;
 }
 
