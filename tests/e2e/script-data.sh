@@ -78,6 +78,6 @@ want "pointers to arrays" "[10,11,12];12" '$g = (int32[3] *)((uint64)$d + 24); p
 want "copies" "{ .a = 55, .name = in1 };@g: [10,11,12];same" \
 	'$s = *$d; print($s.in[1]); @g = $s.grid[1]; print(@g); if (@g == $d.grid[1]) { print("same"); } clear(@g);'
 flags=(-f json)
-want "in JSON" '{"type": "attached_probes", "count": 1, "data": {"probes": 1}};{"type": "value", "data": {"i": 16909060, "b": [4,3,2,1], "lo": 772, "hi": 258}}' \
+want "in JSON" '{"type": "value", "data": {"i": 16909060, "b": [4,3,2,1], "lo": 772, "hi": 258}}' \
 	'print($d.u);'
 echo "ok: data of programs"

@@ -126,7 +126,7 @@ static void fetch_params(struct emit *e, const struct type *args, const char *ds
 	}
 	em_zero(e, dst, args->size);
 	fetch(e, ctx, regs, dst);
-	em_read(e, "lp_read(%s + %u, %u, *(u64 *)((char *)ctx + %d))", dst, PARAMS_ON_STACK,
+	em_read(e, "0", "lp_read(%s + %u, %u, *(u64 *)((char *)ctx + %d))", dst, PARAMS_ON_STACK,
 		args->size - PARAMS_ON_STACK, regs_sp());
 }
 

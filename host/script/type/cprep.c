@@ -249,7 +249,25 @@ static int prep_header(struct prep *p, char *path)
 	return err;
 }
 
-/* Kernel headers give types and constants that BTF has too, so they need not be there. */
+/* Headers of the kernel give types and constants that BTF has too, those of the compiler what is
+ * known anyway: they need not be there. */
+static bool may_be_missing(const char *name)
+{
+	static const char *const kernel[] = {"linux/", "net/",	  "asm/",  "asm-generic/", "uapi/",
+					     "trace/", "drm/",	  "scsi/", "sound/",	   "rdma/",
+					     "xen/",   "crypto/", "acpi/", "generated/"};
+	static const char *const compiler[] = {"stddef.h", "stdarg.h", "stdbool.h",
+					       "stdint.h", "limits.h", "float.h"};
+
+	for (size_t i = 0; i < ARRAY_LEN(kernel); i++)
+		if (strncmp(name, kernel[i], strlen(kernel[i])) == 0)
+			return true;
+	for (size_t i = 0; i < ARRAY_LEN(compiler); i++)
+		if (strcmp(name, compiler[i]) == 0)
+			return true;
+	return false;
+}
+
 static void prep_include(struct prep *p, const char *rest)
 {
 	char open = *(rest = skip_ws(rest)), *name, *path;
@@ -265,8 +283,9 @@ static void prep_include(struct prep *p, const char *rest)
 	found = path && prep_header(p, path) == 0;
 	/* they win: what the system has are the constants of its user space */
 	found |= open == '<' && prep_constants(p, name);
-	if (!found && open == '"' && !p->folder)
-		p->err = diag_fail(p->diag, -ENOENT, "'%s' file not found; name its folder with -I",
+	if (!found && !p->folder && (open == '"' || !may_be_missing(name)))
+		p->err = diag_fail(p->diag, -ENOENT,
+				   "fatal error: '%s' file not found; name its folder with -I",
 				   name);
 	p->include_depth--;
 	if (!p->include_depth && open == '<') {
