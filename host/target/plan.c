@@ -332,13 +332,51 @@ static const char iface_text[] = "engine: ggml-backend-interface\n"
 				 "        - symbol: graph_compute\n"
 				 "          entry: graph_begin\n"
 				 "          args: {graph: arg2, backend: arg1}\n"
-				 "          exit: graph_end\n";
+				 "          exit: graph_end\n"
+				 "  operator:\n"
+				 "    - name: interface\n"
+				 "      functions:\n"
+				 "        - symbol: graph_compute\n"
+				 "          entry: op_graph_begin\n"
+				 "          args: {graph: arg2}\n"
+				 "          exit: op_graph_end\n";
 
 static const struct engine *iface_engine(struct plan *p, struct diag *d)
 {
 	if (!p->iface)
 		p->iface = engine_parse("interface", iface_text, strlen(iface_text), d);
 	return p->iface;
+}
+
+/* True when single operators of the backend are seen, which need the tensors of its graphs. */
+static bool shows_operators(const struct plan *p, const char *backend)
+{
+	for (size_t i = 0; i < p->n_points; i++) {
+		const struct plan_point *pt = p->points[i];
+
+		/* A fork's backend has a GUID of its own, which tells nothing. */
+		if (!strcmp(pt->event, "op_begin") && strcmp(pt->backend, "CPU") != 0 &&
+		    (!*backend || !strcmp(pt->backend, backend)))
+			return true;
+	}
+	return false;
+}
+
+static bool add_interface(struct plan *p, const struct engine *e, const struct found *at,
+			  const char *backend, char *why, size_t n)
+{
+	size_t copy = plan_copy_of(p, e, p->files[at->file]->family);
+
+	for (size_t i = 0; i < e->n_levels; i++) {
+		const struct engine_alternative *alt = &e->levels[i].alternatives[0];
+
+		if (e->levels[i].level == LEVEL_OPERATOR && !shows_operators(p, backend))
+			continue;
+		if (!plan_add_function(p, e, alt, e->levels[i].level, &alt->functions[0], at, copy,
+				       why, n))
+			return false;
+	}
+	return true;
 }
 
 static int add_at_address(struct plan *p, size_t file, uint64_t offset, const char *backend,
@@ -360,9 +398,7 @@ static int add_at_address(struct plan *p, size_t file, uint64_t offset, const ch
 	at.symbol = elf_symbol_at(f->elf, vaddr, &sym) && sym.vaddr == vaddr
 			    ? xstrdup(sym.name)
 			    : xasprintf("%s graph_compute", backend);
-	ok = plan_add_function(p, e, &e->levels[0].alternatives[0], LEVEL_GRAPH,
-			       &e->levels[0].alternatives[0].functions[0], &at,
-			       plan_copy_of(p, e, f->family), why, sizeof(why));
+	ok = add_interface(p, e, &at, lasting_name(backend), why, sizeof(why));
 	free(at.symbol);
 	if (!ok)
 		return diag_fail(d, -EOPNOTSUPP, "%s: %s", f->pub.shown, why);

@@ -119,7 +119,8 @@ struct plan *plan_build_files(const char *const *paths, size_t n, const struct p
 struct plan *plan_build_command(char *const argv[], const struct plan_opts *opts, struct diag *d);
 /*
  * Adds graph begin and end points at the function at `address` of `pid`: a backend's compute
- * function that was read at run time. `backend` names it. Returns like plan_extend, 0 when it is
+ * function that was read at run time. `backend` names it. Where its operators are seen one by one,
+ * the points that send a graph's tensors are added, too. Returns like plan_extend, 0 when it is
  * already in.
  */
 int plan_extend_backend(struct plan *p, pid_t pid, uint64_t address, const char *backend,

@@ -106,10 +106,11 @@ done
 # Backends that compute a graph node by node: each node is a row with its tensor's name and shape.
 cc -O1 -o "$TMP/backend_drive" "$ENGINES/standin/backend_drive.c" -L"$BUILD/tests/fake" -lllama \
 	-Wl,-rpath,"$BUILD/tests/fake" -ldl || fail "the backend's driver does not compile"
-# operators FILE FUNCTION: 11 graphs of 7 nodes
+driver=$TMP/backend_drive
+# operators FILE FUNCTION BACKEND: 11 graphs of 7 nodes
 operators() {
 	local run=$TMP/$1.llmp
-	llmprobe record --force -o "$run" -- "$TMP/backend_drive" "$TMP/$1" "$2" 11 >"$TMP/said" ||
+	llmprobe record --force -o "$run" -- "$driver" "$TMP/$1" "$2" 11 >"$TMP/said" ||
 		fail "record $1: $(cat "$TMP/stderr")"
 	assert_eq "$1: nodes computed, by its own account" "$(cat "$TMP/said")" 77
 	assert_eq "$1: rows, names, shape" "$(sql "$run" "SELECT count(*), count(DISTINCT t.name),
@@ -117,19 +118,26 @@ operators() {
 		JOIN tensor t ON t.id = o.tensor_id WHERE t.name LIKE 'product-%'")" "77|7|MUL_MAT 32x32"
 	assert_eq "$1: rows in all" "$(sql "$run" 'SELECT count(*) FROM op')" 77
 	assert_eq "$1: graphs, backend" "$(sql "$run" 'SELECT count(*), backend, n_nodes FROM graph
-		GROUP BY 2, 3')" "11|OpenCL|7"
+		GROUP BY 2, 3')" "11|$3|7"
 	assert_ge "$1: shortest operator, ns" "$(sql "$run" 'SELECT min(end_ns - begin_ns) FROM op')" 20000
 	assert_eq "$1: lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
 }
-operators libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor
-operators libggml-rknn.so ggml_rk_compute_forward
+operators libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor OpenCL
+operators libggml-rknn.so ggml_rk_compute_forward ""
 # Some forks compile it as C++.
 cxx=_Z23ggml_rk_compute_forwardP12ggml_backendP11ggml_tensor
 sed "s/ggml_rk_compute_forward/$cxx/" "$ENGINES/standin/rknn_backend.c" >"$TMP/rknn_cxx.c"
 cc -O1 -g0 -fPIC -shared -fno-builtin -I"$ENGINES/standin" -o "$TMP/libggml-rknpu2.so" "$TMP/rknn_cxx.c" \
 	-Wl,--no-as-needed -L"$BUILD/tests/fake" -lllama -Wl,-rpath,"$BUILD/tests/fake" ||
 	fail "the C++ backend does not compile"
-operators libggml-rknpu2.so $cxx
+operators libggml-rknpu2.so $cxx ""
+
+# Where the scheduler calls no function that all backends share, as built by clang.
+cc -O1 -DINLINED -o "$TMP/llama-drive" "$ENGINES/standin/backend_drive.c" -L"$BUILD/tests/fake" -lllama \
+	-Wl,-rpath,"$BUILD/tests/fake" -ldl || fail "the backend's driver does not compile"
+driver=$TMP/llama-drive
+operators libggml-opencl.so _Z23ggml_cl_compute_forwardP12ggml_backendP11ggml_tensor OpenCL
+operators libggml-rknn.so ggml_rk_compute_forward ""
 
 # Pictures: a row per call that makes some.
 printf '#include "standin.h"\nSTANDIN_CALL(%s)\n' generate_image >"$TMP/sd.c"
