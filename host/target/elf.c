@@ -163,7 +163,7 @@ static void read_program_headers(struct elf *e, const Elf64_Ehdr *eh, struct elf
 
 struct dynamic_values {
 	uint64_t strtab, strsz, symtab, hash, gnu_hash, rela, relasz, jmprel, pltrelsz;
-	uint64_t soname, runpath, rpath;
+	uint64_t soname, runpath, rpath, flags_1;
 	uint64_t needed[NEEDED_MAX];
 	size_t n_needed;
 };
@@ -171,6 +171,9 @@ struct dynamic_values {
 static void note_dynamic(struct dynamic_values *v, const Elf64_Dyn *d)
 {
 	switch (d->d_tag) {
+	case DT_FLAGS_1:
+		v->flags_1 = d->d_un.d_val;
+		break;
 	case DT_STRTAB:
 		v->strtab = d->d_un.d_val;
 		break;
@@ -228,6 +231,7 @@ static void read_dynamic(struct elf *e, const struct elf_span *dynamic)
 			break;
 		note_dynamic(&v, &d);
 	}
+	e->pie = v.flags_1 & DF_1_PIE;
 	if (!elf_span_at(e, v.strtab, v.strsz, &e->dynstr))
 		return;
 	elf_load_strings(e, &e->dynstr);
@@ -295,6 +299,8 @@ static void read_sections(struct elf *e, const Elf64_Ehdr *eh)
 			e->has_dwarf = sh[i].sh_type != SHT_NOBITS && sh[i].sh_size > 0;
 		else if (!strcmp(name, ".gnu_debuglink") && sh[i].sh_size < 4096)
 			e->debuglink = string_at_offset(e, sh[i].sh_offset, sh[i].sh_size);
+		else if (!strcmp(name, ".eh_frame") && sh[i].sh_size < (UINT64_C(1) << 26))
+			e->eh_frame = (struct elf_span){sh[i].sh_addr, sh[i].sh_size};
 		else if (sh[i].sh_type == SHT_NOTE && sh[i].sh_size < 65536 && !e->build_id[0])
 			read_notes(e, sh[i].sh_offset, sh[i].sh_size);
 	}
@@ -433,6 +439,7 @@ void elf_close(struct elf *e)
 	for (size_t i = 0; i < e->n_debug_names; i++)
 		free(e->debug_names[i]);
 	free(e->debug_names);
+	free(e->unwind);
 	free(e->name);
 	free(e);
 }
@@ -465,6 +472,11 @@ bool elf_is_pic(const struct elf *e)
 uint64_t elf_file_size(const struct elf *e)
 {
 	return e->size;
+}
+
+bool elf_is_program(const struct elf *e)
+{
+	return !e->pic || e->pie || *e->interp;
 }
 
 const char *elf_interp(const struct elf *e)

@@ -58,6 +58,8 @@ const char *elf_arch_name(const struct elf *e); /* "x86_64" or "aarch64" */
 const char *elf_build_id(const struct elf *e);
 /* True for shared objects and position-independent executables. */
 bool elf_is_pic(const struct elf *e);
+/* True for what is executed rather than loaded by another file. */
+bool elf_is_program(const struct elf *e);
 uint64_t elf_file_size(const struct elf *e);
 /* PT_INTERP, DT_RUNPATH (else DT_RPATH), DT_SONAME; "" when absent. */
 const char *elf_interp(const struct elf *e);

@@ -42,6 +42,11 @@ struct elf_reloc {
 	bool known;
 };
 
+/* A function and its unwind entry. */
+struct elf_unwind_row {
+	uint64_t start, fde;
+};
+
 struct elf {
 	char *name;
 	int fd;
@@ -49,11 +54,12 @@ struct elf {
 	uint64_t size;
 	uint8_t *loaded; /* one byte per chunk */
 	enum elf_arch arch;
-	bool pic, has_dwarf;
+	bool pic, pie, has_dwarf;
 
 	struct segment seg[SEGMENTS_MAX];
 	size_t n_seg;
-	uint64_t eh_frame_hdr; /* vaddr, 0: none */
+	uint64_t eh_frame_hdr;	  /* vaddr, 0: none */
+	struct elf_span eh_frame; /* by vaddr, not by offset */
 
 	struct elf_span dynstr, dynsym, symstr, symtab;
 	struct elf_span rela, jmprel;
@@ -76,6 +82,9 @@ struct elf {
 	struct elf_reloc *relocs;
 	size_t n_relocs;
 	bool relocs_ready;
+	struct elf_unwind_row *unwind; /* where there is no search table in the file */
+	size_t n_unwind, cap_unwind;
+	bool unwind_ready;
 };
 
 /* `len` bytes of the file, or NULL when they do not all lie in it. */
@@ -100,6 +109,8 @@ void elf_index_addresses(const struct elf *e);
 /* The first row of by_addr above `vaddr`, n_by_addr when there is none. */
 size_t elf_first_above(const struct elf *e, uint64_t vaddr);
 void elf_load_relocs(const struct elf *e);
+/* The function whose unwind entry covers `vaddr`. */
+bool elf_unwind_func(const struct elf *e, uint64_t vaddr, struct elf_func *out);
 /* The number of entries of a dynamic symbol table that no section header describes. */
 uint64_t elf_count_hashed_symbols(const struct elf *e, uint64_t hash, uint64_t gnu_hash);
 /* The signed number of 4 KiB pages that an aarch64 adrp instruction adds. */

@@ -85,6 +85,7 @@ struct engine {
 	char *source;	 /* the file it came from */
 	char **files;	 /* globs over file names */
 	char **symbols;	 /* one of these marks a file of any name; NULL-ended */
+	char **strings;	 /* one of these constants marks a program of any name; NULL-ended */
 	bool has_layout; /* its points need ggml's struct layouts */
 	bool is_library; /* a run-time library: says nothing about which process to trace */
 	struct engine_level *levels;

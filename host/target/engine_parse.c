@@ -509,6 +509,7 @@ static const struct key engine_keys[] = {
 	{"backend", read_string, offsetof(struct engine, backend)},
 	{"files", read_strings, offsetof(struct engine, files)},
 	{"symbols", read_strings, offsetof(struct engine, symbols)},
+	{"strings", read_strings, offsetof(struct engine, strings)},
 	{"layout", read_bool, offsetof(struct engine, has_layout)},
 	{"runtime", read_bool, offsetof(struct engine, is_library)},
 	{"levels", read_levels, 0},
@@ -530,8 +531,10 @@ static void read_engine(struct reader *r, struct engine *e)
 		return;
 	if (!e->name)
 		mistake(r, root, "the key 'engine' (its name) is missing");
-	if (!e->files && !e->symbols)
-		mistake(r, root, "one of the keys 'files' and 'symbols' is needed to recognise it");
+	if (!e->files && !e->symbols && !e->strings)
+		mistake(r, root,
+			"one of the keys 'files', 'symbols' and 'strings' is needed to recognise "
+			"it");
 	if (!e->n_levels)
 		mistake(r, root, "the key 'levels' is missing");
 }
@@ -629,5 +632,6 @@ void engine_free(struct engine *e)
 	free(e->source);
 	free_strings(e->files);
 	free_strings(e->symbols);
+	free_strings(e->strings);
 	free(e);
 }

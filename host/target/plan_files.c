@@ -12,6 +12,8 @@
 #include "target/plan_impl.h"
 #include "util/text.h"
 
+enum { SEARCHED_MAX = 64 << 20 };
+
 static const char *base_name(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -56,6 +58,20 @@ static bool defines_marker(const struct engine *e, const struct elf *elf)
 	return false;
 }
 
+/* Programs that were stripped still have their messages. Libraries have names that tell more, and
+ * reading all of what a process maps would take long. */
+static bool holds_text(const struct engine *e, const struct elf *elf)
+{
+	uint64_t at;
+
+	if (!e->strings || !elf_is_program(elf) || elf_file_size(elf) > SEARCHED_MAX)
+		return false;
+	for (char **s = e->strings; *s; s++)
+		if (elf_find_string(elf, *s, &at, 1))
+			return true;
+	return false;
+}
+
 /* Marks the engines that the file belongs to; false when there is none. */
 static bool classify(const struct plan *p, const struct elf *elf, const char *name, bool *engines)
 {
@@ -64,8 +80,9 @@ static bool classify(const struct plan *p, const struct elf *elf, const char *na
 	for (size_t i = 0; i < engine_count(p->opts.engines); i++) {
 		const struct engine *e = engine_at(p->opts.engines, i);
 
-		engines[i] = engine_is_wanted(p, e) &&
-			     (engine_names_file(e, name) || defines_marker(e, elf));
+		engines[i] =
+			engine_is_wanted(p, e) && (engine_names_file(e, name) ||
+						   defines_marker(e, elf) || holds_text(e, elf));
 		any |= engines[i];
 	}
 	return any;

@@ -58,6 +58,9 @@ static int setup(void **state)
 	      "objcopy --add-gnu-debuglink=s.debug linked.so",
 	      dir);
 	shell("%s -g -o %s/debug.so tests/unit/fixtures/sample.c", cc, dir);
+	shell("%s -Wl,--no-eh-frame-hdr -o %s/searched.so tests/unit/fixtures/sample.c", cc, dir);
+	shell("%s -Wl,--no-eh-frame-hdr -s -o %s/unsearched.so tests/unit/fixtures/sample.c", cc,
+	      dir);
 	return 0;
 }
 
@@ -168,9 +171,10 @@ static void test_addresses(void **state)
 	elf_close(e);
 }
 
-static void check_string_user(const char *file)
+/* `like` has the same code, and symbols. */
+static void check_string_user(const char *file, const char *like)
 {
-	struct elf *sample = open_sample("sample.so"), *e = open_sample(file);
+	struct elf *sample = open_sample(like), *e = open_sample(file);
 	struct elf_func users[4], f;
 	struct elf_symbol s;
 
@@ -190,8 +194,10 @@ static void check_string_user(const char *file)
 static void test_string_users(void **state)
 {
 	(void)state;
-	check_string_user("sample.so");
-	check_string_user("stripped.so");
+	check_string_user("sample.so", "sample.so");
+	check_string_user("stripped.so", "sample.so");
+	/* Static programs have no search table over their unwind entries. */
+	check_string_user("unsearched.so", "searched.so");
 }
 
 static void test_calls_name_their_imports(void **state)

@@ -221,6 +221,50 @@ static void test_bad_files(void **state)
 }
 
 /* A running process gives the same points, and a second look nothing new. */
+/* What is linked statically and stripped is known by a message, whatever it is called. */
+static void test_stripped_program(void **state)
+{
+	static const char program[] =
+		"#include <stdio.h>\n"
+		"__attribute__((noinline)) int compute(int n)\n"
+		"{ if (n > 9) puts(\"made: nothing to compute\"); return n * 2; }\n"
+		"int main(int n, char **v) { return compute(n) + !v; }\n";
+	static const char engine[] =
+		"engine: made-static\n"
+		"strings: [\"made: nothing to compute\"]\n"
+		"levels: {graph: [{name: a, functions: [{string: \"made: nothing to compute\",\n"
+		"  nothrow: true, entry: call_begin, args: {n: arg1}, exit: call_end,\n"
+		"  exit_args: {ret: ret}}]}]}\n";
+	char dir[] = "/tmp/llmprobe-plan-XXXXXX", *path, *command;
+	struct engine_set *own;
+	struct plan *p;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path = xasprintf("%s/made.yaml", dir);
+	assert_int_equal(file_replace(path, engine, strlen(engine)), 0);
+	free(path);
+	path = xasprintf("%s/p.c", dir);
+	assert_int_equal(file_replace(path, program, strlen(program)), 0);
+	free(path);
+	command = xasprintf("cd %s && cc -O2 -static -s -o p p.c", dir);
+	assert_int_equal(system(command), 0);
+	free(command);
+	own = engine_set_load(dir, d);
+	assert_non_null(own);
+	path = xasprintf("%s/p", dir);
+	p = plan_of(path, &(struct plan_opts){.engines = own});
+	assert_int_equal(plan_mark(p).points, 2);
+	assert_string_equal(plan_point(p, 0)->event, "call_begin");
+	assert_non_null(strstr(plan_site(p, 0)->how, "string constant"));
+	plan_free(p);
+	engine_set_free(own);
+	free(path);
+	command = xasprintf("rm -r %s", dir);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
 static void test_process(void **state)
 {
 	char *exe = made("fake_engine");
@@ -316,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_levels_and_engine),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_stripped_program),
 		cmocka_unit_test(test_process),
 		cmocka_unit_test(test_doctor),
 		cmocka_unit_test(test_guid),
