@@ -2,6 +2,7 @@
 /* list engines, list points: what the engine files say. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/list.h"
 #include "target/engine.h"
@@ -20,9 +21,9 @@ static const char *level_text(enum rec_level level)
 
 static void print_engine(const struct engine *e)
 {
-	printf("%-14s ", e->name);
-	cmd_print_wrapped(e->about ? e->about : "", 15, stdout);
-	printf("%-14s levels:", "");
+	printf("%-16s ", e->name);
+	cmd_print_wrapped(e->about ? e->about : "", 17, stdout);
+	printf("%-16s levels:", "");
 	for (size_t i = 0; i < e->n_levels; i++)
 		printf(" %s", level_text(e->levels[i].level));
 	printf("; from %s\n", e->source);
@@ -69,7 +70,7 @@ struct point {
 	struct cxx_names *names;
 };
 
-static void print_events(const struct engine_function *f, struct buf *out)
+static void add_events(const struct engine_function *f, struct buf *out)
 {
 	if (f->entry.event)
 		buf_printf(out, "entry: %s", f->entry.event->name);
@@ -77,39 +78,124 @@ static void print_events(const struct engine_function *f, struct buf *out)
 		buf_printf(out, "%sexit: %s", out->len ? ", " : "", f->exit.event->name);
 }
 
-static void print_point(const struct point *p, cJSON *json)
+/* Text with the control characters of C strings written as in C. */
+static void add_escaped(const char *text, struct buf *out)
+{
+	for (; *text; text++)
+		if (*text == '\n')
+			buf_puts(out, "\\n");
+		else
+			buf_putc(out, *text);
+}
+
+static bool is_everywhere(const struct engine_arg *a)
+{
+	const char *x = a->text[ELF_X86_64], *arm = a->text[ELF_AARCH64];
+
+	return x && arm && !strcmp(x, arm);
+}
+
+static void print_probe(const char *place, const struct engine_probe *p)
+{
+	if (!p->event)
+		return;
+	printf("      %-6s %s", place, p->event->name);
+	for (size_t i = 0; i < p->n_args; i++) {
+		const struct engine_arg *a = &p->args[i];
+
+		printf("%s %s = ", i ? "," : ":", a->name);
+		if (is_everywhere(a))
+			printf("%s", a->text[ELF_X86_64]);
+		else
+			printf("%s (x86_64), %s (aarch64)",
+			       a->text[ELF_X86_64] ? a->text[ELF_X86_64] : "?",
+			       a->text[ELF_AARCH64] ? a->text[ELF_AARCH64] : "?");
+	}
+	putchar('\n');
+}
+
+static void print_point(const struct point *p)
 {
 	const struct engine_function *f = p->function;
-	const char *symbol = f->symbol ? f->symbol : f->string;
-	char *plain = f->symbol ? cxx_demangle(p->names, symbol) : NULL;
-	const char *name = plain ? plain : symbol;
-	struct buf events = {0};
-	cJSON *o;
+	char *plain = f->symbol ? cxx_demangle(p->names, f->symbol) : NULL;
+	struct buf name = {0};
 
-	print_events(f, &events);
-	if (!json) {
-		printf("%-14s %-9s %-22s %s%s%s%s%s  (%s)\n", p->engine->name,
-		       level_text(p->level->level), p->alternative->name,
-		       f->library ? f->library : "", f->library ? ":" : "",
-		       f->symbol ? "" : "user of \"", name, f->symbol ? "" : "\"",
-		       buf_str(&events));
-	} else {
-		o = cJSON_CreateObject();
-		cJSON_AddStringToObject(o, "engine", p->engine->name);
-		cJSON_AddStringToObject(o, "level", level_text(p->level->level));
-		cJSON_AddStringToObject(o, "alternative", p->alternative->name);
-		cJSON_AddStringToObject(o, f->symbol ? "symbol" : "string", symbol);
-		if (plain)
-			cJSON_AddStringToObject(o, "name", plain);
-		if (f->library)
-			cJSON_AddStringToObject(o, "library", f->library);
-		cJSON_AddStringToObject(o, "events", buf_str(&events));
-		if (p->alternative->cannot)
-			cJSON_AddStringToObject(o, "cannot", p->alternative->cannot);
-		cJSON_AddItemToArray(json, o);
+	if (f->library)
+		buf_printf(&name, "%s:", f->library);
+	if (f->symbol)
+		buf_puts(&name, plain ? plain : f->symbol);
+	if (f->symbol && f->string)
+		buf_puts(&name, ", else ");
+	if (f->string) {
+		buf_puts(&name, "the user of \"");
+		add_escaped(f->string, &name);
+		buf_putc(&name, '"');
 	}
+	printf("    %s\n", buf_str(&name));
+	print_probe("entry", &f->entry);
+	print_probe("exit", &f->exit);
+	buf_free(&name);
+	free(plain);
+}
+
+static cJSON *arguments_json(const struct engine_probe *p)
+{
+	cJSON *o = cJSON_CreateObject();
+
+	for (size_t i = 0; i < p->n_args; i++) {
+		const struct engine_arg *a = &p->args[i];
+		cJSON *each = cJSON_AddObjectToObject(o, a->name);
+
+		if (a->text[ELF_X86_64])
+			cJSON_AddStringToObject(each, "x86_64", a->text[ELF_X86_64]);
+		if (a->text[ELF_AARCH64])
+			cJSON_AddStringToObject(each, "aarch64", a->text[ELF_AARCH64]);
+	}
+	return o;
+}
+
+static void add_text(cJSON *o, const char *key, const char *text)
+{
+	if (text)
+		cJSON_AddStringToObject(o, key, text);
+}
+
+static cJSON *point_json(const struct point *p)
+{
+	const struct engine_function *f = p->function;
+	char *plain = f->symbol ? cxx_demangle(p->names, f->symbol) : NULL;
+	cJSON *o = cJSON_CreateObject();
+	struct buf events = {0};
+
+	add_events(f, &events);
+	add_text(o, "engine", p->engine->name);
+	add_text(o, "level", level_text(p->level->level));
+	add_text(o, "alternative", p->alternative->name);
+	add_text(o, "since", p->alternative->since);
+	add_text(o, "until", p->alternative->until);
+	add_text(o, "symbol", f->symbol);
+	add_text(o, "string", f->string);
+	add_text(o, "name", plain);
+	add_text(o, "library", f->library);
+	add_text(o, "events", buf_str(&events));
+	cJSON_AddItemToObject(o, "entry_args", arguments_json(&f->entry));
+	cJSON_AddItemToObject(o, "exit_args", arguments_json(&f->exit));
+	add_text(o, "cannot", p->alternative->cannot);
 	free(plain);
 	buf_free(&events);
+	return o;
+}
+
+/* "llama, token, public-calls (since 2023-03)" */
+static void print_heading(const struct engine *e, const struct engine_level *l,
+			  const struct engine_alternative *alt)
+{
+	printf("%s, %s, %s", e->name, level_text(l->level), alt->name);
+	if (alt->since || alt->until)
+		printf(" (%s%s%s%s%s)", alt->since ? "since " : "", alt->since ? alt->since : "",
+		       alt->since && alt->until ? ", " : "", alt->until ? "until " : "",
+		       alt->until ? alt->until : "");
+	putchar('\n');
 }
 
 static void print_level_points(const struct engine *e, const struct engine_level *l,
@@ -118,10 +204,18 @@ static void print_level_points(const struct engine *e, const struct engine_level
 	for (size_t a = 0; a < l->n_alternatives; a++) {
 		const struct engine_alternative *alt = &l->alternatives[a];
 
-		for (size_t f = 0; f < alt->n_functions; f++)
-			print_point(&(struct point){e, l, alt, &alt->functions[f], names}, json);
+		if (!json)
+			print_heading(e, l, alt);
+		for (size_t f = 0; f < alt->n_functions; f++) {
+			struct point p = {e, l, alt, &alt->functions[f], names};
+
+			if (json)
+				cJSON_AddItemToArray(json, point_json(&p));
+			else
+				print_point(&p);
+		}
 		if (alt->cannot && !json)
-			printf("%-24s it cannot see: %s\n", "", alt->cannot);
+			printf("    cannot see: %s\n", alt->cannot);
 	}
 }
 

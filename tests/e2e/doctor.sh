@@ -113,6 +113,11 @@ assert_match "without names: how" "$(ask '.points[].sites[].how')" 'string const
 assert_match "without names: operators" "$(ask .levels_without_points.operator)" \
 	'ggml_compute_forward was not found'
 
+# What is known is listed with its age and where the arguments are on each architecture.
+assert_match "list points" "$("$LLMPROBE" list points)" '^ggml-cpu, operator, extra-compute-forward .since 2024-12-07.$'
+assert_match "list points, arguments" "$("$LLMPROBE" list points)" \
+	'n_tokens = s32\[sp \+ 8\] \(x86_64\), s32\[arg2\] \(aarch64\)'
+
 # A user's engine file adds an engine and replaces a shipped one; a level that it leaves without a usable
 # point is off with the reason, the others stay.
 mkdir -p "$XDG_CONFIG_HOME/llmprobe/engines"
