@@ -440,6 +440,7 @@ void elf_close(struct elf *e)
 		free(e->debug_names[i]);
 	free(e->debug_names);
 	free(e->unwind);
+	elf_close(e->debug);
 	free(e->name);
 	free(e);
 }
@@ -502,6 +503,17 @@ const char *elf_needed(const struct elf *e, size_t i)
 bool elf_has_dwarf(const struct elf *e)
 {
 	return e->has_dwarf;
+}
+
+bool elf_has_symtab(const struct elf *e)
+{
+	return e->symtab.size > 0;
+}
+
+void elf_lend_symbols(struct elf *e, struct elf *debug)
+{
+	elf_close(e->debug);
+	e->debug = debug;
 }
 
 const char *elf_debuglink(const struct elf *e)

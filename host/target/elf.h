@@ -69,6 +69,11 @@ const char *elf_soname(const struct elf *e);
 const char *elf_needed(const struct elf *e, size_t i);
 /* True when the file carries DWARF itself (.debug_info). */
 bool elf_has_dwarf(const struct elf *e);
+/* True when the file carries .symtab itself. */
+bool elf_has_symtab(const struct elf *e);
+/* Takes over `debug`, the separate debug file of a stripped `e`: its .symtab counts as e's from now
+ * on. Only before any symbol of `e` was asked for. */
+void elf_lend_symbols(struct elf *e, struct elf *debug);
 /* The file name in .gnu_debuglink, "" when absent. */
 const char *elf_debuglink(const struct elf *e);
 

@@ -66,6 +66,7 @@ struct elf {
 	const char *interp, *runpath, *soname, *debuglink;
 	const char *needed[NEEDED_MAX];
 	size_t n_needed;
+	struct elf *debug; /* of which .symtab is ours, NULL: none */
 	char build_id[2 * BUILD_ID_MAX + 1];
 
 	/* Indexes, built on first use. */

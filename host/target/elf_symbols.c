@@ -56,10 +56,11 @@ static uint32_t hash_name(const char *s)
 	return h;
 }
 
-static void add_table(struct elf *e, const struct elf_span *tab, const struct elf_span *str,
-		      enum elf_table table)
+/* `from` is the file that holds the table. */
+static void add_table(struct elf *e, const struct elf *from, const struct elf_span *tab,
+		      const struct elf_span *str, enum elf_table table)
 {
-	const uint8_t *p = tab->size ? elf_at(e, tab->offset, tab->size) : NULL;
+	const uint8_t *p = tab->size ? elf_at(from, tab->offset, tab->size) : NULL;
 	size_t n = p ? tab->size / sizeof(Elf64_Sym) : 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -72,7 +73,7 @@ static void add_table(struct elf *e, const struct elf_span *tab, const struct el
 		if (s.st_shndx == SHN_UNDEF || !s.st_value ||
 		    (type > STT_FUNC && type != STT_GNU_IFUNC))
 			continue;
-		name = elf_table_string(e, str, s.st_name);
+		name = elf_table_string(from, str, s.st_name);
 		/* Mapping symbols of aarch64 ("$x", "$d") name no function. */
 		if (!name[0] || name[0] == '$' || e->n_syms >= symbols_max)
 			continue;
@@ -117,14 +118,15 @@ static void index_names(struct elf *e)
 
 void elf_load_symbols(const struct elf *ce)
 {
-	struct elf *e = (struct elf *)ce;
+	struct elf *e = (struct elf *)ce, *from;
 
 	if (e->syms_ready)
 		return;
 	e->syms_ready = true;
-	elf_load_strings(e, &e->symstr);
-	add_table(e, &e->dynsym, &e->dynstr, ELF_DYNSYM);
-	add_table(e, &e->symtab, &e->symstr, ELF_SYMTAB);
+	from = e->debug ? e->debug : e;
+	elf_load_strings(from, &from->symstr);
+	add_table(e, e, &e->dynsym, &e->dynstr, ELF_DYNSYM);
+	add_table(e, from, &from->symtab, &from->symstr, ELF_SYMTAB);
 	index_names(e);
 }
 

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "target/debug_file.h"
 #include "target/elf_impl.h"
 #include "target/layout_impl.h"
 #include "util/alloc.h"
@@ -345,53 +346,9 @@ static bool use_file(struct infer *in, int fd, const char *build_id, const char 
 	return found;
 }
 
-static bool use_path(struct infer *in, const struct elf *e, char *path)
+static bool use_debug_file(void *in, const struct elf *e, int fd, const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	bool found = fd >= 0 && use_file(in, fd, elf_build_id(e), path);
-
-	if (fd >= 0)
-		close(fd);
-	free(path);
-	return found;
-}
-
-static bool use_build_id(struct infer *in, const struct elf *e, const char *root)
-{
-	const char *id = elf_build_id(e);
-
-	return strlen(id) > 2 &&
-	       use_path(in, e,
-			xasprintf("%s/usr/lib/debug/.build-id/%.2s/%s.debug", root, id, id + 2));
-}
-
-/* What a debuginfod client fetched earlier; nothing is fetched from here. */
-static bool use_debuginfod_cache(struct infer *in, const struct elf *e)
-{
-	const char *dir = getenv("DEBUGINFOD_CACHE_PATH"), *id = elf_build_id(e);
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-	if (!id[0])
-		return false;
-	if (dir)
-		return use_path(in, e, xasprintf("%s/%s/debuginfo", dir, id));
-	if (cache)
-		return use_path(in, e, xasprintf("%s/debuginfod_client/%s/debuginfo", cache, id));
-	return home &&
-	       use_path(in, e, xasprintf("%s/.cache/debuginfod_client/%s/debuginfo", home, id));
-}
-
-static bool use_debuglink(struct infer *in, const struct elf *e, const char *root)
-{
-	const char *name = elf_name(e), *link = elf_debuglink(e), *slash = strrchr(name, '/');
-	int dir = slash ? (int)(slash - name) : 0;
-
-	/* A link is a bare file name; one with a path in it is not followed. */
-	if (!link[0] || strchr(link, '/') || !slash)
-		return false;
-	return use_path(in, e, xasprintf("%.*s/%s", dir, name, link)) ||
-	       use_path(in, e, xasprintf("%.*s/.debug/%s", dir, name, link)) ||
-	       use_path(in, e, xasprintf("%s/usr/lib/debug%.*s/%s", root, dir, name, link));
+	return use_file(in, fd, elf_build_id(e), path);
 }
 
 /* Reading DWARF is slow: only the files of an engine are worth it. */
@@ -416,9 +373,6 @@ void infer_dwarf(struct infer *in)
 			continue;
 		if (elf_has_dwarf(e) && e->fd >= 0 && use_file(in, e->fd, "", elf_name(e)))
 			continue;
-		if (use_build_id(in, e, root) || (root[0] && use_build_id(in, e, "")) ||
-		    use_debuginfod_cache(in, e))
-			continue;
-		use_debuglink(in, e, root);
+		debug_file_each(e, root, use_debug_file, in);
 	}
 }

@@ -168,7 +168,7 @@ static int wake(struct plan *p, struct diag *d)
 		struct file_state *f = p->files[i];
 
 		if (!f->elf)
-			f->elf = elf_open_fd(f->pub.fd, f->pub.shown, d);
+			f->elf = plan_open_elf(&f->pub, d);
 		if (!f->elf)
 			return -EIO;
 	}

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "target/debug_file.h"
 #include "target/plan_impl.h"
 #include "util/text.h"
 
@@ -215,11 +216,23 @@ static void drop_opened(struct plan_file *pub)
 	free(pub->open_path);
 }
 
+struct elf *plan_open_elf(const struct plan_file *f, struct diag *d)
+{
+	struct elf *elf = elf_open_fd(f->fd, f->shown, d);
+	char root[32] = "";
+
+	if (f->pid)
+		snprintf(root, sizeof(root), "/proc/%d/root", f->pid);
+	if (elf)
+		debug_file_lend_symbols(elf, root);
+	return elf;
+}
+
 /* Takes the opened file in when it belongs to an engine, or always with `any`. */
 static long take_opened(struct plan *p, struct plan_file *pub, bool any, struct diag *d)
 {
 	bool *engines = xcalloc(engine_count(p->opts.engines) + 1, sizeof(*engines));
-	struct elf *elf = elf_open_fd(pub->fd, pub->shown, d);
+	struct elf *elf = plan_open_elf(pub, d);
 
 	if (elf && (classify(p, elf, base_name(pub->shown), engines) || any))
 		return (long)add_file(p, pub, elf, engines);

@@ -81,7 +81,9 @@ struct found_list {
 	size_t count, cap;
 };
 
-/* plan_files.c: takes in the files that `pid` maps; returns 0 or -errno. */
+/* plan_files.c: opens the file's content, with the symbols of its debug file where it has none. */
+struct elf *plan_open_elf(const struct plan_file *f, struct diag *d);
+/* Takes in the files that `pid` maps; returns 0 or -errno. */
 int plan_take_process(struct plan *p, pid_t pid, struct diag *d);
 /* Takes in a file on disk and those it needs. */
 int plan_take_path(struct plan *p, const char *path, struct diag *d);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "elf_fixture.h"
+#include "target/debug_file.h"
 #include "target/elf.h"
 #include "target/layout.h"
 #include "target/site.h"
@@ -57,6 +58,11 @@ static int setup(void **state)
 	shell("cd %s && cp sample.so linked.so && objcopy --only-keep-debug sample.so s.debug && "
 	      "objcopy --add-gnu-debuglink=s.debug linked.so",
 	      dir);
+	shell("cd %s && strip -o lent.so sample.so && objcopy --add-gnu-debuglink=s.debug lent.so",
+	      dir);
+	shell("%s -Wl,--build-id=0x99 -s -o %s/other.so tests/unit/fixtures/sample.c && cd %s && "
+	      "objcopy --add-gnu-debuglink=s.debug other.so",
+	      cc, dir, dir);
 	shell("%s -g -o %s/debug.so tests/unit/fixtures/sample.c", cc, dir);
 	shell("%s -Wl,--no-eh-frame-hdr -o %s/searched.so tests/unit/fixtures/sample.c", cc, dir);
 	shell("%s -Wl,--no-eh-frame-hdr -s -o %s/unsearched.so tests/unit/fixtures/sample.c", cc,
@@ -198,6 +204,27 @@ static void test_string_users(void **state)
 	check_string_user("stripped.so", "sample.so");
 	/* Static programs have no search table over their unwind entries. */
 	check_string_user("unsearched.so", "searched.so");
+}
+
+static void test_symbols_of_a_debug_file(void **state)
+{
+	struct elf *e = open_sample("lent.so");
+	struct elf_symbol s;
+
+	(void)state;
+	assert_false(elf_has_symtab(e));
+	debug_file_lend_symbols(e, "");
+	assert_true(elf_find(e, "rare", &s));
+	assert_true(s.is_local && s.is_func && s.table == ELF_SYMTAB);
+	assert_true(elf_find(e, "sample_add", &s));
+	assert_int_equal(s.table, ELF_DYNSYM);
+	elf_close(e);
+	/* The file of another build. */
+	e = open_sample("other.so");
+	debug_file_lend_symbols(e, "");
+	assert_false(elf_find(e, "rare", &s));
+	assert_true(elf_find(e, "sample_add", &s));
+	elf_close(e);
 }
 
 static void test_calls_name_their_imports(void **state)
@@ -352,6 +379,7 @@ int main(void)
 		cmocka_unit_test(test_cxx_patterns),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_string_users),
+		cmocka_unit_test(test_symbols_of_a_debug_file),
 		cmocka_unit_test(test_calls_name_their_imports),
 		cmocka_unit_test(test_split_functions),
 		cmocka_unit_test(test_refusals_say_why),
