@@ -237,3 +237,8 @@ PIDS+=($!)
 wait_for 10 grep -qx gone "/proc/$!/comm"
 rm gone
 want "-p: a program that was deleted" "@[add]: 3" -p $! -e 'uprobe:add { @[func] = count(); }'
+mkfifo go
+sh -c 'read x <go; for i in 1 2 3 4 5 6 7 8; do cat t.c t.c t.c; done; read x <t.c; read x <t.c' >out.txt &
+PIDS+=($!)
+want "-p: what is left out of other processes takes none of the script's memory" "@[t.c]: 2" -p $! --unsafe \
+	-e 'begin { system("echo >go"); } t:syscalls:sys_enter_openat { @[str(args.filename, 100)] = count(); }'

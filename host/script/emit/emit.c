@@ -251,8 +251,9 @@ static void emit_guard(struct emit *e)
 
 	if (is_special(kind))
 		return;
-	/* what end probes clear stays clear: the kernel lets go of probes some time later */
-	if (has_end(e->s->prog)) {
+	/* The kernel lets go of probes some time later: what end probes clear stays clear, and what
+	 * was counted when exit() was called stays counted. */
+	if (e->may_end || has_end(e->s->prog)) {
 		em(e, "if (%s)", em_global(e, GLOBAL_ENDED));
 		em(e, "\treturn 0;");
 	}
@@ -424,6 +425,23 @@ static size_t add_cookies(struct emit *e, const struct attach *a)
 	return first;
 }
 
+static void sees_end(void *ctx, struct node *n)
+{
+	if (n->builtin && (n->builtin->flags & BUILTIN_ENDS))
+		*(bool *)ctx = true;
+}
+
+static bool may_end(const struct probe_plan *plans, size_t n)
+{
+	bool seen = false;
+
+	for (size_t i = 0; i < n; i++) {
+		node_walk(plans[i].probe->pred, sees_end, &seen);
+		node_walk(plans[i].probe->body, sees_end, &seen);
+	}
+	return seen;
+}
+
 static void emit_attach(struct emit *e, const struct probe *p, const struct attach *a)
 {
 	size_t n = add_cookies(e, a);
@@ -459,7 +477,8 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 			 .engine = o->engine,
 			 .pid = o->pid,
 			 .check_helpers = o->check_helpers,
-			 .offline = o->offline};
+			 .offline = o->offline,
+			 .may_end = may_end(plans, n)};
 
 	code->action_tail = &code->actions;
 	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);

@@ -42,14 +42,14 @@ enum extern_id {
 /* Scratch areas per CPU: a program can be interrupted by another one, up to this deep. */
 enum { SCRATCH_LEVELS = 4 };
 
-/* Words of the globals map, set before the programs run. */
+/* Words of the globals map. */
 enum global_word {
 	GLOBAL_START_NS,
 	GLOBAL_CPID,
 	GLOBAL_ZERO,
 	GLOBAL_WALL_NS,			 /* from the monotonic clock to the time of day */
 	GLOBAL_ZEROS,			 /* four of them */
-	GLOBAL_ENDED = GLOBAL_ZEROS + 4, /* set before end probes run */
+	GLOBAL_ENDED = GLOBAL_ZEROS + 4, /* set by exit() and assert(), and before end probes run */
 	GLOBAL_WORDS
 };
 
@@ -85,7 +85,7 @@ struct action {
 	struct symbol *map;
 	int64_t num[2];
 	bool is_warning;
-	bool urgent; /* wakes the reader at once */
+	bool ends;   /* the script: the reader is woken at once, no probe runs any more */
 	bool at_end; /* of an end probe */
 	struct action *next;
 };
@@ -147,6 +147,7 @@ struct emit {
 	const struct node *at;	   /* the statement */
 	pid_t pid;		   /* see emit_opts */
 	bool check_helpers;	   /* failures of helpers are warned about */
+	bool may_end;		   /* some probe calls what ends the script */
 	bool offline;		   /* the kernel is not asked what it has: it has all */
 	enum kernel_loops kernel_loops;
 	int inner_loops; /* C loops around the statement, within the callback */

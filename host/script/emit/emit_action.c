@@ -30,6 +30,16 @@ void em_action_arg(struct emit *e, struct action *a, const struct type *type)
 	a->size += pad8(type_in_register(type) ? 8 : type->size);
 }
 
+/* Set together with the record that tells the host, so that neither comes without the other. */
+static void em_end(struct emit *e)
+{
+	int id = e->tmp++;
+
+	em(e, "u64 *e%d = map_lookup(EXTERN_MAP(%d), &zero);", id, EXTERN_GLOBALS);
+	em(e, "if (e%d)", id);
+	em(e, "\te%d[%d] = 1;", id, GLOBAL_ENDED);
+}
+
 /* Values in registers are worked out before there is a record that could get lost half-filled. */
 void em_send(struct emit *e, struct action *a, struct node *const *args)
 {
@@ -53,10 +63,12 @@ void em_send(struct emit *e, struct action *a, struct node *const *args)
 		else
 			em_into(e, args[i], dst, a->args[i].type);
 	}
-	if (a->urgent)
+	if (a->ends) {
+		em_end(e);
 		em(e, "ring_submit(r%d, 2);", id);
-	else
+	} else {
 		em(e, "lp_submit(r%d);", id);
+	}
 	em_close(e);
 }
 

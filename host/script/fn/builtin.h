@@ -14,11 +14,12 @@ struct runtime;
 struct action;
 
 enum builtin_flags {
-	BUILTIN_NAME = 1,   /* usable without parentheses */
-	BUILTIN_CALL = 2,   /* usable with */
-	BUILTIN_VOID = 4,   /* has no value */
-	BUILTIN_AGG = 8,    /* only as @map = f() */
-	BUILTIN_UNSAFE = 16 /* needs --unsafe */
+	BUILTIN_NAME = 1,    /* usable without parentheses */
+	BUILTIN_CALL = 2,    /* usable with */
+	BUILTIN_VOID = 4,    /* has no value */
+	BUILTIN_AGG = 8,     /* only as @map = f() */
+	BUILTIN_UNSAFE = 16, /* needs --unsafe */
+	BUILTIN_ENDS = 32    /* ends the script, always or at times */
 };
 
 struct builtin {

@@ -227,6 +227,7 @@ static struct operand emit_assert(struct emit *e, struct node *n)
 	struct action *a = em_action(e, n->builtin, n);
 
 	a->text = n->list->next->name;
+	a->ends = true;
 	em_open(e, "if (!(%s))", em_value(e, n->list));
 	em_send(e, a, NULL);
 	em_return(e);
@@ -309,7 +310,7 @@ const struct builtin builtins_misc[] = {
 	 .help = "path of a cgroup id"},
 	{.name = "memcmp", BUILTIN_CALL, 3, 3, check_memcmp, emit_memcmp,
 	 .help = "compares bytes"},
-	{.name = "assert", BUILTIN_CALL | BUILTIN_VOID, 2, 2, check_assert, emit_assert,
+	{.name = "assert", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_ENDS, 2, 2, check_assert, emit_assert,
 	 .run = run_assert, .help = "ends the script when false"},
 	{.name = "static_assert", BUILTIN_CALL | BUILTIN_VOID, 2, 2, check_static_assert,
 	 emit_nothing, .help = "refuses the script when false"},

@@ -250,7 +250,7 @@ static struct operand emit_exit(struct emit *e, struct node *n)
 	struct action *a = em_action(e, n->builtin, n);
 	struct node *args[1] = {n->list};
 
-	a->urgent = true;
+	a->ends = true;
 	if (n->list)
 		em_action_arg(e, a, &type_i64);
 	em_send(e, a, args);
@@ -278,7 +278,7 @@ const struct builtin builtins_output[] = {
 	 .emit_into = strftime_into, .help = "time as text"},
 	{.name = "join", BUILTIN_CALL | BUILTIN_VOID, 1, 2, check_join, emit_join,
 	 .run = run_join, .help = "prints an array of strings"},
-	{.name = "exit", BUILTIN_CALL | BUILTIN_VOID, 0, 1, check_exit, emit_exit,
+	{.name = "exit", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_ENDS, 0, 1, check_exit, emit_exit,
 	 .run = run_exit, .help = "ends the script"},
 	{.name = NULL},
 };
