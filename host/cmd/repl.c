@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/live.h"
 #include "cmd/scripts.h"
 #include "cmd/trace.h"
 #include "cmd/view.h"
@@ -50,6 +51,11 @@ static void show_beside(struct repl_session *r)
 	repl_hide(r->repl);
 	flush_beside(r, stdout);
 	repl_show(r->repl);
+}
+
+static bool is_terminal(void)
+{
+	return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
 }
 
 static int op_target(void *ctx, FILE *out, struct diag *d)
@@ -246,6 +252,25 @@ static int op_status(void *ctx, FILE *out, struct diag *d)
 	return 0;
 }
 
+static void drain_scripts(void *ctx)
+{
+	struct repl_session *r = ctx;
+
+	scripts_drain(r->scripts, r->ctx->diag);
+}
+
+/* Lines for a pipe end by themselves. */
+static int op_top(void *ctx, uint64_t duration_ns, FILE *out, struct diag *d)
+{
+	struct repl_session *r = ctx;
+	struct live_opts o = {
+		.trace = &r->trace, .duration_ns = duration_ns, .turn = drain_scripts, .ctx = r};
+
+	if (!duration_ns && !is_terminal())
+		o.duration_ns = 1000000000;
+	return live_show(&o, out, d);
+}
+
 static int op_start(void *ctx, const char *file, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
@@ -425,6 +450,7 @@ static const struct repl_ops ops = {
 	.status = op_status,
 	.start = op_start,
 	.stop = op_stop,
+	.top = op_top,
 	.view = op_view,
 	.probe = op_probe,
 	.load = op_load,
@@ -440,7 +466,7 @@ static void open_repl(struct repl_session *r, char *history)
 		.in_fd = STDIN_FILENO,
 		.out = stdout,
 		.err = stderr,
-		.terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
+		.terminal = is_terminal(),
 		.history = history,
 		.config = r->ctx->config,
 		.ops = &ops,
@@ -491,7 +517,10 @@ static int loop(struct repl_session *r)
 static int begin(struct repl_session *r)
 {
 	const struct cmd_context *ctx = r->ctx;
-	int code = trace_open(&r->trace, ctx);
+	int code;
+
+	r->trace.wants_names = true;
+	code = trace_open(&r->trace, ctx);
 
 	if (!code)
 		code = trace_catch_signals(&r->trace, ctx);

@@ -1,38 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tokens and operators are counted as they are drained, losses and costs are asked for once a
- * second; so are the kernel's sums when operators are not recorded one by one.
+ * second; so are the kernel's sums of operators that are not recorded one by one.
  */
 #include "cmd/serve.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "level/level.h"
 #include "target/process.h"
+#include "util/clock.h"
 #include "view/export/prometheus.h"
 
 enum { TICK_NS = 1000000000 };
+
+struct class_sum {
+	uint64_t count, compute_ns, wait_ns;
+};
 
 struct serve {
 	struct session *session;
 	struct metrics *metrics;
 	struct prometheus_server *server;
 	uint64_t next_ns;
-	bool summary;
-	struct {
-		uint64_t count, compute_ns, wait_ns;
-	} classes[CLASS_COUNT];
+	struct class_sum rows[CLASS_COUNT], kernel[CLASS_COUNT];
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 /* A prompt of one token cannot be told from a decode here: the batch's logits are not recorded. */
 static void on_token(void *ctx, const struct session_token *t)
@@ -45,24 +38,25 @@ static void on_token(void *ctx, const struct session_token *t)
 
 static void on_op(void *ctx, const struct session_op *op)
 {
-	struct serve *v = ctx;
-	enum op_class c = view_op_class(op->op);
+	struct class_sum *s = (struct class_sum *)ctx + view_op_class(op->op);
 
-	v->classes[c].count += op->count;
-	v->classes[c].compute_ns += op->compute_ns;
-	v->classes[c].wait_ns += op->wait_ns;
+	s->count += op->count;
+	s->compute_ns += op->compute_ns;
+	s->wait_ns += op->wait_ns;
 }
 
 static void take_operators(struct serve *v)
 {
-	if (v->summary) {
-		memset(v->classes, 0, sizeof(v->classes));
-		session_each_op(v->session, on_op, v);
+	memset(v->kernel, 0, sizeof(v->kernel));
+	session_each_op(v->session, on_op, v->kernel);
+	for (int c = 0; c < CLASS_COUNT; c++) {
+		const struct class_sum *r = &v->rows[c], *k = &v->kernel[c];
+
+		if (r->count + k->count)
+			metrics_operator_sums(v->metrics, (enum op_class)c, r->count + k->count,
+					      r->compute_ns + k->compute_ns,
+					      r->wait_ns + k->wait_ns);
 	}
-	for (int c = 0; c < CLASS_COUNT; c++)
-		if (v->classes[c].count)
-			metrics_operator_sums(v->metrics, (enum op_class)c, v->classes[c].count,
-					      v->classes[c].compute_ns, v->classes[c].wait_ns);
 }
 
 static void take_costs(struct serve *v)
@@ -103,7 +97,6 @@ struct serve *serve_open(const struct cmd_context *ctx, struct session *s)
 	char *model = model_of(c);
 
 	v->session = s;
-	v->summary = c->operators.mode == CONFIG_OPS_SUMMARY || !c->timestamps;
 	v->metrics = metrics_new(named ? c->target.engine : NULL, model);
 	free(model);
 	v->server = prometheus_listen(v->metrics, c->prometheus, ctx->diag);
@@ -114,16 +107,15 @@ struct serve *serve_open(const struct cmd_context *ctx, struct session *s)
 	diag_add(ctx->diag, DIAG_NOTE, "metrics are served on port %d at /metrics",
 		 prometheus_port(v->server));
 	session_on_token(s, on_token, v);
-	if (!v->summary)
-		session_on_op(s, on_op, v);
+	session_on_op(s, on_op, v->rows);
 	return v;
 }
 
 void serve_tick(struct serve *v)
 {
-	if (!v || now_ns() < v->next_ns)
+	if (!v || clock_now() < v->next_ns)
 		return;
-	v->next_ns = now_ns() + TICK_NS;
+	v->next_ns = clock_now() + TICK_NS;
 	take_operators(v);
 	take_costs(v);
 }

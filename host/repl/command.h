@@ -23,7 +23,7 @@ struct repl_command {
 	int min_args, max_args; /* without the name; max -1: any number */
 	bool raw;		/* takes the rest of the line as it is, unless it is quoted */
 	enum completion complete;
-	int (*run)(const struct repl_call *call); /* 0, REPL_RUNS or -errno */
+	int (*run)(const struct repl_call *call); /* 0 or -errno */
 };
 
 /* Ended by a row without a name. */

@@ -126,19 +126,39 @@ static int run_quit(const struct repl_call *c)
 	return 0;
 }
 
-static int run_wait(const struct repl_call *c)
+/* The command's only argument, 0 without one. */
+static int take_duration(const struct repl_call *c, uint64_t *ns)
 {
-	uint64_t ns = 0;
-
-	if (c->argc > 1 && text_to_duration(c->argv[1], &ns) < 0)
+	*ns = 0;
+	if (c->argc > 1 && text_to_duration(c->argv[1], ns) < 0)
 		return diag_fail(c->diag, -EINVAL, "'%s' is not a time; write it like 500ms or 10s",
 				 c->argv[1]);
+	return 0;
+}
+
+static int run_top(const struct repl_call *c)
+{
+	uint64_t ns;
+	int err = take_duration(c, &ns);
+
+	if (err)
+		return err;
+	return c->ops->top ? c->ops->top(c->ctx, ns, c->out, c->diag) : not_here(c);
+}
+
+static int run_wait(const struct repl_call *c)
+{
+	uint64_t ns;
+	int err = take_duration(c, &ns);
+
+	if (err)
+		return err;
 	if (c->argc == 1 && !c->ops->ended)
 		return diag_fail(c->diag, -ENOTSUP, "there is no target to wait for; name a time");
 	if (c->argc > 1)
 		ns += clock_now();
 	repl_wait(c->repl, ns);
-	return REPL_RUNS;
+	return 0;
 }
 
 static int list_keys(const struct repl_call *c)
@@ -240,7 +260,8 @@ const struct repl_command repl_commands[] = {
 	 run_stop},
 	{"wait", "[TIME]", "let time pass, or wait for the target to end", 0, 1, false,
 	 COMPLETE_NONE, run_wait},
-	{"top", "", "live view of the target", 0, -1, false, COMPLETE_NONE, run_view},
+	{"top", "[TIME]", "live view of the target; without a terminal lines, for TIME (1s)", 0, 1,
+	 false, COMPLETE_NONE, run_top},
 	{"report", "[OPTION...]", "what binds, from what is recorded so far", 0, -1, false,
 	 COMPLETE_NONE, run_view},
 	{"stat", "[OPTION...]", "tables of what is recorded so far", 0, -1, false, COMPLETE_NONE,

@@ -23,7 +23,7 @@ struct repl {
 	size_t queue_count, queue_cap, queue_next;
 	int line_number, command_line; /* of the line just taken; where its command began */
 	bool ended;		       /* no more input will come */
-	bool busy, waiting;	       /* a command goes on; it is `wait` */
+	bool waiting;		       /* a `wait` goes on */
 	uint64_t deadline_ns;
 	int interrupts; /* ^C in a row */
 	bool done, failed;
@@ -89,7 +89,6 @@ static void run_line(struct repl *r, const char *text)
 	struct repl_call call = make_call(r);
 	int err = repl_command_run(&call, text);
 
-	r->busy |= err == REPL_RUNS;
 	note_result(r, err);
 }
 
@@ -130,13 +129,13 @@ static void take_end(struct repl *r)
 		run_line(r, whole);
 		free(whole);
 	}
-	if (!r->busy)
+	if (!r->waiting)
 		r->done = true;
 }
 
 static void show_prompt(struct repl *r)
 {
-	if (r->done || r->busy)
+	if (r->done || r->waiting)
 		line_pause(r->line);
 	else
 		line_resume(r->line, r->joined.len ? more_prompt : prompt);
@@ -208,7 +207,7 @@ static bool has_queue(const struct repl *r)
 
 int repl_fd(const struct repl *r)
 {
-	return r->done || r->busy || r->ended || has_queue(r) ? -1 : r->opts.in_fd;
+	return r->done || r->waiting || r->ended || has_queue(r) ? -1 : r->opts.in_fd;
 }
 
 int repl_timeout_ms(const struct repl *r)
@@ -219,8 +218,6 @@ int repl_timeout_ms(const struct repl *r)
 		return r->deadline_ns > now ? (int)((r->deadline_ns - now) / 1000000 + 1) : 0;
 	if (r->waiting)
 		return 50;
-	if (r->busy)
-		return -1;
 	return has_queue(r) || r->ended ? 0 : -1;
 }
 
@@ -232,9 +229,9 @@ void repl_readable(struct repl *r)
 	line_readable(r->line);
 }
 
-void repl_finish(struct repl *r, int err)
+static void finish_wait(struct repl *r, int err)
 {
-	r->busy = r->waiting = false;
+	r->waiting = false;
 	note_result(r, err);
 	if (r->ended)
 		r->done |= !has_queue(r);
@@ -249,8 +246,8 @@ static bool wait_is_over(const struct repl *r)
 void repl_tick(struct repl *r)
 {
 	if (r->waiting && wait_is_over(r))
-		repl_finish(r, 0);
-	if (r->done || r->busy || r->opts.terminal)
+		finish_wait(r, 0);
+	if (r->done || r->waiting || r->opts.terminal)
 		return;
 	if (has_queue(r)) {
 		char *text = r->queue[r->queue_next++];
@@ -271,10 +268,7 @@ void repl_sigint(struct repl *r)
 		show_prompt(r);
 	} else if (r->waiting) {
 		diag_add(r->diag, DIAG_NOTE, "interrupted");
-		repl_finish(r, -EINTR);
-	} else if (r->busy) {
-		if (r->opts.ops->interrupt)
-			r->opts.ops->interrupt(r->opts.ctx);
+		finish_wait(r, -EINTR);
 	} else if (!r->opts.terminal) {
 		repl_quit(r);
 	} else {

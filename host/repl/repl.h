@@ -19,12 +19,9 @@
 #include "config/config.h"
 #include "config/options.h"
 
-/* A callback's answer besides 0 and -errno: it goes on, repl_finish tells when it is over. */
-enum { REPL_RUNS = 1 };
-
 /*
  * What the commands do to the session. Results go to `out`, errors into `d`. An absent callback
- * makes its command say that it is not available here. None may block for long.
+ * makes its command say that it is not available here. None but `top` may block for long.
  */
 struct repl_ops {
 	int (*target)(void *ctx, FILE *out, struct diag *d);
@@ -38,7 +35,10 @@ struct repl_ops {
 	/* `file` is NULL when none was given. */
 	int (*start)(void *ctx, const char *file, FILE *out, struct diag *d);
 	int (*stop)(void *ctx, FILE *out, struct diag *d);
-	/* top, report, stat, dag, timeline on what is recorded so far; argv[0] is the name. */
+	/* Shows what the target does for that time; 0: until the user has seen enough. Events are
+	 * handled meanwhile. */
+	int (*top)(void *ctx, uint64_t duration_ns, FILE *out, struct diag *d);
+	/* report, stat, dag, timeline on what is recorded so far; argv[0] is the name. */
 	int (*view)(void *ctx, int argc, char *const *argv, FILE *out, struct diag *d);
 	int (*probe)(void *ctx, const char *program, FILE *out, struct diag *d);
 	int (*load)(void *ctx, const char *file, FILE *out, struct diag *d);
@@ -46,8 +46,6 @@ struct repl_ops {
 	int (*save)(void *ctx, const char *file, FILE *out, struct diag *d);
 	/* True once the target has ended, for `wait` without a time. */
 	bool (*ended)(void *ctx);
-	/* ^C while a command that answered REPL_RUNS goes on; repl_finish follows soon. */
-	void (*interrupt)(void *ctx);
 	/* Completion: name number i (COMPLETE_NAME, COMPLETE_POINT); NULL after the last. */
 	const char *(*name)(void *ctx, enum completion kind, size_t i);
 };
@@ -68,17 +66,15 @@ struct repl;
 struct repl *repl_new(const struct repl_opts *opts);
 /* Restores the terminal, saves the history. NULL is fine. */
 void repl_free(struct repl *r);
-/* What to poll for POLLIN; -1 while a command runs or lines are still to be done. */
+/* What to poll for POLLIN; -1 during a `wait` or while lines are still to be done. */
 int repl_fd(const struct repl *r);
 /* How long poll may sleep at most; -1: any time. */
 int repl_timeout_ms(const struct repl *r);
 void repl_readable(struct repl *r);
 /* Once per turn of the loop: carries out a line that is due, ends a `wait`. */
 void repl_tick(struct repl *r);
-/* ^C: the first drops the line or stops the running command, a second one right after it quits. */
+/* ^C: the first drops the line or ends a `wait`, a second one right after it quits. */
 void repl_sigint(struct repl *r);
-/* The command that answered REPL_RUNS is over. */
-void repl_finish(struct repl *r, int err);
 /* Prints and empties the messages of things that happened outside of a command. */
 void repl_report(struct repl *r, struct diag *d);
 void repl_hide(struct repl *r);

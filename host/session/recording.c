@@ -76,26 +76,35 @@ static int engine_rank(const struct engine *e)
 	return rank;
 }
 
+/* The copy whose engine says most about the calls; the plan's number of copies: none does. */
+static size_t leading_copy(const struct session *s)
+{
+	size_t n = plan_mark(s->plan).copies, best = n;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct engine *e = plan_copy(s->plan, i)->engine;
+
+		if (!e->is_library &&
+		    (best == n || engine_rank(e) < engine_rank(plan_copy(s->plan, best)->engine)))
+			best = i;
+	}
+	return best;
+}
+
 static void note_engine(struct session *s)
 {
-	struct plan_mark m = plan_mark(s->plan);
-	const struct plan_copy *best = NULL;
+	size_t i = leading_copy(s);
+	const struct plan_copy *c = plan_copy(s->plan, i);
+	const struct plan_file *f = plan_copy_file(s->plan, i);
 	cJSON *n;
 
-	for (size_t i = 0; i < m.copies; i++) {
-		const struct plan_copy *c = plan_copy(s->plan, i);
-
-		if (!c->engine->is_library &&
-		    (!best || engine_rank(c->engine) < engine_rank(best->engine)))
-			best = c;
-	}
-	if (!best)
+	if (!c)
 		return;
 	n = new_note("run");
-	cJSON_AddStringToObject(n, "engine", best->engine->name);
-	cJSON_AddStringToObject(n, "engine_version", best->version);
-	cJSON_AddStringToObject(n, "engine_file", plan_file(s->plan, best->file)->shown);
-	cJSON_AddStringToObject(n, "engine_build_id", plan_file(s->plan, best->file)->build_id);
+	cJSON_AddStringToObject(n, "engine", c->engine->name);
+	cJSON_AddStringToObject(n, "engine_version", c->version);
+	cJSON_AddStringToObject(n, "engine_file", f->shown);
+	cJSON_AddStringToObject(n, "engine_build_id", f->build_id);
 	spool_note(s->spool, n);
 }
 

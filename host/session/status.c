@@ -2,8 +2,11 @@
 /* What the REPL and doctor print about a session. */
 #include "session/internal.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "util/cxx_name.h"
 #include "util/text.h"
 
 static void print_level(struct session *s, enum rec_level id, FILE *out)
@@ -43,36 +46,81 @@ void session_print_status(struct session *s, FILE *out)
 		fputs("not recording\n", out);
 }
 
+/* The engines of a process, each with its library. */
+static void print_engines(struct session *s, pid_t pid, FILE *out)
+{
+	size_t copies = plan_mark(s->plan).copies;
+	struct diag *quiet = diag_new();
+	struct mapping_list maps = {0};
+
+	if (mapping_list_read(pid, &maps, quiet) == 0) {
+		for (size_t i = 0; i < copies; i++) {
+			const struct plan_copy *c = plan_copy(s->plan, i);
+			const struct plan_file *f = plan_copy_file(s->plan, i);
+
+			if (plan_file_is_mapped(f, &maps))
+				fprintf(out, "  %-14s %-10s %s%s\n", c->engine->name, c->version,
+					f->shown, f->replaced ? " (replaced on disk)" : "");
+		}
+	}
+	mapping_list_free(&maps);
+	diag_free(quiet);
+}
+
 void session_print_targets(struct session *s, FILE *out)
 {
 	for (size_t i = 0; i < s->n_processes; i++) {
-		pid_t pid = s->processes[i].process.pid;
-		char *command = process_command(pid);
+		const struct session_process *p = &s->processes[i];
+		char *command = process_command(p->process.pid);
 
-		fprintf(out, "%d %s %s\n", pid, s->processes[i].alive ? "running" : "ended",
-			s->processes[i].alive ? command : s->processes[i].process.comm);
+		fprintf(out, "%d %s %s\n", p->process.pid, p->alive ? "running" : "ended",
+			p->alive ? command : p->process.comm);
+		if (p->alive)
+			print_engines(s, p->process.pid, out);
 		free(command);
 	}
+	if (!s->n_processes)
+		fputs("no process yet\n", out);
 	if (s->watch)
 		fprintf(out, "new libraries and children are seen by %s\n", watch_method(s->watch));
 }
 
-void session_print_plan(struct session *s, FILE *out)
+static void print_site(struct session *s, struct cxx_names *names, const struct plan_site *site,
+		       FILE *out)
+{
+	const char *file = plan_file(s->plan, site->file)->shown, *slash = strrchr(file, '/');
+	char *name = cxx_demangle(names, site->symbol);
+
+	fprintf(out, "  %-15s %s+0x%" PRIx64 "%s at %s:0x%" PRIx64 ", %s, about %.1f us a hit\n",
+		plan_point(s->plan, site->point)->event, name ? name : site->symbol,
+		site->sym_offset, site->is_return ? " (return)" : "", slash ? slash + 1 : file,
+		site->offset, insn_class_name(site->class), site->cost_ns / 1000);
+	free(name);
+}
+
+static void print_level_plan(struct session *s, struct cxx_names *names, enum rec_level level,
+			     FILE *out)
 {
 	struct plan_mark m = plan_mark(s->plan);
 
+	fprintf(out, "%s\n", level_name(level));
 	for (size_t i = 0; i < m.sites; i++) {
 		const struct plan_site *site = plan_site(s->plan, i);
-		const struct plan_point *p = plan_point(s->plan, site->point);
 
-		fprintf(out, "%-10s %-12s %s+0x%llx%s in %s: %s (%s), about %.1f us a hit\n",
-			level_name(p->level), p->event, site->symbol,
-			(unsigned long long)site->sym_offset, site->is_return ? " return" : "",
-			plan_file(s->plan, site->file)->shown, site->insn,
-			insn_class_name(site->class), site->cost_ns / 1000);
+		if (plan_point(s->plan, site->point)->level == level)
+			print_site(s, names, site, out);
 	}
+	if (!plan_has_level(s->plan, level))
+		fprintf(out, "  no probe point: %s\n", plan_level_reason(s->plan, level));
+}
+
+void session_print_plan(struct session *s, FILE *out)
+{
+	struct cxx_names *names = cxx_names_new();
+
+	/* The scheduler level takes tracepoints of the kernel. */
 	for (int i = 0; i < LEVEL_COUNT; i++)
-		if (level_get(i) && i != LEVEL_SCHEDULER && !plan_has_level(s->plan, i))
-			fprintf(out, "%-10s no probe point: %s\n", level_name(i),
-				plan_level_reason(s->plan, i));
+		if (level_get(i) && i != LEVEL_SCHEDULER)
+			print_level_plan(s, names, i, out);
+	cxx_names_free(names);
 }

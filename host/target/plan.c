@@ -126,6 +126,16 @@ bool plan_copy_is_latest(const struct plan *p, size_t i)
 	return true;
 }
 
+const struct plan_file *plan_copy_file(const struct plan *p, size_t i)
+{
+	if (i >= p->n_copies)
+		return NULL;
+	for (size_t k = 0; k < p->n_sites; k++)
+		if (p->points[p->sites[k]->point]->copy == i)
+			return plan_file(p, p->sites[k]->file);
+	return plan_file(p, p->copies[i]->family);
+}
+
 const struct plan_layout *plan_layout(const struct plan *p, size_t i)
 {
 	return i < p->n_layouts ? p->layouts[i] : NULL;

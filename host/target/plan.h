@@ -38,7 +38,7 @@ struct plan_file {
 struct plan_copy {
 	const struct engine *engine;
 	int layout;    /* index into the plan's layouts, -1: none needed or none found */
-	size_t file;   /* index of its main file */
+	size_t family; /* index of one of its files, the same for all copies of the family */
 	char *version; /* as the engine tells it, "" unknown */
 };
 
@@ -138,6 +138,8 @@ bool plan_file_is_mapped(const struct plan_file *f, const struct mapping_list *m
 const struct plan_copy *plan_copy(const struct plan *p, size_t i);
 /* False when a later one is the same copy, of which more was mapped by then. */
 bool plan_copy_is_latest(const struct plan *p, size_t i);
+/* The file that has copy i's functions, or at least belongs to it; NULL when there is no copy i. */
+const struct plan_file *plan_copy_file(const struct plan *p, size_t i);
 const struct plan_layout *plan_layout(const struct plan *p, size_t i);
 bool plan_has_level(const struct plan *p, enum rec_level level);
 /*

@@ -208,11 +208,11 @@ size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)
 
 	for (size_t i = 0; i < p->n_copies; i++)
 		if (p->copies[i]->engine == engine && p->copies[i]->layout == layout &&
-		    p->files[p->copies[i]->file]->family == family)
+		    p->files[p->copies[i]->family]->family == family)
 			return i;
 	c = xcalloc(1, sizeof(*c));
 	c->engine = engine;
-	c->file = family;
+	c->family = family;
 	c->layout = layout;
 	c->version = xstrdup(layout < 0 ? "" : layout_version(p->layouts[layout]->layout));
 	*VEC_PUSH(p->copies, p->n_copies, p->cap_copies) = c;

@@ -14,7 +14,13 @@ start '$TMP/run.llmp'
 wait 500ms
 enable operator
 wait 500ms
+top 2s
+set operators.mode summary
+top
+set operators.mode events
 disable operator
+target
+plan
 set levels.graph false
 wait 1s
 stop
@@ -25,9 +31,13 @@ EOF
 llmprobe -c "$TMP/c.yaml" <"$TMP/commands" >"$TMP/out"
 assert_eq "exit after failed commands" $? 1
 assert_eq "their lines" "$(grep -o '^stdin:[0-9]*: error: .*' "$TMP/stderr" | sed "s|$TMP/||")" \
-	"stdin:10: error: there is no command 'enabel'; did you mean 'enable'?
-stdin:12: error: run.llmp exists; name another file or \`set force true\`"
+	"stdin:16: error: there is no command 'enabel'; did you mean 'enable'?
+stdin:18: error: run.llmp exists; name another file or \`set force true\`"
 assert_match "status" "$(cat "$TMP/out")" "^operator +off"
+assert_eq "lines of top, with operators" "$(grep -cE '^[0-9]+ s +decode +tokens/s [1-9].* MUL_MAT [1-9]' "$TMP/out")" 3
+assert_match "target" "$(cat "$TMP/out")" "^$engine running $BUILD/tests/fake/fake_engine"
+assert_match "its engine" "$(cat "$TMP/out")" "^  llama +[^ ]* +$BUILD/tests/fake/libllama"
+assert_match "plan" "$(cat "$TMP/out")" '^  op_begin +[a-z_]*ggml[a-z_]*\+0x[0-9a-f]+ at lib[^ ]*:0x[0-9a-f]+, emulated'
 assert_ge "operators" "$(sql "$TMP/run.llmp" 'SELECT count(*) FROM op')" 1
 assert_eq "operators before they were enabled" "$(sql "$TMP/run.llmp" \
 	'SELECT count(*) FROM op WHERE begin_ns < (SELECT min(begin_ns) FROM token) + 300000000')" 0

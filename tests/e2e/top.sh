@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # top on a real terminal (a pseudo one): the screen shows the target, keys switch levels on and off and
-# quit, the terminal is left as it was. Without a terminal it prints lines.
+# quit, the terminal is left as it was. Without a terminal it prints lines. The same at the prompt.
 . "$(dirname "$0")/lib.sh"
 need_bpf
 command -v python3 >/dev/null || skip_unless_ci "needs the package python3"
@@ -82,6 +82,10 @@ def wait(pattern, seconds=20):
             draw(data)
     print("on the screen:", re.search(pattern, text())[0])
 
+typed = command[1] == "-c"
+if typed:
+    wait(r"llmprobe>")
+    os.write(fd, b"top\n")
 wait(r"pid \d+")
 wait(r"decode")
 wait(r"MUL_MAT +.*\d %?")
@@ -92,7 +96,19 @@ os.write(fd, b"o")
 wait(r"operator +on")
 os.write(fd, b"s")
 wait(r"scheduler +on")
-os.write(fd, b"q")
+if typed:
+    # ^C ends the view and not the prompt.
+    for end in b"q", b"\x03":
+        screen[:] = [[" "] * 100 for _ in range(30)]
+        os.write(fd, end)
+        wait(r"llmprobe>")
+        os.write(fd, b"top\n")
+        wait(r"scheduler +on")
+    os.write(fd, b"q")
+    wait(r"llmprobe>")
+    os.write(fd, b"quit\n")
+else:
+    os.write(fd, b"q")
 end = time.time() + 10
 while time.time() < end:
     try:
@@ -111,6 +127,14 @@ python3 "$TMP/terminal.py" "$LLMPROBE" top -p "$engine" >"$TMP/seen" 2>&1 || fai
 cat "$TMP/seen"
 assert_match "quit with q" "$(cat "$TMP/seen")" '^exit 0'
 assert_match "the terminal afterwards" "$(cat "$TMP/seen")" 'screen given back: True'
+kill -0 "$engine" || fail "the target did not survive"
+
+echo "-- at the prompt"
+printf 'target: {pid: %d}\nlevels: {token: true, graph: true, operator: true}\n' "$engine" >"$TMP/c.yaml"
+XDG_STATE_HOME=$TMP python3 "$TMP/terminal.py" "$LLMPROBE" -c "$TMP/c.yaml" >"$TMP/seen" 2>&1 ||
+	fail "$(cat "$TMP/seen")"
+cat "$TMP/seen"
+assert_match "quit" "$(cat "$TMP/seen")" '^exit 0'
 kill -0 "$engine" || fail "the target did not survive"
 
 echo "-- without a terminal"

@@ -20,11 +20,6 @@
 #include "util/file.h"
 
 /* A session that writes down what was asked of it. */
-struct fake {
-	struct repl *repl;
-	int interrupted;
-	bool running;
-};
 
 static int fake_enable(void *ctx, const char *name, FILE *out, struct diag *d)
 {
@@ -51,26 +46,23 @@ static int fake_probe(void *ctx, const char *program, FILE *out, struct diag *d)
 	return 0;
 }
 
-/* Goes on until ^C. */
+static int fake_top(void *ctx, uint64_t duration_ns, FILE *out, struct diag *d)
+{
+	(void)ctx;
+	(void)d;
+	fprintf(out, "top for %llu ms\n", (unsigned long long)duration_ns / 1000000);
+	return 0;
+}
+
 static int fake_view(void *ctx, int argc, char *const *argv, FILE *out, struct diag *d)
 {
-	struct fake *f = ctx;
-
+	(void)ctx;
 	(void)d;
 	fprintf(out, "view");
 	for (int i = 0; i < argc; i++)
 		fprintf(out, " %s", argv[i]);
 	fprintf(out, "\n");
-	fflush(out);
-	f->running = strcmp(argv[0], "top") == 0;
-	return f->running ? REPL_RUNS : 0;
-}
-
-static void fake_interrupt(void *ctx)
-{
-	struct fake *f = ctx;
-
-	f->interrupted++;
+	return 0;
 }
 
 static int fake_changed(void *ctx, const char *key, FILE *out, struct diag *d)
@@ -94,9 +86,9 @@ static const struct repl_ops fake_ops = {
 	.enable = fake_enable,
 	.start = fake_start,
 	.probe = fake_probe,
+	.top = fake_top,
 	.view = fake_view,
 	.changed = fake_changed,
-	.interrupt = fake_interrupt,
 	.name = fake_name,
 };
 
@@ -109,7 +101,7 @@ static void count_sigint(int sig)
 }
 
 /* The owner's loop, as repl.h describes it. */
-static int drive(struct repl *r, struct fake *f)
+static int drive(struct repl *r)
 {
 	sigset_t none;
 
@@ -126,10 +118,6 @@ static int drive(struct repl *r, struct fake *f)
 			sigints--;
 			repl_sigint(r);
 		}
-		if (f->interrupted && f->running) {
-			f->running = false;
-			repl_finish(r, 0);
-		}
 		repl_tick(r);
 	}
 	return repl_status(r);
@@ -137,14 +125,12 @@ static int drive(struct repl *r, struct fake *f)
 
 static int run_repl(int fd, FILE *out, FILE *err, bool terminal, const char *history)
 {
-	struct fake fake = {0};
 	struct config *config = config_new();
-	struct repl_opts opts = {fd, out, err, terminal, history, config, &fake_ops, &fake};
+	struct repl_opts opts = {fd, out, err, terminal, history, config, &fake_ops, NULL};
 	struct repl *r = repl_new(&opts);
 	int status;
 
-	fake.repl = r;
-	status = drive(r, &fake);
+	status = drive(r);
 	repl_free(r);
 	config_free(config);
 	return status;
@@ -419,9 +405,8 @@ static void test_terminal_interrupts(void **state)
 	expect(&t, "^C");
 	type_at_prompt(&t, "start kept\n"); /* the dropped line is not in front of it */
 	expect(&t, "started kept");
-	type_at_prompt(&t, "top\n");
-	expect(&t, "view top");
-	type(&t, "\x03");
+	type_at_prompt(&t, "top 2s\n");
+	expect(&t, "top for 2000 ms");
 	type_at_prompt(&t, "wait 1h\n");
 	expect(&t, "wait 1h");
 	expect(&t, "\n");
