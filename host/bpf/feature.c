@@ -191,12 +191,12 @@ uint64_t feature_caps(struct features *f)
 	return f->caps;
 }
 
-const char *feature_caps_missing(struct features *f)
+const char *feature_caps_missing(struct features *f, bool all)
 {
 	static const struct {
 		const char *name;
 		int bit;
-		bool covered; /* by CAP_SYS_ADMIN, which is their elder */
+		bool needed; /* by everything; CAP_SYS_ADMIN, their elder, has these in it */
 	} wanted[] = {
 		{"CAP_BPF", 39, true},	       {"CAP_PERFMON", 38, true},
 		{"CAP_SYS_PTRACE", 19, false}, {"CAP_DAC_READ_SEARCH", 2, false},
@@ -208,7 +208,7 @@ const char *feature_caps_missing(struct features *f)
 
 	f->missing[0] = '\0';
 	for (i = 0; i < ARRAY_LEN(wanted); i++) {
-		if (caps >> wanted[i].bit & 1 || (admin && wanted[i].covered))
+		if (caps >> wanted[i].bit & 1 || (wanted[i].needed ? admin : !all))
 			continue;
 		len += snprintf(f->missing + len, sizeof(f->missing) - len, "%s%s", len ? ", " : "",
 				wanted[i].name);

@@ -55,7 +55,8 @@ const char *feature_kernel_release(struct features *f);
 uint32_t feature_kernel_version(struct features *f);
 /* Effective capabilities of this process as bits (1 << CAP_*). */
 uint64_t feature_caps(struct features *f);
-/* "CAP_BPF, CAP_PERFMON": the ones that llmprobe wants and the process lacks; "" when none. */
-const char *feature_caps_missing(struct features *f);
+/* "CAP_BPF, CAP_PERFMON": what the process lacks of the capabilities that nothing works without, or
+ * (`all`) also of those that only some targets need; "" when none. */
+const char *feature_caps_missing(struct features *f, bool all);
 
 #endif

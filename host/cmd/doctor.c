@@ -46,14 +46,32 @@ static void kernel_facts(struct doctor *doc)
 	}
 }
 
+static void capability_facts(struct doctor *doc)
+{
+	static const struct {
+		const char *name, *fix;
+		bool all;
+	} sets[] = {
+		{"needed", "run llmprobe as root, or give it the capabilities with setcap", false},
+		{"wanted",
+		 "the same; files that are closed to others and kernels before 6.6 need them",
+		 true},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(sets); i++) {
+		const char *missing = feature_caps_missing(doc->features, sets[i].all);
+
+		add_fact(doc, "capabilities", sets[i].name, !*missing,
+			 *missing ? missing : "all there", *missing ? sets[i].fix : NULL);
+	}
+}
+
 static void process_facts(struct doctor *doc)
 {
-	const char *missing = feature_caps_missing(doc->features);
 	char version[32], dir[4096], text[64];
 	struct rlimit lim = {0};
 
-	add_fact(doc, "capabilities", "needed", !*missing, *missing ? missing : "all there",
-		 *missing ? "run llmprobe as root, or give it the capabilities with setcap" : NULL);
+	capability_facts(doc);
 	getrlimit(RLIMIT_MEMLOCK, &lim);
 	if (lim.rlim_cur == RLIM_INFINITY)
 		snprintf(text, sizeof(text), "unlimited");

@@ -21,7 +21,7 @@ enum {
 static int check_rights(struct session *s, struct diag *d)
 {
 	const struct feature_result *r = feature_get(s->features, FEATURE_BPF);
-	const char *missing = feature_caps_missing(s->features);
+	const char *missing = feature_caps_missing(s->features, false);
 
 	if (r->ok)
 		return 0;

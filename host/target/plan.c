@@ -50,6 +50,7 @@ static void free_arrays(struct plan *p)
 	free(p->choices);
 	free(p->done);
 	free(p->reason);
+	free(p->unread);
 	buf_free(&p->notes);
 	engine_free(p->iface);
 	free(p);
@@ -185,6 +186,26 @@ static int wake(struct plan *p, struct diag *d)
 	return 0;
 }
 
+static void add_unread(const struct plan *p, struct buf *out)
+{
+	buf_puts(out, p->unread);
+	if (p->n_unread > 1)
+		buf_printf(out, " (and %zu more of the engine's files)", p->n_unread - 1);
+}
+
+/* Where nothing else gives points this is the reason, which is told with the error. */
+static void warn_unread(struct plan *p, struct diag *d)
+{
+	struct buf text = {0};
+
+	if (p->n_unread == p->n_unread_told || !p->n_points)
+		return;
+	p->n_unread_told = p->n_unread;
+	add_unread(p, &text);
+	diag_add(d, DIAG_WARNING, "%s", buf_str(&text));
+	buf_free(&text);
+}
+
 int plan_extend(struct plan *p, pid_t pid, struct diag *d)
 {
 	size_t before = p->n_points;
@@ -195,6 +216,7 @@ int plan_extend(struct plan *p, pid_t pid, struct diag *d)
 	if (err)
 		return err;
 	plan_decide(p);
+	warn_unread(p, d);
 	return (int)(p->n_points - before);
 }
 
@@ -282,7 +304,9 @@ const char *plan_level_reason(struct plan *p, enum rec_level level)
 	for (size_t i = 0; i < p->n_choices; i++)
 		if (p->choices[i].level == level)
 			add_choice(p, &p->choices[i], &out);
-	if (!out.len)
+	if (!out.len && p->n_unread)
+		add_unread(p, &out);
+	else if (!out.len)
 		add_no_engine(p, level, &out);
 	p->reason = buf_take(&out);
 	return p->reason;

@@ -273,15 +273,15 @@ long plan_file_of_mapping(struct plan *p, pid_t pid, const struct mapping *m, st
 }
 
 /* What goes wrong with a file that may well be no engine's is not worth a word. */
-static void take_new_mapping(struct plan *p, pid_t pid, const struct mapping *m, struct diag *d)
+static void take_new_mapping(struct plan *p, pid_t pid, const struct mapping *m)
 {
 	struct diag *quiet = diag_new();
 	bool named = name_is_known(p, base_name(m->path));
 
 	if (named || !is_system_library(base_name(m->path)))
 		take_mapping(p, pid, m, false, quiet);
-	if (named && diag_count(quiet, DIAG_ERROR))
-		diag_add(d, DIAG_WARNING, "%s", diag_first_error(quiet));
+	if (named && diag_count(quiet, DIAG_ERROR) && !p->n_unread++)
+		p->unread = xstrdup(diag_first_error(quiet));
 	diag_free(quiet);
 }
 
@@ -296,7 +296,7 @@ int plan_take_process(struct plan *p, pid_t pid, struct diag *d)
 		if (was_seen(p, m->dev, m->ino))
 			continue;
 		*VEC_PUSH(p->seen, p->n_seen, p->cap_seen) = (struct seen_file){m->dev, m->ino};
-		take_new_mapping(p, pid, m, d);
+		take_new_mapping(p, pid, m);
 	}
 	mapping_list_free(&maps);
 	return err;

@@ -109,6 +109,7 @@ int process_explain_access(pid_t pid, int err, const char *what, struct diag *d)
 {
 	uint64_t caps = status_number(getpid(), "CapEff:", 16);
 	bool ptrace = caps & (1ULL << CAP_SYS_PTRACE);
+	bool all_files = caps & (1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_DAC_OVERRIDE);
 	struct stat st;
 	char path[32];
 
@@ -116,6 +117,11 @@ int process_explain_access(pid_t pid, int err, const char *what, struct diag *d)
 	if (stat(path, &st))
 		return diag_fail(d, err, "%s of process %d cannot be read: %s", what, pid,
 				 strerror(-err));
+	if (ptrace && err == -EACCES && !all_files)
+		return diag_fail(d, err,
+				 "%s of process %d (uid %u) cannot be read: it, or a folder on the way "
+				 "to it, is closed to others and CAP_DAC_READ_SEARCH is missing",
+				 what, pid, st.st_uid);
 	if (ptrace)
 		return diag_fail(
 			d, err,

@@ -77,7 +77,28 @@ setpriv --reuid=nobody --clear-groups env HOME="$TMP/nobody" XDG_CACHE_HOME="$TM
 	"$TMP/llmprobe" record -o "$TMP/nobody/run.llmp" -- sleep 0.1 2>"$TMP/stderr"
 assert_eq "ordinary user: exit" $? 1
 assert_eq "ordinary user: errors" "$(grep -c 'error: ' "$TMP/stderr")" 1
-assert_match "ordinary user" "$(cat "$TMP/stderr")" 'missing .*(CAP_BPF|cap_bpf)'
+assert_match "ordinary user" "$(cat "$TMP/stderr")" 'missing CAP_BPF, CAP_PERFMON; run as root or with'
+# with_caps LIST: as that user with these capabilities, on root's process.
+with_caps() {
+	setpriv --reuid=nobody --clear-groups --inh-caps "-all,$1" --ambient-caps "-all,$1" \
+		--bounding-set "-all,$1" env HOME="$TMP/nobody" XDG_CACHE_HOME="$TMP/nobody" "$TMP/llmprobe" \
+		record --force -o "$TMP/nobody/run.llmp" -p "$engine" --duration 300ms 2>"$TMP/stderr"
+}
+with_caps +bpf && fail "CAP_BPF alone was enough"
+assert_match "CAP_BPF alone" "$(cat "$TMP/stderr")" 'missing CAP_PERFMON; run'
+# Files that everybody can read need no more than that; others do.
+with_caps +bpf,+perfmon || fail "$(cat "$TMP/stderr")"
+mkdir -m 700 "$TMP/closed"
+cp "$BUILD/tests/fake/"* "$TMP/closed/"
+open_engine=$engine
+target "$TMP/closed/fake_engine" -d 10000000 -P 1000
+with_caps +bpf,+perfmon && fail "closed files could be read"
+assert_match "closed files" "$(cat "$TMP/stderr")" 'cannot be read: CAP_SYS_PTRACE is missing'
+assert_eq "closed files: messages" "$(grep -c llmprobe: "$TMP/stderr")" 1
+with_caps +bpf,+perfmon,+sys_ptrace && fail "closed files could be read"
+assert_match "closed files" "$(cat "$TMP/stderr")" 'CAP_DAC_READ_SEARCH is missing'
+with_caps +bpf,+perfmon,+sys_ptrace,+dac_read_search || fail "$(cat "$TMP/stderr")"
+engine=$open_engine
 
 # No tracefs: nothing needs it to be mounted, and nothing mounts it for others.
 unshare -m sh -c 'umount -l /sys/kernel/tracing 2>/dev/null; umount -R -l /sys/kernel/debug 2>/dev/null
