@@ -118,10 +118,11 @@ int process_explain_access(pid_t pid, int err, const char *what, struct diag *d)
 		return diag_fail(d, err, "%s of process %d cannot be read: %s", what, pid,
 				 strerror(-err));
 	if (ptrace && err == -EACCES && !all_files)
-		return diag_fail(d, err,
-				 "%s of process %d (uid %u) cannot be read: it, or a folder on the way "
-				 "to it, is closed to others and CAP_DAC_READ_SEARCH is missing",
-				 what, pid, st.st_uid);
+		return diag_fail(
+			d, err,
+			"%s of process %d (uid %u) cannot be read: it, or a folder on the way "
+			"to it, is closed to others and CAP_DAC_READ_SEARCH is missing",
+			what, pid, st.st_uid);
 	if (ptrace)
 		return diag_fail(
 			d, err,
