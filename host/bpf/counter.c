@@ -74,9 +74,9 @@ static int parse_one(const char *name, struct counter *c, struct diag *d)
 					name, bare, name + len);
 	} else if (!lookup_pfm(name, c)) {
 		near = text_nearest(bare, next_name, NULL);
-		err = diag_fail(d, -ENOENT,
-				"there is no counter '%s'%s%s%s; see llmprobe list counters", name,
-				near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "");
+		err = diag_fail(d, -ENOENT, "there is no counter '%s'; %s%s%s", name,
+				near ? "did you mean '" : "llmprobe list counters",
+				near ? near : "", near ? "'?" : " names them");
 	}
 	free(bare);
 	return err;

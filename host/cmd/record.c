@@ -52,10 +52,28 @@ static int check_output(const struct recording *r)
 	return EXIT_OK;
 }
 
+static int check_levels(const struct recording *r)
+{
+	const struct config *c = r->ctx->config;
+
+	for (int i = 0; i < LEVEL_COUNT; i++)
+		if (c->level[i])
+			return EXIT_OK;
+	if (c->plugins.count)
+		return EXIT_OK;
+	config_refuse(c, config_given(c, "levels") ? "levels" : "levels.token",
+		      "no level is on and no plugin is named: there is nothing to record",
+		      r->ctx->diag);
+	return EXIT_USAGE;
+}
+
 static int begin(struct recording *r)
 {
 	const struct cmd_context *ctx = r->ctx;
-	int code = check_output(r);
+	int code = check_levels(r);
+
+	if (!code)
+		code = check_output(r);
 
 	r->trace.wants_names = ctx->config->prometheus != NULL;
 	if (!code)
@@ -116,7 +134,7 @@ static void print_summary(struct recording *r)
 
 	if (!r->probed)
 		diag_add(r->ctx->diag, DIAG_ERROR, "no probe point was found in the target: %s",
-			 session_level_reason(r->trace.session, LEVEL_TOKEN));
+			 trace_why_no_probes(&r->trace));
 	if (lost)
 		diag_add(
 			r->ctx->diag, DIAG_WARNING,

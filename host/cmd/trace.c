@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bpf/cache.h"
+#include "bpf/counter.h"
 #include "level/level.h"
 #include "plugin/plugin.h"
 
@@ -63,12 +64,34 @@ static int give_target(struct trace *t, const struct config *c, struct diag *d)
 	return session_target_any(t->session, d);
 }
 
+/* Names that no machine knows; what this one lacks is told by the session. */
+static int check_counters(const struct config *c, struct diag *d)
+{
+	const char *const *names = (const char *const *)c->pmc_names.items;
+	int err = 0;
+
+	for (size_t i = 0; c->pmc && i < c->pmc_names.count; i++) {
+		struct diag *own = diag_new();
+		struct counters *one = counters_parse(&names[i], 1, own);
+
+		if (!one) {
+			config_refuse(c, "trace_pmc", diag_first_error(own), d);
+			err = -EINVAL;
+		}
+		counters_free(one);
+		diag_free(own);
+	}
+	return err;
+}
+
 int trace_open(struct trace *t, const struct cmd_context *ctx)
 {
 	struct session_opts o;
 	int err;
 
 	t->signal_fd = -1;
+	if (check_counters(ctx->config, ctx->diag))
+		return EXIT_USAGE;
 	session_options(t, ctx->config, &o);
 	t->session = session_new(&o, ctx->diag);
 	if (!t->session)
@@ -133,14 +156,28 @@ int trace_signal(struct trace *t)
 
 bool trace_has_probes(const struct trace *t)
 {
+	size_t sites[2] = {0, 0};
+	bool wants_engine = false;
+
 	for (int i = 0; i < LEVEL_COUNT; i++) {
 		struct session_level_stats st;
 
 		session_level_stats(t->session, i, &st);
-		if (st.sites && i != LEVEL_SCHEDULER)
-			return true;
+		sites[i == LEVEL_SCHEDULER] += st.sites;
+		wants_engine |= st.on && i != LEVEL_SCHEDULER;
 	}
-	return plugins_probes(t->plugins) > 0;
+	return sites[0] || (sites[1] && !wants_engine) || plugins_probes(t->plugins) > 0;
+}
+
+const char *trace_why_no_probes(const struct trace *t)
+{
+	for (int i = 0; i < LEVEL_COUNT; i++) {
+		const char *why = level_get(i) ? session_level_reason(t->session, i) : "";
+
+		if (*why)
+			return why;
+	}
+	return "";
 }
 
 void trace_close(struct trace *t)

@@ -19,18 +19,22 @@ struct trace {
 
 /*
  * Makes the session that the config describes and gives it its target; a command is held. Returns
- * EXIT_OK, EXIT_FAILED, or EXIT_USAGE when the target is ambiguous. Call trace_close in any case.
+ * EXIT_OK, EXIT_FAILED, or EXIT_USAGE when the target is ambiguous or the config is wrong. Call
+ * trace_close in any case.
  */
 int trace_open(struct trace *t, const struct cmd_context *ctx);
-/* Switches on the levels that the config asks for; one without a probe point is warned about. */
 /* Loads the plugins that the config names. */
 int trace_load_plugins(struct trace *t, const struct cmd_context *ctx);
+/* Switches on the levels that the config asks for; one without a probe point is warned about. */
 int trace_enable_levels(struct trace *t, const struct cmd_context *ctx);
 int trace_catch_signals(struct trace *t, const struct cmd_context *ctx);
 /* Which signal came, 0: none. */
 int trace_signal(struct trace *t);
-/* True when at least one level has a probe. */
+/* True when what was asked for has a probe. Those of the scheduler, which every process has, count
+ * only where no level wants an engine. */
 bool trace_has_probes(const struct trace *t);
+/* The first reason of a level that has none; "" when there is no such level. */
+const char *trace_why_no_probes(const struct trace *t);
 void trace_close(struct trace *t);
 
 /* Where the run of this config goes ("run.llmp" by default) and its spool; free both. */

@@ -81,6 +81,11 @@ int config_complain(const struct config *c, const struct option *o, struct diag 
 	return -EINVAL;
 }
 
+void config_refuse(const struct config *c, const char *key, const char *why, struct diag *d)
+{
+	config_complain(c, option_by_key(key), d, "%s", why);
+}
+
 /* Two values that exclude each other; the later layer is the one to point at. */
 static int conflict(const struct config *c, const char *key_a, const char *key_b, struct diag *d,
 		    const char *why)
@@ -143,12 +148,23 @@ static bool any_level_given(const struct config *c)
 	return false;
 }
 
-static int check_levels(struct config *c, enum command_id command, struct diag *d)
+/* Counters are values of operator rows. Where nobody can switch those on later, they are on. */
+static void add_operators(struct config *c, enum command_id command, struct diag *d)
+{
+	if (command != COMMAND_RECORD || !c->pmc || c->level[LEVEL_OPERATOR])
+		return;
+	if (config_given(c, "levels.operator"))
+		diag_add(d, DIAG_WARNING,
+			 "there will be no counters: they are values of operator rows, and the "
+			 "operator level is off");
+	else
+		c->level[LEVEL_OPERATOR] = true;
+}
+
+static int check_counter_level(struct config *c, struct diag *d)
 {
 	enum config_layer own;
 
-	if (command == COMMAND_RECORD && !any_level_given(c))
-		c->level[LEVEL_OPERATOR] = c->level[LEVEL_SCHEDULER] = true;
 	own = config_origin(c, option_by_key("levels.counters"))->layer;
 	if (own == LAYER_DEFAULT || own < config_origin(c, option_by_key("trace_pmc"))->layer) {
 		c->level[LEVEL_COUNTERS] |= c->pmc;
@@ -160,6 +176,17 @@ static int check_levels(struct config *c, enum command_id command, struct diag *
 				"the one switches counters on, the other off");
 	c->pmc |= c->level[LEVEL_COUNTERS];
 	return 0;
+}
+
+static int check_levels(struct config *c, enum command_id command, struct diag *d)
+{
+	int err;
+
+	if (command == COMMAND_RECORD && !any_level_given(c))
+		c->level[LEVEL_OPERATOR] = c->level[LEVEL_SCHEDULER] = true;
+	err = check_counter_level(c, d);
+	add_operators(c, command, d);
+	return err;
 }
 
 /* Without times there are sums only, so nothing that consists of times can be asked for. */

@@ -160,6 +160,8 @@ int config_set(struct config *c, const char *key, const char *value, enum config
 bool config_get(const struct config *c, const char *key, struct buf *out);
 /* True when the user gave the key at all (file, command line or set), not merely the default. */
 bool config_given(const struct config *c, const char *key);
+/* Adds an error about the key's value, at its place in the file when it came from there. */
+void config_refuse(const struct config *c, const char *key, const char *why, struct diag *d);
 /* Writes all values that differ from the defaults as YAML, for the run table and `set`. */
 void config_write(const struct config *c, struct buf *out);
 /* Colours on `f`: what --color says, else a terminal without NO_COLOR. */

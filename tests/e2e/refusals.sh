@@ -68,6 +68,18 @@ mkfifo "$TMP/pipe.llmp"
 refused "a pipe as output" 1 'pipe.llmp is a device or a pipe' record --force -o "$TMP/pipe.llmp" -p "$engine"
 [ -p "$TMP/pipe.llmp" ] || fail "the pipe was replaced"
 
+refused "unknown counter" 2 "there is no counter 'cyclse'; did you mean 'cycles'\?" \
+	"${record[@]}" --pmc cyclse -p "$engine"
+printf 'trace_pmc: [page-faults, cyclse]\n' >"$TMP/counters.yaml"
+refused "unknown counter of a file" 2 "counters.yaml:1:12: error: there is no counter 'cyclse'" \
+	"${record[@]}" -c "$TMP/counters.yaml" -p "$engine"
+refused "no level" 2 'no level is on' "${record[@]}" -l none -p "$engine"
+# Counters bring the rows that they belong to; the scheduler level stands alone.
+expect_exit 0 record --force -o "$TMP/levels.llmp" -l counters --pmc page-faults -p "$engine" --duration 300ms
+assert_ge "counters" "$(sql "$TMP/levels.llmp" 'SELECT count(*) FROM counter')" 1
+expect_exit 0 record --force -o "$TMP/levels.llmp" -l scheduler -p "$engine" --duration 300ms
+assert_ge "scheduler intervals alone" "$(sql "$TMP/levels.llmp" 'SELECT count(*) FROM sched')" 1
+
 # As an ordinary user, on a process of its own.
 cp "$LLMPROBE" "$TMP/llmprobe"
 mkdir -p "$TMP/nobody"
