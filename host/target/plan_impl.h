@@ -65,8 +65,8 @@ struct plan {
 	size_t n_done, cap_done;
 	/* For functions that were found at run time; made on first use. */
 	struct engine *iface;
-	char *reason;	  /* plan_level_reason's last answer */
-	char *unread;	  /* why the first of n_unread files of engines could not be read */
+	char *reason; /* plan_level_reason's last answer */
+	char *unread; /* why the first of n_unread files of engines could not be read */
 	size_t n_unread, n_unread_told;
 	struct buf notes; /* what optional functions lack */
 };
