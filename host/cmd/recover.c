@@ -14,14 +14,26 @@
 
 static const char ending[] = ".spool";
 
-/* A spool is locked by whoever writes it. */
+enum { LOCK_TRIES = 20, LOCK_PAUSE_US = 50000 };
+
+/* A spool is locked by whoever writes it. One that was killed takes some time to be gone. */
+static bool gets_idle(int fd)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+			return true;
+		usleep(LOCK_PAUSE_US);
+	}
+	return false;
+}
+
 static int check_idle(const char *spool, struct diag *d)
 {
 	int fd = open(spool, O_RDONLY | O_CLOEXEC), err = 0;
 
 	if (fd < 0)
 		return diag_fail(d, -errno, "cannot read the spool %s: %s", spool, strerror(errno));
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+	if (!gets_idle(fd))
 		err = diag_fail(d, -EBUSY, "%s is still being recorded; end the recording first",
 				spool);
 	close(fd);

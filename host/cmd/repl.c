@@ -29,7 +29,7 @@ struct repl_session {
 	char *beside_text;
 	size_t beside_len;
 	char *run; /* of the recording that runs or ran last; NULL: none yet */
-	bool told_ended;
+	bool told_ended, gave_up;
 	char point[32]; /* that completion was given last */
 };
 
@@ -484,6 +484,24 @@ static void tell_end(struct repl_session *r)
 	diag_add(r->ctx->diag, DIAG_NOTE, "the target has ended; what was recorded stays");
 }
 
+/* A recording that cannot be written ends; the prompt and the levels go on. */
+static bool give_recording_up(struct repl_session *r)
+{
+	struct diag *quiet;
+
+	if (!session_recording(r->trace.session))
+		return false;
+	quiet = diag_new();
+	session_stop(r->trace.session, quiet);
+	diag_free(quiet);
+	r->gave_up = true;
+	diag_add(r->ctx->diag, DIAG_NOTE,
+		 "the recording has ended; the raw events are kept in %s.spool, and where there is "
+		 "room for it `llmprobe export %s` makes the run",
+		 r->run, r->run);
+	return true;
+}
+
 static int loop(struct repl_session *r)
 {
 	struct session *s = r->trace.session;
@@ -506,11 +524,13 @@ static int loop(struct repl_session *r)
 		scripts_drain(r->scripts, r->ctx->diag);
 		show_beside(r);
 		tell_end(r);
+		if (err && give_recording_up(r))
+			err = 0;
 		repl_report(r->repl, r->ctx->diag);
 		if (err)
 			return EXIT_FAILED;
 	}
-	return repl_status(r->repl);
+	return r->gave_up ? EXIT_FAILED : repl_status(r->repl);
 }
 
 /* With `output` in the config recording begins at once; else `start` begins it. */

@@ -52,6 +52,7 @@ struct spool *spool_create(const char *path, bool force, struct diag *d)
 	*s = (struct spool){.fd = fd, .path = xstrdup(path)};
 	if (write(fd, file_magic, sizeof(file_magic)) != (ssize_t)sizeof(file_magic)) {
 		diag_add(d, DIAG_ERROR, "cannot write to the spool %s: %s", path, strerror(errno));
+		unlink(path);
 		spool_close(s);
 		return NULL;
 	}

@@ -90,6 +90,30 @@ assert_eq "complete" "$(key "$TMP/full.llmp" complete)" 0
 assert_ge "operators kept" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" 1000
 kill -0 "$engine" || fail "the target did not survive"
 
+echo "-- full disk at the prompt: the recording ends, the prompt goes on"
+mount -t tmpfs -o size=1m none "$TMP/small" || fail "no tmpfs"
+printf 'target: {pid: %d}\nlevels: {token: true, graph: true, operator: true}\n' "$engine" >"$TMP/c.yaml"
+mkfifo "$TMP/keys"
+exec 3<>"$TMP/keys"
+"$LLMPROBE" -c "$TMP/c.yaml" <"$TMP/keys" 3>&- >"$TMP/screen" 2>"$TMP/errors" &
+prompt=$!
+PIDS+=("$prompt")
+echo "start $TMP/small/run.llmp" >&3
+wait_for 20 grep -q 'the recording has ended; the raw events are kept in' "$TMP/errors"
+printf 'status\nstart %s\nwait 200ms\nstop\nquit\n' "$TMP/next.llmp" >&3
+wait "$prompt"
+assert_eq "exit" $? 1
+exec 3>&-
+cp "$TMP/small/run.llmp.spool" "$TMP/prompt.llmp.spool"
+umount "$TMP/small"
+assert_eq "errors about it" "$(grep -c 'error:' "$TMP/errors")" 1
+assert_match "the error" "$(cat "$TMP/errors")" 'cannot write .*run.llmp.spool: No space left on device'
+assert_match "status" "$(cat "$TMP/screen")" 'not recording'
+expect_exit 0 export "$TMP/prompt.llmp"
+assert_eq "complete" "$(key "$TMP/prompt.llmp" complete)" 0
+assert_ge "tokens of the next recording" "$(sql "$TMP/next.llmp" 'SELECT count(*) FROM token')" 10
+kill -0 "$engine" || fail "the target did not survive"
+
 echo "-- room for the spool but not for the run"
 mount -t tmpfs -o size=1500k none "$TMP/small" || fail "no tmpfs"
 "$BUILD/tests/run_make" --layers 4 --decodes 60 --threads 4 "$TMP/small/a.llmp.spool" >/dev/null || fail "run_make"
