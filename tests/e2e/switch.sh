@@ -14,29 +14,40 @@ expect_exit 0 record -o "$TMP/warm.llmp" -- "${IN_ROOT[@]}" /usr/bin/llama-bench
 
 # The prompt starts llama-bench itself, so that there is nothing that it cannot have seen. The
 # wait without a time ends with the target.
-# Some 0.15 ms each on an idle machine.
-tokens=10000
+# Some 0.15 ms each on an idle machine; four times over, because a long context makes them slower.
+tokens=16000
 cat >"$TMP/c.yaml" <<EOF
-target: {command: [chroot, $ROOT, /usr/bin/llama-bench, -m, $MODEL_IN, -r, "1", --no-warmup, -t, "1",
-	-p, "0", -n, "$tokens"]}
+target: {command: [chroot, $ROOT, /usr/bin/llama-bench, -m, $MODEL_IN, -r, "4", --no-warmup, -t, "1",
+	-p, "0", -n, "$((tokens / 4))"]}
 levels: {token: true, graph: true, operator: false, scheduler: false}
 EOF
-cat >"$TMP/commands" <<EOF
-start $TMP/run.llmp
-wait 300ms
-enable operator
-wait 150ms
-disable operator
-wait 50ms
-enable scheduler
-wait 100ms
-report --json
-wait
-status
-stop
-report
-EOF
-llmprobe -c "$TMP/c.yaml" <"$TMP/commands" >"$TMP/out" || fail "exit $?: $(cat "$TMP/stderr")"
+mkfifo "$TMP/typed"
+exec 4<>"$TMP/typed"
+"$LLMPROBE" -c "$TMP/c.yaml" 4>&- <"$TMP/typed" >"$TMP/out" 2>"$TMP/stderr" &
+prompt=$!
+PIDS+=("$prompt")
+# hits LEVEL AT_LEAST: what the prompt, which reads from fd $keys and prints to $screen, says of it.
+keys=4 screen=$TMP/out
+hits() {
+	local before
+	before=$(grep -c '^buffer: ' "$screen")
+	echo status >&"$keys"
+	wait_for 20 said_more "$before"
+	[ "$(awk -v l="$1" '$1 == l {n = $4} END {gsub(",", "", n); print n + 0}' "$screen")" -ge "$2" ]
+}
+said_more() {
+	[ "$(grep -c '^buffer: ' "$screen")" -gt "$1" ]
+}
+echo "start $TMP/run.llmp" >&4
+wait_for 30 hits token 400
+echo "enable operator" >&4
+wait_for 30 hits operator 2000
+echo "disable operator" >&4
+echo "enable scheduler" >&4
+wait_for 30 hits scheduler 1
+printf '%s\n' 'report --json' wait status stop report quit >&4
+wait "$prompt" || fail "exit $?: $(cat "$TMP/stderr")"
+exec 4>&-
 assert_eq "lost" "$(sql "$TMP/run.llmp" 'SELECT sum(lost) FROM loss')" 0
 assert_eq "decode calls, all of them" "$(sql "$TMP/run.llmp" "SELECT count(*) FROM token
 	WHERE phase = 'decode'")" $tokens
@@ -47,8 +58,8 @@ assert_eq "operators of a decode between the switches" "$(sql "$TMP/run.llmp" "S
 	token_id > (SELECT min(token_id) FROM op) AND token_id < (SELECT max(token_id) FROM op))")" 39
 assert_match "status" "$(cat "$TMP/out")" '^operator +off +0 +[1-9][0-9,]+ +0$'
 assert_match "status: begin, end, graph: hits" "$(cat "$TMP/out")" \
-	'^token +on +[0-9]+ +20,[0-9]{3} +0( |$)'
-assert_match "report at the end" "$(cat "$TMP/out")" '^decode +10,000 +10,000 '
+	'^token +on +[0-9]+ +32,[0-9]{3} +0( |$)'
+assert_match "report at the end" "$(cat "$TMP/out")" '^decode +16,000 +16,000 '
 assert_ge "decodes in the report so far" "$(sed -n '/^{/,/^}/p' "$TMP/out" |
 	jq '.. | objects | select(.phase? == "decode") | .calls? // empty' | head -n 1)" 1
 
@@ -57,7 +68,6 @@ assert_ge "decodes in the report so far" "$(sed -n '/^{/,/^}/p' "$TMP/out" |
 start "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1 --no-warmup -t 1 -p 0 -n 1000000
 engine=$PID
 wait_for 20 grep -q libllama "/proc/$engine/maps"
-sleep 0.3
 printf 'target: {pid: %d}\nlevels: {token: true, graph: true}\n' "$engine" >"$TMP/p.yaml"
 mkfifo "$TMP/keys"
 exec 3<>"$TMP/keys"
@@ -74,6 +84,8 @@ type_in() { # NAME COMMAND
 	echo "$2" >&3
 	sleep 0.15
 }
+keys=3
+wait_for 60 hits token 100
 for i in 1 2 3 4 5; do
 	echo "start $TMP/s$i.llmp" >&3
 	wait_for 10 grep -q "recording to $TMP/s$i.llmp" "$screen"
