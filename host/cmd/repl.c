@@ -3,6 +3,7 @@
 #include "repl/repl.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,6 +122,7 @@ static int op_disable(void *ctx, const char *name, FILE *out, struct diag *d)
 	if (scripts_has(r->scripts, name)) {
 		level = scripts_remove(r->scripts, name);
 		flush_beside(r, out);
+		malloc_trim(0);
 		return level;
 	}
 	if (plugins_disable(r->trace.plugins, name, d) != -ENOENT)
@@ -308,6 +310,8 @@ static int convert(struct repl_session *r, const char *out_path, struct diag *d)
 	char *spool = xasprintf("%s.spool", r->run);
 	int err = store_convert(spool, out_path, &o, d);
 
+	/* The session stays small between recordings. */
+	malloc_trim(0);
 	if (!err && !session_recording(r->trace.session))
 		unlink(spool);
 	free(spool);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # A recording that has come to rest, with all levels on while the engine generates, and a prompt in
-# the same state, have less than 25 MB in memory.
+# the same state and after it, have less than 25 MB in memory.
 . "$(dirname "$0")/lib.sh"
 need_bpf
 debian_engine
@@ -58,6 +58,12 @@ PIDS+=("$prompt")
 echo "start $TMP/prompt.llmp" >&3
 wait_for 20 test -s "$TMP/prompt.llmp.spool"
 rss "$prompt" "a prompt that records all levels"
+echo stop >&3
+wait_for 60 grep -q 'recorded to' "$TMP/screen"
+echo "probe 'token:end { @ = count(); }'" >&3
+printf '%s\n' "disable script1" status >&3
+wait_for 20 grep -q '^buffer' "$TMP/screen"
+rss "$prompt" "a prompt that has recorded, and run a script"
 echo quit >&3
 wait "$prompt"
 assert_eq "exit" $? 0
