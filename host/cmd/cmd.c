@@ -26,7 +26,11 @@ const struct cmd cmd_table[] = {
 		.usage = "[-o RUN] [-p PID | -- CMD...]",
 		.help = "trace a target into a run file until it ends",
 		.about = "Without a pid or a command the one running process that maps a known "
-			 "engine is traced. Exits with the status of the command.",
+			 "engine is traced. Exits with the status of the command. The first ^C is "
+			 "the "
+			 "command's, which the recording ends with; a second one, SIGTERM and "
+			 "SIGHUP "
+			 "end the recording and leave the command alone.",
 		.run = cmd_record,
 	},
 	{

@@ -97,13 +97,13 @@ static int begin(struct recording *r)
 	return code;
 }
 
-/* ^C reaches a command of ours too, so it is given the time to end by itself; asked twice, we stop.
- */
+/* ^C reaches a command of ours too, so it is given the time to end by itself; asked twice, or by
+ * who means us alone, we stop. */
 static bool wants_stop(struct recording *r)
 {
 	if (trace_signal(&r->trace))
 		r->signals++;
-	if (r->end_ns && clock_now() >= r->end_ns)
+	if (r->trace.terminated || (r->end_ns && clock_now() >= r->end_ns))
 		return true;
 	return r->signals >= (r->ctx->config->target.command.count ? 2 : 1);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -521,8 +522,10 @@ static int loop(struct repl_session *r)
 			return EXIT_FAILED;
 		if (fds[0].revents)
 			repl_readable(r->repl);
-		if (trace_signal(&r->trace))
+		if (trace_signal(&r->trace) == SIGINT)
 			repl_sigint(r->repl);
+		if (r->trace.terminated)
+			repl_quit(r->repl);
 		repl_tick(r->repl);
 		err = session_dispatch(s, r->ctx->diag);
 		scripts_drain(r->scripts, r->ctx->diag);

@@ -131,9 +131,12 @@ int trace_enable_levels(struct trace *t, const struct cmd_context *ctx)
 
 int trace_catch_signals(struct trace *t, const struct cmd_context *ctx)
 {
+	struct sigaction hangup;
 	sigset_t set;
 
 	sigemptyset(&set);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -151,6 +154,7 @@ int trace_signal(struct trace *t)
 
 	if (read(t->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return 0;
+	t->terminated |= info.ssi_signo != SIGINT;
 	return (int)info.ssi_signo;
 }
 

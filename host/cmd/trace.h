@@ -14,7 +14,8 @@ struct trace {
 	char *config_text;
 	bool wants_names; /* set before trace_open: tensor names for session_each_op, _on_op */
 	char cache_dir[4096];
-	int signal_fd; /* SIGINT and SIGTERM, once trace_catch_signals was called; -1 before */
+	int signal_fd;	 /* once trace_catch_signals was called; -1 before */
+	bool terminated; /* SIGTERM or SIGHUP came */
 };
 
 /*
@@ -27,8 +28,9 @@ int trace_open(struct trace *t, const struct cmd_context *ctx);
 int trace_load_plugins(struct trace *t, const struct cmd_context *ctx);
 /* Switches on the levels that the config asks for; one without a probe point is warned about. */
 int trace_enable_levels(struct trace *t, const struct cmd_context *ctx);
+/* SIGINT, SIGTERM and, unless it is ignored (nohup), SIGHUP. */
 int trace_catch_signals(struct trace *t, const struct cmd_context *ctx);
-/* Which signal came, 0: none. */
+/* Which of them came, 0: none. */
 int trace_signal(struct trace *t);
 /* True when what was asked for has a probe. Those of the scheduler, which every process has, count
  * only where no level wants an engine. */

@@ -38,7 +38,6 @@ const char *repl_complete(const struct repl_call *call, const char *line, int st
 			  bool *files);
 
 /* For the table's functions: */
-void repl_quit(struct repl *r);
 /* Waits until CLOCK_MONOTONIC passes `deadline_ns`, or (0) until the target ends. */
 void repl_wait(struct repl *r, uint64_t deadline_ns);
 

@@ -75,6 +75,8 @@ void repl_readable(struct repl *r);
 void repl_tick(struct repl *r);
 /* ^C: the first drops the line or ends a `wait`, a second one right after it quits. */
 void repl_sigint(struct repl *r);
+/* Ends it, whatever goes on. */
+void repl_quit(struct repl *r);
 /* Prints and empties the messages of things that happened outside of a command. */
 void repl_report(struct repl *r, struct diag *d);
 void repl_hide(struct repl *r);

@@ -132,6 +132,18 @@ wait "$PID"
 assert_eq "exit after one, by pid" $? 0
 assert_eq "complete" "$(key "$TMP/once.llmp" complete)" 1
 kill -0 "$engine" || fail "the target did not survive"
+# Who ends us by name means us, and not the command.
+record "$TMP/ended.llmp" -- sh -c "echo \$\$ >$TMP/pid; exec $fake -d 100000 -s 2000"
+kill -TERM "$PID"
+wait "$PID"
+assert_eq "exit after SIGTERM, command" $? 0
+assert_eq "complete" "$(key "$TMP/ended.llmp" complete)" 1
+kill "$(cat "$TMP/pid")" || fail "the command did not survive"
+record "$TMP/hung-up.llmp" -p "$engine"
+kill -HUP "$PID"
+wait "$PID"
+assert_eq "exit after SIGHUP" $? 0
+assert_eq "complete" "$(key "$TMP/hung-up.llmp" complete)" 1
 # With a command of ours the first is the command's, which here ignores it; the second is ours.
 record "$TMP/twice.llmp" -- sh -c "trap '' INT; exec $fake -d 100000 -s 2000"
 kill -INT "$PID"
