@@ -19,6 +19,7 @@ enum {
 };
 
 struct step {
+	int level;			     /* that it switches as a whole; -1: none */
 	const char *shed, *restored;	     /* what the user is told */
 	bool (*possible)(struct session *s); /* something is on that it would take off */
 	int (*apply)(struct session *s, bool shed, struct diag *d);
@@ -99,16 +100,17 @@ static int step_graph(struct session *s, bool shed, struct diag *d)
 }
 
 static const struct step steps[] = {
-	{"counters are off", "counters are on again", has_counters, step_counters},
-	{"the scheduler level is off", "the scheduler level is on again", has_scheduler,
-	 step_scheduler},
-	{"barrier wait is no longer taken", "barrier wait is taken again", has_barrier,
+	{-1, "counters are off", "counters are on again", has_counters, step_counters},
+	{LEVEL_SCHEDULER, "the scheduler level is off", "the scheduler level is on again",
+	 has_scheduler, step_scheduler},
+	{-1, "barrier wait is no longer taken", "barrier wait is taken again", has_barrier,
 	 step_barrier},
-	{"operators are summed up in the kernel instead of recorded one by one",
+	{-1, "operators are summed up in the kernel instead of recorded one by one",
 	 "operators are recorded one by one again", has_events, step_summary},
-	{"the operator level is off", "the operator level is on again", has_operators,
-	 step_operators},
-	{"the graph level is off", "the graph level is on again", has_graph, step_graph},
+	{LEVEL_OPERATOR, "the operator level is off", "the operator level is on again",
+	 has_operators, step_operators},
+	{LEVEL_GRAPH, "the graph level is off", "the graph level is on again", has_graph,
+	 step_graph},
 };
 enum { N_STEPS = ARRAY_LEN(steps) };
 
@@ -169,11 +171,12 @@ static void shed(struct session *s, struct governor *g, double share, double rat
 static void restore(struct session *s, struct governor *g, double share, double rate,
 		    struct diag *d)
 {
-	size_t i = g->taken[g->n_taken - 1];
+	size_t i = g->taken[--g->n_taken];
 
-	if (steps[i].apply(s, false, d))
+	if (steps[i].apply(s, false, d)) {
+		g->n_taken++;
 		return;
-	g->n_taken--;
+	}
 	tell(s, steps[i].restored, share, rate, d);
 }
 
@@ -239,6 +242,21 @@ void session_govern(struct session *s, struct diag *d)
 	g->cost_ns = total_cost(s);
 	g->cpu_ns = session_target_cpu_ns(s);
 	g->tokens = s->n_tokens;
+}
+
+void session_governor_forget(struct session *s, enum rec_level level)
+{
+	struct governor *g = s->governor;
+	size_t kept = 0;
+
+	for (size_t i = 0; g && i < g->n_taken; i++) {
+		if (steps[g->taken[i]].level == (int)level)
+			continue;
+		g->taken[kept] = g->taken[i];
+		g->saved[kept++] = g->saved[i];
+	}
+	if (g)
+		g->n_taken = kept;
 }
 
 int session_set_summary(struct session *s, bool summary, struct diag *d)

@@ -336,7 +336,10 @@ void session_tell_sync(struct session *s, bool last);
 uint64_t session_riders_lost(const struct session *s);
 void session_tell_ending(struct session *s);
 
-/* governor.c: to be called now and then. */
+/* governor.c */
+/* To be called now and then. */
 void session_govern(struct session *s, struct diag *d);
+/* The level is switched by somebody else, whose word counts: it is not switched back. */
+void session_governor_forget(struct session *s, enum rec_level level);
 
 #endif

@@ -366,6 +366,7 @@ int session_enable(struct session *s, enum rec_level id, struct diag *d)
 	if (!level_get(id))
 		return diag_fail(d, -EINVAL, "%s is no level that is switched by itself",
 				 level_name(id));
+	session_governor_forget(s, id);
 	if (sl->on)
 		return 0;
 	if (id == LEVEL_OPERATOR) {
@@ -416,6 +417,7 @@ int session_disable(struct session *s, enum rec_level id, struct diag *d)
 	if (!level_get(id))
 		return diag_fail(d, -EINVAL, "%s is no level that is switched by itself",
 				 level_name(id));
+	session_governor_forget(s, id);
 	if (!s->level[id].on)
 		return 0;
 	session_level_off(s, &s->level[id]);

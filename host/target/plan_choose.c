@@ -198,7 +198,7 @@ bool plan_same_copy(const struct plan *p, size_t a, size_t b)
 {
 	const struct plan_copy *x = p->copies[a], *y = p->copies[b];
 
-	return x->engine == y->engine && p->files[x->file]->family == p->files[y->file]->family;
+	return x->engine == y->engine && p->files[x->family]->family == p->files[y->family]->family;
 }
 
 size_t plan_copy_of(struct plan *p, const struct engine *engine, size_t family)

@@ -50,3 +50,21 @@ assert_eq "order of shedding" "$(sql "$run" "SELECT substr(text, 11) FROM note W
 	sed 's/: tracing took.*//' | head -n 3 | paste -sd';')" \
 	"the scheduler level is off;barrier wait is no longer taken;operators are\
  summed up in the kernel instead of recorded one by one"
+
+echo "-- what the user switches off meanwhile stays off"
+start "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -r 1000 --no-warmup -t 1 -p 0 -n 512
+engine=$PID
+wait_for 20 grep -q libggml-cpu "/proc/$engine/maps"
+printf 'target: {pid: %d}\nlevels: {token: true, graph: true, operator: false, scheduler: true}\n' \
+	"$engine" >"$TMP/c.yaml"
+mkfifo "$TMP/keys"
+exec 3<>"$TMP/keys"
+"$LLMPROBE" -c "$TMP/c.yaml" --overhead-cap 0.01% 3>&- <"$TMP/keys" >"$TMP/screen" 2>&1 &
+prompt=$!
+PIDS+=("$prompt")
+wait_for 60 grep -q 'the graph level is off' "$TMP/screen"
+printf '%s\n' 'disable scheduler' 'set overhead.cap off' status quit >&3
+wait "$prompt"
+assert_eq "exit" $? 0
+assert_match "what the governor took comes back" "$(cat "$TMP/screen")" '^graph +on'
+assert_match "what the user did not want does not" "$(cat "$TMP/screen")" '^scheduler +off'
