@@ -68,28 +68,39 @@ static void look_backend(struct session *s, const uint8_t *at, size_t len)
 	session_saw_backend(s, &rec);
 }
 
-static void look(struct session *s, const uint8_t *at, size_t len)
+static void look_token(struct session *s, const uint8_t *at, size_t len)
 {
 	struct rec_token rec;
 
-	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_TENSOR) {
-		session_judge_tensor(s, at, len);
-		session_learn_tensor(s, at, len);
-	}
-	if (len >= sizeof(rec.head) && at[offsetof(struct rec_head, kind)] == REC_OPS) {
-		count_operators(s, at, len);
-		session_tell_ops(s, at, len);
-	}
-	if (len >= sizeof(struct rec_head) && at[offsetof(struct rec_head, kind)] == REC_BACKEND)
-		look_backend(s, at, len);
-	if (len < sizeof(rec) || (at[offsetof(struct rec_head, kind)] != REC_TOKEN_BEGIN &&
-				  at[offsetof(struct rec_head, kind)] != REC_TOKEN_END))
+	if (len < sizeof(rec))
 		return;
 	memcpy(&rec, at, sizeof(rec));
 	if (rec.head.kind == REC_TOKEN_BEGIN)
 		token_begin(s, &rec);
 	else
 		token_end(s, &rec);
+}
+
+/* `len` is at least that of a head. */
+static void look(struct session *s, const uint8_t *at, size_t len)
+{
+	switch (at[offsetof(struct rec_head, kind)]) {
+	case REC_TENSOR:
+		session_judge_tensor(s, at, len);
+		session_learn_tensor(s, at, len);
+		break;
+	case REC_OPS:
+		count_operators(s, at, len);
+		session_tell_ops(s, at, len);
+		break;
+	case REC_BACKEND:
+		look_backend(s, at, len);
+		break;
+	case REC_TOKEN_BEGIN:
+	case REC_TOKEN_END:
+		look_token(s, at, len);
+		break;
+	}
 }
 
 static void walk_ring(struct session *s, const uint8_t *p, size_t len)
@@ -102,7 +113,7 @@ static void walk_ring(struct session *s, const uint8_t *p, size_t len)
 		step = (size + BPF_RINGBUF_HDR_SZ + 7) & ~7u;
 		if (step > len)
 			return;
-		if (!(head & BPF_RINGBUF_DISCARD_BIT))
+		if (!(head & BPF_RINGBUF_DISCARD_BIT) && size >= sizeof(struct rec_head))
 			look(s, p + BPF_RINGBUF_HDR_SZ, size);
 		p += step;
 		len -= step;
