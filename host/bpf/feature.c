@@ -31,6 +31,15 @@ static int try_libbcc(void)
 	return *bpf_compiler_version(version) ? 0 : -ENOENT;
 }
 
+/* Multi links of 6.6 to 6.9 filter by thread. Trying would need a thread of another process. */
+static int try_process_filter(void)
+{
+	struct utsname uts;
+
+	uname(&uts);
+	return headers_kernel_version(uts.release) >= (6 << 16 | 10 << 8) ? 0 : -EOPNOTSUPP;
+}
+
 static int try_headers(void)
 {
 	struct utsname uts;
@@ -58,6 +67,9 @@ static const struct {
 	[FEATURE_UPROBE_PMU] = {"uprobe_pmu", "single probes on kernels without multi links",
 				feature_try_uprobe_pmu, "needs CAP_SYS_ADMIN before Linux 6.6",
 				"needs a kernel with CONFIG_UPROBE_EVENTS"},
+	[FEATURE_PROCESS_FILTER] = {"process_filter", "leave other processes of an engine in peace",
+				    try_process_filter, "",
+				    "needs Linux 6.10; programs skip other processes themselves"},
 	[FEATURE_RINGBUF] = {"ringbuf", "one event buffer for all CPUs", feature_try_ringbuf,
 			     need_caps, "needs Linux 5.8; set buffer.type: perf"},
 	[FEATURE_TASK_STORAGE] = {"task_storage", "per-thread state without a hash",

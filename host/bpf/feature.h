@@ -15,6 +15,7 @@ enum feature {
 	FEATURE_UPROBE_MULTI,	/* one link for many probes */
 	FEATURE_UPROBE_SESSION, /* one program for entry and return */
 	FEATURE_UPROBE_PMU,	/* perf uprobe events */
+	FEATURE_PROCESS_FILTER, /* probes of one process do not fire in others */
 	FEATURE_RINGBUF,
 	FEATURE_TASK_STORAGE, /* usable from uprobe programs */
 	FEATURE_ATTACH_COOKIE,

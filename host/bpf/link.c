@@ -29,22 +29,42 @@ struct bpf_links *links_new(struct reaper *r)
 
 void links_free(struct bpf_links *l)
 {
-	int events = -1;
+	int events = -1, *fds;
 
 	if (!l)
 		return;
+	fds = xcalloc(l->n + 1, sizeof(*fds));
+	for (size_t i = 0; i < l->n; i++)
+		fds[i] = l->at[i].fd;
 	if (l->events.len)
 		events = openat(l->tracefs, "uprobe_events", O_WRONLY | O_APPEND | O_CLOEXEC);
 	if (l->n || events >= 0)
-		reaper_close(l->reaper, l->fds, l->n, events >= 0 ? buf_str(&l->events) : NULL,
+		reaper_close(l->reaper, fds, l->n, events >= 0 ? buf_str(&l->events) : NULL,
 			     events);
 	if (events >= 0)
 		close(events);
 	if (l->tracefs >= 0)
 		close(l->tracefs);
 	buf_free(&l->events);
-	free(l->fds);
+	free(fds);
+	free(l->at);
 	free(l);
+}
+
+void links_drop(struct bpf_links *l, pid_t pid)
+{
+	int *fds = xcalloc(l->n + 1, sizeof(*fds));
+	size_t kept = 0, dropped = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].pid == pid)
+			fds[dropped++] = l->at[i].fd;
+		else
+			l->at[kept++] = l->at[i];
+	l->n = kept;
+	if (dropped)
+		reaper_close(l->reaper, fds, dropped, NULL, -1);
+	free(fds);
 }
 
 size_t links_count(const struct bpf_links *l)
@@ -54,13 +74,16 @@ size_t links_count(const struct bpf_links *l)
 
 size_t links_sites(const struct bpf_links *l)
 {
-	return l->sites;
+	size_t sum = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		sum += l->at[i].sites;
+	return sum;
 }
 
 void links_add(struct bpf_links *l, int fd, size_t sites)
 {
-	*VEC_PUSH(l->fds, l->n, l->cap) = fd;
-	l->sites += sites;
+	*VEC_PUSH(l->at, l->n, l->cap) = (struct link){fd, sites, l->pid};
 }
 
 int links_need_tracefs(struct bpf_links *l, struct diag *d)

@@ -83,6 +83,9 @@ int links_perf_process(struct bpf_links *l, int prog_fd, const struct perf_event
 size_t links_count(const struct bpf_links *l);
 size_t links_sites(const struct bpf_links *l);
 
+/* Detaches the uprobes that were for that process alone, which has ended; returns at once. */
+void links_drop(struct bpf_links *l, pid_t pid);
+
 /*
  * Detaches all and frees the set; returns at once. Programs may still run until reaper_flush of
  * its reaper returns 0. Do it before exit too: exit() with attached probes waits for the kernel.

@@ -8,11 +8,17 @@
 #include "bpf/link.h"
 #include "util/buf.h"
 
+struct link {
+	int fd;
+	size_t sites;
+	pid_t pid; /* of the only process that it is for; 0: no such */
+};
+
 struct bpf_links {
 	struct reaper *reaper;
-	int *fds;
+	struct link *at;
 	size_t n, cap;
-	size_t sites;
+	pid_t pid;	   /* of those that are being added */
 	struct buf events; /* commands that remove tracefs events, one per line */
 	unsigned n_events; /* made so far, for names */
 	int tracefs;	   /* -1 until needed */

@@ -268,7 +268,9 @@ int links_uprobes(struct bpf_links *l, int prog_fd, const struct uprobe_opts *o,
 	memset(a.res, 0, sizeof(*a.res));
 	if (!o->n_sites)
 		return 0;
+	l->pid = o->pid;
 	err = try_method(&a, o->session ? attach_multi : methods[o->method]);
+	l->pid = 0;
 	if (err)
 		nothing_attached(&a, err);
 	else if (a.res->failed > WARN_MAX)

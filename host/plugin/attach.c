@@ -13,8 +13,14 @@
 
 enum { MATCHES_MAX = 1000 };
 
+pid_t plugin_probed_pid(const struct plugin *p, pid_t pid)
+{
+	return session_can_filter(p->set->session) ? pid : 0;
+}
+
 bool plugin_is_attached(const struct plugin *p, size_t probe, pid_t pid, uint64_t dev, uint64_t ino)
 {
+	pid = plugin_probed_pid(p, pid);
 	for (size_t i = 0; i < p->n_attached; i++) {
 		const struct plugin_attached *a = &p->attached[i];
 
@@ -27,8 +33,19 @@ bool plugin_is_attached(const struct plugin *p, size_t probe, pid_t pid, uint64_
 void plugin_remember(struct plugin *p, size_t probe, pid_t pid, uint64_t dev, uint64_t ino)
 {
 	*VEC_PUSH(p->attached, p->n_attached, p->cap_attached) =
-		(struct plugin_attached){probe, pid, dev, ino};
+		(struct plugin_attached){probe, plugin_probed_pid(p, pid), dev, ino};
 	plugin_set_missing(p, probe, NULL);
+}
+
+void plugin_drop_process(struct plugin *p, pid_t pid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->n_attached; i++)
+		if (p->attached[i].pid != pid)
+			p->attached[kept++] = p->attached[i];
+	p->n_attached = kept;
+	links_drop(p->links, pid);
 }
 
 void plugin_set_missing(struct plugin *p, size_t probe, char *why)
@@ -188,7 +205,7 @@ static int link_sites(struct search *s, const struct mapped_file *file, pid_t pi
 		.sites = is_return ? s->returns : s->sites,
 		.n_sites = is_return ? s->n_returns : s->n_sites,
 		.is_return = is_return,
-		.pid = session_can_filter(s->p->set->session) ? pid : 0,
+		.pid = plugin_probed_pid(s->p, pid),
 	};
 
 	if (!o.n_sites)

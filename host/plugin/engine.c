@@ -126,7 +126,7 @@ static int attach_site(struct plugin *p, size_t probe, pid_t pid, const struct p
 				.sites = &at,
 				.n_sites = 1,
 				.is_return = site->is_return,
-				.pid = session_can_filter(p->set->session) ? pid : 0};
+				.pid = plugin_probed_pid(p, pid)};
 	int fd = program_for(p, &p->header.probes[probe], plan_point(plan, site->point), d);
 
 	if (fd < 0)

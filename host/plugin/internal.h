@@ -102,6 +102,10 @@ int plugin_attach_process(struct plugin *p, pid_t pid, struct diag *d);
 int plugin_attach_engine(struct plugin *p, size_t probe, pid_t pid, struct diag *d);
 bool plugin_is_attached(const struct plugin *p, size_t probe, pid_t pid, uint64_t dev,
 			uint64_t ino);
+/* What probes are limited to, and known by: the process, or 0 where they are in all of them. */
+pid_t plugin_probed_pid(const struct plugin *p, pid_t pid);
+/* The process has ended. */
+void plugin_drop_process(struct plugin *p, pid_t pid);
 void plugin_remember(struct plugin *p, size_t probe, pid_t pid, uint64_t dev, uint64_t ino);
 void plugin_set_missing(struct plugin *p, size_t probe, char *why);
 

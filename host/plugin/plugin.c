@@ -86,6 +86,15 @@ static void on_process(void *ctx, pid_t pid, struct diag *d)
 			plugin_attach_process(set->at[i], pid, d);
 }
 
+static void on_gone(void *ctx, pid_t pid)
+{
+	struct plugins *set = ctx;
+
+	for (size_t i = 0; i < set->count; i++)
+		if (set->at[i]->on)
+			plugin_drop_process(set->at[i], pid);
+}
+
 static void print_tables(const struct plugin *p, FILE *out)
 {
 	uint64_t full = plugin_lost_kind(p, 0);
@@ -159,6 +168,7 @@ struct plugins *plugins_new(struct session *s, const char *cache_dir)
 	struct session_rider r = {
 		.ctx = set,
 		.process = on_process,
+		.gone = on_gone,
 		.drain = on_drain,
 		.started = on_started,
 		.sync = on_sync,

@@ -39,7 +39,7 @@ struct session_wanted {
 
 /* One site of the plan, attached for one process and one level. */
 struct session_probe {
-	pid_t pid;
+	pid_t pid; /* 0: in every process that maps the file */
 	uint32_t site;
 	bool is_barrier;
 };
@@ -244,6 +244,8 @@ int session_attach_missing(struct session *s, struct diag *d);
 /* Collects the batches of detached operator programs once they are gone; waits at most so long. */
 void session_settle(struct session *s, unsigned timeout_ms);
 void session_level_off(struct session *s, struct session_level *l);
+/* The process has ended: its probes are of no use, and its id may come again. */
+void session_drop_probes(struct session *s, pid_t pid);
 /* The operator level off and what its threads held in the spool. */
 void session_operators_off(struct session *s);
 /* Attaches or detaches the barrier probes of the operator level as barrier_on says. */
@@ -330,6 +332,7 @@ void session_note_costs(struct session *s);
 
 /* rider.c */
 void session_tell_process(struct session *s, pid_t pid, struct diag *d);
+void session_tell_gone(struct session *s, pid_t pid);
 void session_tell_drain(struct session *s, struct diag *d);
 void session_tell_started(struct session *s);
 void session_tell_sync(struct session *s, bool last);

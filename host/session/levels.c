@@ -31,8 +31,17 @@ static const struct level_event *event_of(const struct level *l, const struct pl
 	return p->level == l->id ? level_event_find(l, p->event) : NULL;
 }
 
-static bool attached(const struct session_level *sl, pid_t pid, uint32_t site)
+/* Where the kernel cannot tell processes apart, a probe is in all of them, and only once. */
+static pid_t probed_pid(struct session *s, pid_t pid)
 {
+	return session_pid_filter(s) ? pid : 0;
+}
+
+static bool attached(struct session *s, enum rec_level id, pid_t pid, uint32_t site)
+{
+	const struct session_level *sl = &s->level[id];
+
+	pid = probed_pid(s, pid);
 	for (size_t i = 0; i < sl->n_probes; i++)
 		if (sl->probes[i].pid == pid && sl->probes[i].site == site)
 			return true;
@@ -49,7 +58,7 @@ static void collect(struct session *s, const struct level *l, pid_t pid,
 		const struct plan_point *p = plan_point(s->plan, site->point);
 		const struct level_event *e = event_of(l, p);
 
-		if (!e || (e->is_barrier && !s->barrier_on) || attached(&s->level[l->id], pid, i) ||
+		if (!e || (e->is_barrier && !s->barrier_on) || attached(s, l->id, pid, i) ||
 		    !plan_file_is_mapped(plan_file(s->plan, site->file), maps) ||
 		    !session_takes_event(s, e, site, d))
 			continue;
@@ -116,7 +125,7 @@ static void remember(struct link_job *j, const struct wanted *w)
 	struct session_level *sl = j->sl;
 
 	*VEC_PUSH(sl->probes, sl->n_probes, sl->cap_probes) =
-		(struct session_probe){j->pid, w->site, w->event->is_barrier};
+		(struct session_probe){probed_pid(j->s, j->pid), w->site, w->event->is_barrier};
 }
 
 /* Attaches element `first` and all that can share its link. */
@@ -127,7 +136,7 @@ static int link_one(struct link_job *j, size_t first, struct diag *d)
 	char path[64];
 	struct uprobe_opts o = {.sites = sites,
 				.is_return = w->at->is_return,
-				.pid = session_pid_filter(j->s) ? j->pid : 0,
+				.pid = probed_pid(j->s, j->pid),
 				.no_multi = !feature_ok(j->s->features, FEATURE_UPROBE_MULTI)};
 	struct level_instance in;
 	int err;
@@ -410,6 +419,25 @@ void session_level_off(struct session *s, struct session_level *sl)
 	sl->on = sl->watches = false;
 	if (sl == &s->level[LEVEL_OPERATOR])
 		s->flush_pending = true;
+}
+
+static void drop_process(struct session_level *sl, pid_t pid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sl->n_probes; i++)
+		if (sl->probes[i].pid != pid)
+			sl->probes[kept++] = sl->probes[i];
+	sl->n_probes = kept;
+	links_drop(sl->links, pid);
+	links_drop(sl->barrier_links, pid);
+}
+
+void session_drop_probes(struct session *s, pid_t pid)
+{
+	for (int id = 0; id < LEVEL_COUNT; id++)
+		if (s->level[id].on)
+			drop_process(&s->level[id], pid);
 }
 
 int session_disable(struct session *s, enum rec_level id, struct diag *d)

@@ -9,11 +9,9 @@
 #include "bpf/compile.h"
 #include "bpf/kmap.h"
 
-/* Multi links of kernels 6.6 to 6.9 filter by thread, and before those there is no filter at all.
- */
 bool session_pid_filter(struct session *s)
 {
-	return feature_kernel_version(s->features) >= (6u << 16 | 10u << 8);
+	return feature_ok(s->features, FEATURE_PROCESS_FILTER);
 }
 
 static void fill_input(struct session *s, int layout, struct level_input *in)

@@ -74,6 +74,13 @@ void session_tell_process(struct session *s, pid_t pid, struct diag *d)
 			s->riders[i].process(s->riders[i].ctx, pid, d);
 }
 
+void session_tell_gone(struct session *s, pid_t pid)
+{
+	for (size_t i = 0; i < s->n_riders; i++)
+		if (s->riders[i].gone)
+			s->riders[i].gone(s->riders[i].ctx, pid);
+}
+
 void session_tell_drain(struct session *s, struct diag *d)
 {
 	for (size_t i = 0; i < s->n_riders; i++)

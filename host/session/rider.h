@@ -21,6 +21,8 @@ struct session_rider {
 	/* A target came or has mapped something new; a held one waits for the return. The plan
 	 * knows about it already. */
 	void (*process)(void *ctx, pid_t pid, struct diag *d);
+	/* A target has ended. */
+	void (*gone)(void *ctx, pid_t pid);
 	/* Once per drain interval. */
 	void (*drain)(void *ctx, struct diag *d);
 	/* A recording began: notes that explain later records are due. */

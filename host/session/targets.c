@@ -197,6 +197,8 @@ static void process_gone(struct session *s, pid_t pid)
 		return;
 	session_note_threads(s, false);
 	p->alive = false;
+	session_drop_probes(s, pid);
+	session_tell_gone(s, pid);
 	session_forget_backends(s, pid);
 	session_map_target(s, pid, false);
 	session_collect_threads(s, true);

@@ -139,6 +139,8 @@ int process_explain_access(pid_t pid, int err, const char *what, struct diag *d)
 /* Why /proc/PID/stat could not be read. */
 static int explain_missing(pid_t pid, int err, struct diag *d)
 {
+	if (err != -ENOENT && err != -ESRCH && err != -EACCES && err != -EPERM)
+		return diag_fail(d, err, "process %d cannot be looked at: %s", pid, strerror(-err));
 	if (err == -EACCES || err == -EPERM || (!kill(pid, 0) || errno == EPERM))
 		return diag_fail(
 			d, -EACCES,

@@ -36,3 +36,16 @@ for era in fake fake_loop; do
 done
 assert_match "doctor names what is left out" \
 	"$(LLMPROBE_WITHOUT=bpf_loop "$LLMPROBE" doctor 2>&1)" 'no +bpf_loop +left out by LLMPROBE_WITHOUT'
+
+# Before 6.10 probes are in all processes of a file: each of several is recorded once, and no other.
+fake=$BUILD/tests/fake/fake_engine
+start "$fake" -d 10000000 -P 1000
+for without in process_filter uprobe_multi,process_filter; do
+	echo "-- without $without, several processes"
+	LLMPROBE_WITHOUT=$without expect_exit 0 record --force -o "$run" -- \
+		sh -c "$fake -d 53 -s 2000 >$TMP/one & $fake -d 59 -s 2000 >$TMP/two; wait"
+	assert_eq "lost" "$(sql "$run" 'SELECT coalesce(sum(lost), 0) FROM loss')" 0
+	assert_eq "calls of each" "$(sql "$run" 'SELECT count(*) FROM token GROUP BY pid ORDER BY 1' |
+		paste -sd' ')" "53 59"
+	assert_eq "operators" "$(rows op)" "$(jq -s '[.[].threads[] | .ops + .fused] | add' "$TMP/one" "$TMP/two")"
+done

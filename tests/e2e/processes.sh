@@ -112,3 +112,12 @@ wait "$recorder" || fail "record --exe: $(cat "$TMP"/start.*)"
 assert_eq "started later" "$(rows 'SELECT count(*) FROM token GROUP BY pid ORDER BY 1' | paste -sd' ')" \
 	"53 59"
 no_loss "started later"
+
+# Probes of processes that have ended are given back: descriptors for a few are enough for many.
+(
+	ulimit -n 200
+	llmprobe record --force -o "$run" -- sh -c "i=0; while [ \$((i += 1)) -le 20 ]; do $fake -d 53; done"
+) >"$TMP/out" || fail "many processes: $(cat "$TMP/stderr")"
+assert_eq "many processes: calls of each" "$(rows 'SELECT count(*), min(n), max(n) FROM (SELECT count(*) AS n
+	FROM token GROUP BY pid)')" "20|53|53"
+no_loss "many processes"
