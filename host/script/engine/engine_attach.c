@@ -18,15 +18,16 @@
 #include "util/text.h"
 
 struct attached {
-	pid_t pid;
+	pid_t pid; /* 0: in every process that maps the file */
 	uint32_t site;
 };
 
 struct slot {
 	struct engine_want want;
-	int state_fd, work_fd; /* 0: none */
-	struct attached *sites;
+	int state_fd, work_fd;	/* 0: none */
+	struct attached *sites; /* of living processes */
 	size_t n_sites, cap_sites;
+	bool found; /* some site, at some time */
 	struct fronts *fronts;
 };
 
@@ -38,7 +39,7 @@ struct engine_targets {
 	struct process *processes;
 	size_t n_processes, cap_processes;
 	int process_fd, names_fd, jump_fd, guids_fd;
-	bool can_loop, active;
+	bool can_loop, by_process, active;
 	bool failed;   /* a process could not be attached, and an error said why */
 	uint64_t lost; /* of processes that have ended */
 	struct slot slots[ENGINE_PROGRAMS + 1]; /* the last one notes token calls for the others */
@@ -102,10 +103,10 @@ static int make_slot_maps(struct slot *s, struct diag *d)
 	return s->state_fd < 0 ? s->state_fd : s->work_fd < 0 ? s->work_fd : 0;
 }
 
-static bool try_loop(void)
+static bool kernel_has(enum feature what)
 {
 	struct features *f = features_new();
-	bool ok = feature_ok(f, FEATURE_BPF_LOOP);
+	bool ok = feature_ok(f, what);
 
 	features_free(f);
 	return ok;
@@ -128,7 +129,8 @@ struct engine_targets *engine_targets_new(const struct engine_targets_opts *o, s
 		return NULL;
 	}
 	fill_guids(t);
-	t->can_loop = try_loop();
+	t->can_loop = kernel_has(FEATURE_BPF_LOOP);
+	t->by_process = kernel_has(FEATURE_PROCESS_FILTER);
 	return t;
 }
 
@@ -240,8 +242,16 @@ int engine_targets_program(struct engine_targets *t, int program, const char *tr
 
 /* ---- attaching ---- */
 
-static bool is_attached(const struct slot *s, pid_t pid, uint32_t site)
+/* Where the kernel cannot tell processes apart, a probe is in all of them, and only once. */
+static pid_t probed_pid(const struct engine_targets *t, pid_t pid)
 {
+	return t->by_process ? pid : 0;
+}
+
+static bool is_attached(const struct engine_targets *t, const struct slot *s, pid_t pid,
+			uint32_t site)
+{
+	pid = probed_pid(t, pid);
 	for (size_t i = 0; i < s->n_sites; i++)
 		if (s->sites[i].pid == pid && s->sites[i].site == site)
 			return true;
@@ -257,7 +267,7 @@ static int link_site(struct engine_targets *t, pid_t pid, const struct plan_site
 	struct uprobe_opts o = {
 		.path = f->open_path, .sites = &at, .n_sites = 1, .is_return = site->is_return};
 
-	o.pid = pid;
+	o.pid = probed_pid(t, pid);
 	if (f->fd >= 0) {
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd);
 		o.path = path;
@@ -294,7 +304,8 @@ static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_
 	fd = fronts_get(s->fronts, &o, site->point, d);
 	if (fd < 0)
 		return fd;
-	*VEC_PUSH(s->sites, s->n_sites, s->cap_sites) = (struct attached){pid, i};
+	*VEC_PUSH(s->sites, s->n_sites, s->cap_sites) = (struct attached){probed_pid(t, pid), i};
+	s->found = true;
 	return link_site(t, pid, site, fd, d);
 }
 
@@ -309,7 +320,7 @@ static int attach_program(struct engine_targets *t, int program, pid_t pid,
 		const struct plan_site *site = plan_site(t->plan, i);
 
 		if (front_takes(&s->want, plan_point(t->plan, site->point)) &&
-		    !is_attached(s, pid, i) &&
+		    !is_attached(t, s, pid, i) &&
 		    plan_file_is_mapped(plan_file(t->plan, site->file), maps))
 			err = attach_site(t, program, pid, i, d);
 	}
@@ -449,7 +460,7 @@ int engine_targets_check(struct engine_targets *t, struct diag *d)
 	for (int i = 0; i < t->n_slots; i++) {
 		enum engine_source source = t->slots[i].want.source;
 
-		if (source == ENGINE_SCHED || t->slots[i].n_sites)
+		if (source == ENGINE_SCHED || t->slots[i].found)
 			continue;
 		return diag_fail(d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
 				 names[source], plan_level_reason(t->plan, level_of[source]));
@@ -499,6 +510,31 @@ int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d)
 	return err ? err : watch_all(t, true, d);
 }
 
+static void drop_sites(struct slot *s, pid_t pid)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_sites; i++)
+		if (s->sites[i].pid != pid)
+			s->sites[kept++] = s->sites[i];
+	s->n_sites = kept;
+}
+
+/* Its probes are of no use, and its id may come again. */
+static void process_gone(struct engine_targets *t, pid_t pid)
+{
+	uint32_t key = (uint32_t)pid;
+	struct engine_process last;
+
+	if (kmap_lookup(t->process_fd, &key, &last) == 0)
+		t->lost += last.lost;
+	kmap_delete(t->process_fd, &key);
+	for (size_t i = 0; i < ARRAY_LEN(t->slots); i++)
+		drop_sites(&t->slots[i], pid);
+	if (t->links)
+		links_drop(t->links, pid);
+}
+
 struct watch_call {
 	struct engine_targets *t;
 	struct diag *d;
@@ -515,13 +551,9 @@ static void take_changed(const struct watch_call *c, pid_t pid)
 static void on_watch(void *ctx, const struct watch_event *e)
 {
 	struct watch_call *c = ctx;
-	uint32_t key = (uint32_t)e->pid;
-	struct engine_process last;
 
 	if (e->kind == WATCH_EXIT) {
-		if (kmap_lookup(c->t->process_fd, &key, &last) == 0)
-			c->t->lost += last.lost;
-		kmap_delete(c->t->process_fd, &key);
+		process_gone(c->t, e->pid);
 		return;
 	}
 	if (e->kind != WATCH_STOP)
