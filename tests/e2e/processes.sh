@@ -122,7 +122,7 @@ assert_eq "many processes: calls of each" "$(rows 'SELECT count(*), min(n), max(
 	FROM token GROUP BY pid)')" "20|53|53"
 no_loss "many processes"
 (
-	ulimit -n 150
+	ulimit -n 80
 	llmprobe -q -e 'token:end { @[pid] = count(); }' -c "sh -c 'i=0; while [ \$((i += 1)) -le 20 ]; do $fake -d 53; done'"
 ) >"$TMP/out" || fail "many processes of a script: $(cat "$TMP/stderr")"
 assert_eq "many processes of a script: calls of each" "$(grep -c '^@\[[0-9]*\]: 53$' "$TMP/out")" 20
