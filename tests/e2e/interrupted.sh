@@ -100,7 +100,9 @@ prompt=$!
 PIDS+=("$prompt")
 echo "start $TMP/small/run.llmp" >&3
 wait_for 20 grep -q 'the recording has ended; the raw events are kept in' "$TMP/errors"
-printf 'status\nstart %s\nwait 200ms\nstop\nquit\n' "$TMP/next.llmp" >&3
+printf 'status\nstart %s\n' "$TMP/next.llmp" >&3
+wait_for 20 spool_over "$TMP/next.llmp.spool" 200000
+printf 'stop\nquit\n' >&3
 wait "$prompt"
 assert_eq "exit" $? 1
 exec 3>&-

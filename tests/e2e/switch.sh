@@ -116,8 +116,9 @@ soon() {
 		[ "$best" != none ] && [ "$ms" -ge "$best" ] || best=$ms
 	done
 	assert_le "$1, ms" "$best" 100
-	# The clock that the typing is noted with ticks every 10 ms.
-	assert_ge "$1, ms" "$best" -10
+	# The clock that the typing is noted with ticks every 10 ms. The last operator may lie before it:
+	# a busy machine lets the engine wait at times.
+	[ "$2" = off ] || assert_ge "$1, ms" "$best" -10
 }
 soon "from 'enable operator' to the first operator" on 'SELECT min(begin_ns) FROM op'
 soon "from 'disable operator' to the last one" off 'SELECT max(end_ns) FROM op'
