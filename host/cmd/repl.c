@@ -267,7 +267,12 @@ static int op_top(void *ctx, uint64_t duration_ns, FILE *out, struct diag *d)
 {
 	struct repl_session *r = ctx;
 	struct live_opts o = {
-		.trace = &r->trace, .duration_ns = duration_ns, .turn = drain_scripts, .ctx = r};
+		.trace = &r->trace,
+		.duration_ns = duration_ns,
+		.colour = config_use_colour(r->ctx->config, out),
+		.turn = drain_scripts,
+		.ctx = r,
+	};
 
 	if (!duration_ns && !is_terminal())
 		o.duration_ns = 1000000000;
