@@ -53,11 +53,25 @@ int file_write_all(int fd, const void *data, size_t len)
 	return 0;
 }
 
+static int write_device(const char *path, const void *data, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = fd < 0 ? -errno : file_write_all(fd, data, len);
+
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
 int file_replace(const char *path, const void *data, size_t len)
 {
-	char *tmp = xasprintf("%s.%d.tmp", path, getpid());
-	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600), err;
+	char *tmp;
+	int fd, err;
 
+	if (file_is_special(path))
+		return write_device(path, data, len);
+	tmp = xasprintf("%s.%d.tmp", path, getpid());
+	fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	err = fd < 0 ? -errno : file_write_all(fd, data, len);
 	if (fd >= 0 && close(fd) < 0 && !err)
 		err = -errno;

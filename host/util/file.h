@@ -16,7 +16,8 @@
 int file_read(const char *path, struct buf *out, size_t limit);
 /* Writes all of `data` or returns -errno; restarts on short writes and EINTR. */
 int file_write_all(int fd, const void *data, size_t len);
-/* Writes through a temporary file and rename, so readers never see a half. Returns 0 or -errno. */
+/* Writes through a temporary file and rename, so readers never see a half; to a device directly.
+ * Returns 0 or -errno. */
 int file_replace(const char *path, const void *data, size_t len);
 /* mkdir -p. Returns 0 or -errno. */
 int file_mkdirs(const char *path, mode_t mode);

@@ -5,10 +5,15 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "util/buf.h"
 #include "util/diag.h"
+#include "util/file.h"
 #include "util/text.h"
 
 static char *printed(const struct diag *d, enum diag_style style)
@@ -110,6 +115,35 @@ static void test_units(void **state)
 	assert_string_equal(text_count(1234567, out), "1,234,567");
 }
 
+/* A file that took the place of /dev/null would be the ruin of the machine. */
+static void test_a_device_stays(void **state)
+{
+	char dir[] = "/tmp/test_util.XXXXXX", *pipe, got[8] = "";
+	struct stat st;
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	pipe = xasprintf("%s/pipe", dir);
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	assert_true(file_is_special(pipe));
+	assert_true(file_is_special("/dev/full"));
+	assert_false(file_is_special(dir));
+	assert_false(file_is_special("/proc/self/exe"));
+	fd = open(pipe, O_RDONLY | O_NONBLOCK);
+	assert_true(fd >= 0);
+	assert_int_equal(file_replace(pipe, "hello", 5), 0);
+	assert_int_equal(read(fd, got, sizeof(got)), 5);
+	assert_string_equal(got, "hello");
+	assert_int_equal(stat(pipe, &st), 0);
+	assert_true(S_ISFIFO(st.st_mode));
+	assert_int_equal(file_replace("/dev/full", "hello", 5), -ENOSPC);
+	close(fd);
+	unlink(pipe);
+	rmdir(dir);
+	free(pipe);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -119,6 +153,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_are_parsed_whole),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_a_device_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
