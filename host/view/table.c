@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "util/buf.h"
+#include "util/median.h"
 #include "util/text.h"
 
 struct column {
@@ -83,6 +84,27 @@ void table_number(struct table *t, double value)
 size_t table_rows(const struct table *t)
 {
 	return t->n_rows;
+}
+
+static const struct cell *cell_at(const struct table *t, size_t row, const char *key)
+{
+	size_t c = 0;
+
+	while (strcmp(t->columns[c].key, key) != 0)
+		c++;
+	return &t->rows[row][c];
+}
+
+const char *table_text_at(const struct table *t, size_t row, const char *key)
+{
+	const char *text = cell_at(t, row, key)->text;
+
+	return text ? text : "";
+}
+
+double table_number_at(const struct table *t, size_t row, const char *key)
+{
+	return cell_at(t, row, key)->number;
 }
 
 /* Sorting: stable, so that rows equal in the key keep their order. */
@@ -183,25 +205,36 @@ const char *table_bar(double f, int cells, bool ascii, char *out)
 	return out;
 }
 
+/* Medians of stretches of the series: one value far out would flatten all the others. */
+static double *stretches(const double *values, size_t n, size_t cells)
+{
+	double *out = xcalloc(cells + 1, sizeof(*out)), *own = xcalloc(n + 1, sizeof(*own));
+
+	for (size_t i = 0; i < cells; i++) {
+		size_t from = i * n / cells, to = (i + 1) * n / cells;
+
+		memcpy(own, values + from, (to - from) * sizeof(*own));
+		out[i] = median(own, to - from);
+	}
+	free(own);
+	return out;
+}
+
 char *table_spark(const double *values, size_t n, size_t cells, bool ascii)
 {
 	static const char *const block[] = {"▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
 	static const char levels[] = "_.-=+*#@";
 	struct buf b = {0};
-	double max = 0;
+	double max = 0, *cell;
 
 	if (cells > n)
 		cells = n;
-	for (size_t i = 0; i < n; i++)
-		max = values[i] > max ? values[i] : max;
+	cell = stretches(values, n, cells);
+	for (size_t i = 0; i < cells; i++)
+		max = cell[i] > max ? cell[i] : max;
 	for (size_t i = 0; i < cells; i++) {
-		size_t from = i * n / cells, to = (i + 1) * n / cells;
-		double sum = 0;
-		int level;
+		int level = max > 0 ? (int)(cell[i] / max * 7.999) : 0;
 
-		for (size_t k = from; k < to; k++)
-			sum += values[k];
-		level = max > 0 ? (int)(sum / (double)(to - from) / max * 7.999) : 0;
 		level = level < 0 ? 0 : level;
 		if (ascii)
 			buf_putc(&b, levels[level]);
@@ -209,6 +242,7 @@ char *table_spark(const double *values, size_t n, size_t cells, bool ascii)
 			buf_puts(&b, block[level]);
 	}
 	buf_puts(&b, "");
+	free(cell);
 	return buf_take(&b);
 }
 
@@ -490,7 +524,10 @@ struct cJSON *table_json(const struct table *t, size_t limit)
 
 void table_print(const struct table *t, const struct view_opts *o, size_t dflt, FILE *out)
 {
-	size_t limit = o->limit > 0 ? (size_t)o->limit : o->limit < 0 ? 0 : dflt;
+	size_t limit = o->limit > 0	   ? (size_t)o->limit
+		       : o->limit < 0	   ? 0
+		       : o->json || o->csv ? 0
+					   : dflt;
 	size_t n = limit && limit < t->n_rows ? limit : t->n_rows;
 
 	if (o->json) {

@@ -37,12 +37,16 @@ void table_row(struct table *t);
 void table_text(struct table *t, const char *text);
 void table_number(struct table *t, double value);
 size_t table_rows(const struct table *t);
+/* A cell, by row and the key of its column, which must be one of the table's. */
+const char *table_text_at(const struct table *t, size_t row, const char *key);
+double table_number_at(const struct table *t, size_t row, const char *key);
 /*
  * Sorts by a column: numbers descending, text ascending; "-" in front turns it round. An unknown
  * key is -EINVAL and names the nearest one.
  */
 int table_sort(struct table *t, const char *key, struct diag *d);
-/* Prints at most o->limit rows (or `dflt` when that is 0) as o says: text, CSV or JSON. */
+/* Prints at most o->limit rows as o says: text, CSV or JSON. When that is 0, text has `dflt` rows
+ * (0: all) and tells of the others; CSV and JSON, which nobody reads to their end, have all. */
 void table_print(const struct table *t, const struct view_opts *o, size_t dflt, FILE *out);
 /* The rows as an array of objects, at most `limit` (0: all). The caller owns it. */
 struct cJSON *table_json(const struct table *t, size_t limit);
@@ -50,8 +54,8 @@ struct cJSON *table_json(const struct table *t, size_t limit);
 /* A bar of `cells` columns for a fraction, with eighth blocks (or '#' in ascii); `out` holds
  * 4 * cells + 1 bytes. */
 const char *table_bar(double fraction, int cells, bool ascii, char *out);
-/* One line of block characters for a series (each value relative to the maximum). The caller frees
- * it. */
+/* One line of at most `cells` block characters for a series: medians of its stretches, relative to
+ * the greatest of them. The caller frees it. */
 char *table_spark(const double *values, size_t n, size_t cells, bool ascii);
 /* Prints a text and a newline, broken between words into lines of `width` columns (0: not at all),
  * of which all but the first begin with `indent` blanks. */

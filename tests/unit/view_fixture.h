@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "util/file.h"
+#include "view/view.h"
 
 static inline void fixture_exec(sqlite3 *db, const char *sql)
 {
@@ -210,6 +211,20 @@ static inline sqlite3 *fixture_run(int decodes)
 	fixture_rest(db);
 	fixture_exec(db, "COMMIT");
 	return db;
+}
+
+/* What a view prints of one run, or of two; the caller frees it. */
+static inline char *fixture_print(const struct view *v, sqlite3 *a, sqlite3 *b,
+				  const struct view_opts *o, int *rc, struct diag *d)
+{
+	struct view_run runs[2] = {{.name = "first", .db = a}, {.name = "second", .db = b}};
+	char *text = NULL;
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	*rc = v->print(runs, b ? 2 : 1, o, f, d);
+	fclose(f);
+	return text;
 }
 
 #endif

@@ -57,11 +57,31 @@ SELECT o.run_id, o.thread_index, o.tid, h.name, count(*) AS "rows",
 FROM op o LEFT JOIN thread h ON h.run_id = o.run_id AND h.tid = o.tid
 GROUP BY o.run_id, o.thread_index, o.tid, h.name;
 
--- Who had the CPU while a thread of the target was ready to run.
+-- Who had the CPU while a thread of the target was ready to run: half the time the task that took it
+-- first, half the one that had it last; a thread of the kernel that came first soon left it to the task
+-- that kept it. NULL: not known.
 CREATE OR REPLACE VIEW report_culprits AS
-SELECT run_id, by_comm, by_tid, count(*) AS times, sum(end_ns - begin_ns) AS total_ns,
-	max(end_ns - begin_ns) AS longest_ns
-FROM sched WHERE state = 'runnable' AND by_comm IS NOT NULL GROUP BY run_id, by_comm, by_tid;
+WITH waits AS (
+	SELECT s.run_id, s.end_ns - s.begin_ns AS ns, s.by_tid AS first_tid, s.by_comm AS first,
+		r.prev_tid AS last_tid, r.prev_comm AS last
+	FROM sched s LEFT JOIN sched_run r ON r.run_id = s.run_id AND r.tid = s.tid
+		AND r.begin_ns = s.end_ns AND r.prev_tid > 0
+	WHERE s.state = 'runnable'
+), kernel AS (
+	SELECT '^(kworker/|ksoftirqd/|migration/|rcu_|rcuc/|rcuog/|cpuhp/|irq/|kswapd|kcompactd'
+		'|khugepaged|kthreadd|jbd2/|ktimers/|kblockd)' AS names
+), parts AS (
+	SELECT waits.*, CASE WHEN last IS NULL THEN 1 WHEN first IS NULL THEN 0
+		WHEN first ~ names AND last !~ names THEN 0 ELSE 0.5 END AS part
+	FROM waits, kernel
+), shares AS (
+	SELECT run_id, first AS by_comm, first_tid AS by_tid, ns * part AS ns FROM parts WHERE part > 0
+	UNION ALL
+	SELECT run_id, last, last_tid, ns * (1 - part) FROM parts WHERE part < 1
+)
+SELECT run_id, by_comm, by_tid, count(*) AS times, sum(ns)::float8 AS total_ns,
+	max(ns)::float8 AS longest_ns
+FROM shares GROUP BY run_id, by_comm, by_tid;
 
 CREATE OR REPLACE VIEW report_losses AS
 SELECT run_id, level, sum(lost) AS lost FROM loss GROUP BY run_id, level;

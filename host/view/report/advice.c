@@ -3,8 +3,11 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "util/buf.h"
 #include "util/text.h"
+#include "view/culprit.h"
 
 /* Thresholds of the rules, as shares. */
 static const double wait_high = 0.15, wait_bad = 0.3;
@@ -38,7 +41,7 @@ static void bandwidth(const struct summary_phase_figures *p, const char *name, s
 		return;
 	if (p->mbu < mbu_low)
 		try = xasprintf(
-			"%s reaches %.0f %% of the memory bandwidth: try more threads, one per "
+			"%s reaches %.1f %% of the memory bandwidth: try more threads, one per "
 			"physical core, huge pages, or memory on the same node",
 			name, p->mbu * 100);
 	else if (p->mbu >= mbu_good)
@@ -60,7 +63,7 @@ static void arithmetic(const struct summary_phase_figures *p, const char *name, 
 		return;
 	if (p->mfu < mfu_low)
 		try = xasprintf(
-			"%s reaches %.0f %% of the arithmetic peak: check that the build has "
+			"%s reaches %.1f %% of the arithmetic peak: check that the build has "
 			"kernels for this CPU and type (repacked weights, tinyBLAS), and the "
 			"batch size (-b, -ub)",
 			name, p->mfu * 100);
@@ -82,7 +85,8 @@ static bool starved(const struct summary_phase_figures *p, double share)
 	return runnable > runnable_high && runnable > share * explains;
 }
 
-static void waiting(const struct summary_phase_figures *p, const char *name, struct findings *f)
+static void waiting(const struct summary *s, const struct summary_phase_figures *p,
+		    const char *name, struct findings *f)
 {
 	double share = summary_wait_share(p);
 	bool cpu = starved(p, share);
@@ -95,8 +99,11 @@ static void waiting(const struct summary_phase_figures *p, const char *name, str
 		      cpu ? ", much of it for workers that have no CPU" : ""),
 	    cpu ? NULL
 		: xasprintf("%.0f %% barrier wait in %s: try fewer threads (-t), or cores of one "
-			    "kind only (taskset); see the workers' balance below",
-			    share * 100, name));
+			    "kind only (taskset); see the workers' balance below%s",
+			    share * 100, name,
+			    s->levels.sched ? ""
+					    : "; the scheduler level would tell whether they had "
+					      "their CPUs"));
 }
 
 static void imbalance(const struct summary_phase_figures *p, const char *name, struct findings *f)
@@ -117,54 +124,78 @@ static void imbalance(const struct summary_phase_figures *p, const char *name, s
 			  over * 100, name));
 }
 
-/* The target's own threads are to blame most of all, but not alone. */
-static bool is_crowded_out(const struct summary_phase_figures *p)
-{
-	return p->culprit_own && p->stranger_ns > p->runnable * takes_part;
-}
-
-/* " busyloop had it for 45.2 ms of those 80.1 ms" */
+/* " busyloop had it for 45.2 ms of those 80.1 ms, the target's own threads for 20.0 ms" */
 static char *culprit_text(const struct summary_phase_figures *p)
 {
-	char had[32], all[32], other[32], more[64] = "";
+	double much = p->runnable * takes_part, others = p->strangers_ns - p->stranger_ns;
+	char had[32], all[32], rest[32], own[32];
+	struct buf text = {0};
 
 	if (!p->culprit[0])
 		return xstrdup("; who had it is not known");
+	text_ns(p->runnable, all);
+	text_ns(p->own_ns, own);
+	text_ns(others, rest);
+	text_ns(p->stranger_ns, had);
+	if (p->culprit_own)
+		buf_printf(&text, "; the target's own %s threads had it for %s of those %s",
+			   p->culprit, own, all);
+	else
+		buf_printf(&text, "; %s had it for %s of those %s", p->culprit, had, all);
 	/* A stranger on one core makes the target's threads crowd on the others. */
-	if (is_crowded_out(p))
-		snprintf(more, sizeof(more), ", and %s for %s", p->stranger,
-			 text_ns(p->stranger_ns, other));
-	return xasprintf("; %s%s%s had it for %s of those %s%s",
-			 p->culprit_own ? "the target's own " : "", p->culprit,
-			 p->culprit_own ? " threads" : "", text_ns(p->culprit_ns, had),
-			 text_ns(p->runnable, all), more);
+	if (p->culprit_own && p->strangers_ns > much)
+		buf_printf(&text, ", %s for %s", p->stranger, had);
+	if (others > much)
+		buf_printf(&text, ", other tasks for %s", rest);
+	if (!p->culprit_own && p->own_ns > much)
+		buf_printf(&text, ", the target's own threads for %s", own);
+	return buf_take(&text);
+}
+
+/* What to do about the task that takes the CPU; "" is none. */
+static char *against(const struct summary_phase_figures *p)
+{
+	const char *by = p->stranger;
+
+	if (strcmp(by, "llmprobe") == 0)
+		return xstrdup(
+			"llmprobe itself takes it: leave it a core (one thread less, -t), or "
+			"record fewer levels");
+	if (culprit_is_kernel(by))
+		return xasprintf("the kernel's %s takes it: leave it a core (one thread less, -t)",
+				 by);
+	if (p->culprit_own)
+		return xasprintf("stop %s, whose core the target's threads leave for each other's, "
+				 "or use fewer threads (-t)",
+				 by);
+	return xasprintf("stop %s, move it to another core (taskset), or use one thread less (-t)",
+			 by);
 }
 
 static char *cpu_try(const struct summary_phase_figures *p, const char *name, double share)
 {
-	const char *by = p->culprit;
+	char *head = xasprintf("%.1f %% waiting for a CPU in %s", share * 100, name), *all, *what;
+	bool strangers = p->strangers_ns > p->runnable * takes_part;
 
-	if (!*by)
-		return xasprintf(
-			"%.1f %% waiting for a CPU in %s: use fewer threads (-t) than free "
-			"cores",
-			share * 100, name);
-	if (is_crowded_out(p))
-		return xasprintf(
-			"%.1f %% waiting for a CPU in %s: stop %s, whose core the target's "
-			"threads leave for each other's, or use fewer threads (-t)",
-			share * 100, name, p->stranger);
-	if (p->culprit_ns < p->runnable * explains)
-		return xasprintf("%.1f %% waiting for a CPU in %s: many tasks share the CPUs, %s "
-				 "most of all; stop some, or use fewer threads (-t)",
-				 share * 100, name, by);
-	if (p->culprit_own)
-		return xasprintf("%.1f %% waiting for a CPU in %s, most of all because of other "
-				 "threads of the target: use fewer threads (-t) than free cores",
-				 share * 100, name);
-	return xasprintf("%.1f %% waiting for a CPU in %s: stop %s, move it to another core "
-			 "(taskset), or use one thread less (-t)",
-			 share * 100, name, by);
+	if (!p->culprit[0])
+		what = xstrdup(": use fewer threads (-t) than free cores");
+	else if (!strangers)
+		what = xstrdup(", most of all because of other threads of the target: use fewer "
+			       "threads (-t) than free cores");
+	else if (p->stranger_ns < p->strangers_ns * explains)
+		what = xasprintf(": many tasks share the CPUs, %s most of all; stop some, or use "
+				 "fewer threads (-t)",
+				 p->stranger);
+	else {
+		char *measure = against(p);
+
+		what = xasprintf(": %s", measure);
+		free(measure);
+	}
+	all = xasprintf("%s%s", head, what);
+	free(head);
+	free(what);
+	return all;
 }
 
 static void off_cpu(const struct summary_phase_figures *p, const char *name, struct findings *f)
@@ -219,6 +250,27 @@ static void experts(const struct summary *s, struct findings *f)
 		    : NULL);
 }
 
+/* What llmprobe lost, and what it cost. */
+static void own_part(const struct summary *s, struct findings *f)
+{
+	bool dear = s->cost_share > cost_high;
+
+	if (s->lost > 0)
+		add(f, SEVERITY_BAD,
+		    xasprintf("%lld events were lost: sums are too small", (long long)s->lost),
+		    xasprintf("%lld lost events: raise buffer.size, or record fewer operators "
+			      "(operators.include)",
+			      (long long)s->lost));
+	if (isnan(s->cost_share))
+		return;
+	add(f, dear ? SEVERITY_WARN : SEVERITY_GOOD,
+	    xasprintf("llmprobe itself took about %.2g %% of the workers' time (estimate)%s",
+		      s->cost_share * 100, s->lost ? "" : "; no event was lost"),
+	    dear ? xasprintf("%.2g %% own cost: set overhead.cap, or operators.mode: summary",
+			     s->cost_share * 100)
+		 : NULL);
+}
+
 static void recording(const struct summary *s, struct findings *f)
 {
 	if (s->so_far)
@@ -236,18 +288,13 @@ static void recording(const struct summary *s, struct findings *f)
 			      "as every call of more than one token does",
 			      (long long)s->batches),
 		    NULL);
-	if (s->lost > 0)
-		add(f, SEVERITY_BAD,
-		    xasprintf("%lld events were lost: sums are too small", (long long)s->lost),
-		    xasprintf("%lld lost events: raise buffer.size, or record fewer operators "
-			      "(operators.include)",
-			      (long long)s->lost));
-	if (s->cost_share > cost_high)
-		add(f, SEVERITY_WARN,
-		    xasprintf("llmprobe itself took about %.1f %% of the workers' time (estimate)",
-			      s->cost_share * 100),
-		    xasprintf("%.1f %% own cost: set overhead.cap, or operators.mode: summary",
-			      s->cost_share * 100));
+	if (*s->only)
+		add(f, SEVERITY_NOTE,
+		    xasprintf("only some operators were recorded (%s): shares, FLOPs and bytes are "
+			      "those of these alone",
+			      s->only),
+		    NULL);
+	own_part(s, f);
 }
 
 static int worse(const void *a, const void *b)
@@ -265,10 +312,12 @@ void findings_make(const struct summary *s, struct findings *f)
 	recording(s, f);
 	for (int i = 0; i < SUM_PHASES; i++) {
 		const struct summary_phase_figures *p = &s->phase[i];
-		const char *name = summary_phase_name((enum summary_phase)i);
+		const char *name = summary_phase_title((enum summary_phase)i);
 
+		if (!summary_has_phase(s, (enum summary_phase)i))
+			continue;
 		off_cpu(p, name, f);
-		waiting(p, name, f);
+		waiting(s, p, name, f);
 		imbalance(p, name, f);
 		bandwidth(p, name, f);
 		arithmetic(p, name, f);

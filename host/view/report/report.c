@@ -10,6 +10,7 @@
 
 #include "util/buf.h"
 #include "util/text.h"
+#include "view/ratio.h"
 #include "view/report/advice.h"
 #include "view/report/report_tables.h"
 
@@ -119,8 +120,10 @@ static char *roofline_text(const struct summary_phase_figures *p)
 	enum bound side = summary_side(p);
 	struct buf text = {0};
 
-	buf_printf(&text, "%.3g GB/s, %.3g GFLOP/s, %.3g flop/byte (modelled from shapes)", p->gbs,
-		   p->gflops, p->intensity);
+	/* Rates need the time of the graphs or the calls. */
+	if (!isnan(p->gbs))
+		buf_printf(&text, "%.3g GB/s, %.3g GFLOP/s, ", p->gbs, p->gflops);
+	buf_printf(&text, "%.3g flop/byte (modelled from shapes)", p->intensity);
 	if (!isnan(p->mbu))
 		buf_printf(&text, "; MBU %.1f %%, MFU %.1f %%", p->mbu * 100, p->mfu * 100);
 	if (side != BOUND_UNKNOWN)
@@ -130,23 +133,106 @@ static char *roofline_text(const struct summary_phase_figures *p)
 	return buf_take(&text);
 }
 
-static void print_verdict(const struct summary *s, enum summary_phase i, const struct view_opts *o,
-			  FILE *out)
+/* Low use of what is said to bind is nothing to be content with. */
+static enum severity severity_of(const struct summary_phase_figures *p)
+{
+	static const double little = 0.1;
+	double use = p->bound == BOUND_COMPUTE ? p->mfu : p->traffic_use;
+
+	return verdict_severity(p->bound) == SEVERITY_GOOD && use < little
+		       ? SEVERITY_NOTE
+		       : verdict_severity(p->bound);
+}
+
+/* Where the workers' time went, dearest class first. */
+static char *time_text(const struct summary_phase_figures *p)
+{
+	struct table *t = report_classes(p);
+	double all = p->compute + p->wait, wait = summary_wait_share(p),
+	       no_cpu = summary_runnable_share(p), blocked = NAN;
+	struct buf text = {0};
+
+	if (p->sched_wall > 0)
+		blocked = p->blocked / p->sched_wall;
+	buf_puts(&text, "time:");
+	for (size_t i = 0; i < table_rows(t); i++)
+		buf_printf(&text, "%s %s %.1f %%", i ? "," : "", table_text_at(t, i, "class"),
+			   table_number_at(t, i, "share") * 100);
+	table_free(t);
+	if (!(all > 0))
+		buf_puts(&text, " by operator not known");
+	if (!isnan(wait))
+		buf_printf(&text, "; at barriers %.1f %%", wait * 100);
+	if (p->threads > 1)
+		buf_printf(&text, "; busiest worker %+.1f %%",
+			   (p->thread_max / p->thread_mean - 1) * 100);
+	if (!isnan(no_cpu))
+		buf_printf(&text, "; without a CPU %.1f %%", no_cpu * 100);
+	if (blocked > 0.0005)
+		buf_printf(&text, ", on input and output %.1f %%", blocked * 100);
+	return buf_take(&text);
+}
+
+/* What the counters tell, NULL when nothing. */
+static char *ratios_text(sqlite3 *db, const char *phase)
+{
+	struct buf text = {0};
+
+	for (size_t i = 0; i < RATIOS; i++) {
+		double v = ratio_value(db, &ratios[i], NULL, phase);
+
+		if (isnan(v))
+			continue;
+		buf_puts(&text, text.len ? ", " : "counters: ");
+		if (ratios[i].type == TABLE_PERCENT)
+			buf_printf(&text, "%s %.1f %%", ratios[i].title, v * 100);
+		else
+			buf_printf(&text, "%s %.2f", ratios[i].title, v);
+	}
+	return text.len ? buf_take(&text) : NULL;
+}
+
+static void print_verdict(sqlite3 *db, const struct summary *s, enum summary_phase i,
+			  const struct view_opts *o, FILE *out)
 {
 	const struct summary_phase_figures *p = &s->phase[i];
-	const char *name = summary_phase_name(i);
+	const char *name = summary_phase_title(i);
+	char *counters;
 
-	if (!p->calls)
-		return;
-	mark(out, o, verdict_severity(p->bound));
+	mark(out, o, severity_of(p));
 	put(out, o, "",
 	    p->bound == BOUND_UNKNOWN
 		    ? xasprintf("%s: what binds is not known; %s", name,
 				verdict_reason(p, s->neuron))
 		    : xasprintf("%s is %s-bound: %s", name, summary_bound_name(p->bound),
 				verdict_reason(p, s->neuron)));
-	if (!isnan(p->intensity) && !s->neuron)
+	if (s->neuron)
+		return;
+	if (!isnan(p->intensity))
 		put(out, o, "     ", roofline_text(p));
+	if (p->compute > 0 || p->sched_wall > 0)
+		put(out, o, "     ", time_text(p));
+	counters = ratios_text(db, summary_phase_name(i));
+	if (counters)
+		put(out, o, "     ", counters);
+}
+
+static void print_verdicts(sqlite3 *db, const struct summary *s, const struct view_opts *o,
+			   FILE *out)
+{
+	bool any = false;
+
+	for (int i = 0; i < SUM_PHASES; i++) {
+		if (!summary_has_phase(s, (enum summary_phase)i))
+			continue;
+		print_verdict(db, s, (enum summary_phase)i, o, out);
+		any = true;
+	}
+	if (any || s->neuron)
+		return;
+	mark(out, o, SEVERITY_NOTE);
+	put(out, o, "",
+	    xstrdup("what binds is not known: neither calls nor operators were recorded"));
 }
 
 static void print_peaks(const struct summary *s, const struct view_opts *o, FILE *out)
@@ -212,12 +298,22 @@ static const struct {
 	{"off-CPU time", "the scheduler level was off", offsetof(struct view_levels, sched)},
 };
 
-static bool is_missing(const struct summary *s, size_t i)
+const char *report_missing(const struct summary *s, size_t *i, const char **why)
 {
-	if (*(const bool *)((const char *)&s->levels + level_texts[i].offset))
-		return false;
-	/* Without operators there is no barrier wait to speak of. */
-	return level_texts[i].offset != offsetof(struct view_levels, wait) || s->levels.op;
+	for (; *i < ARRAY_LEN(level_texts); ++*i) {
+		size_t level = level_texts[*i].offset;
+		/* Without operators there is no barrier wait to speak of. */
+		bool of_operators = level == offsetof(struct view_levels, wait);
+
+		if (*(const bool *)((const char *)&s->levels + level) ||
+		    (of_operators && !s->levels.op))
+			continue;
+		*why = s->levels.op_sum && level == offsetof(struct view_levels, op)
+			       ? "only sums were kept (operators.mode: summary), see below"
+			       : level_texts[*i].why;
+		return level_texts[(*i)++].what;
+	}
+	return NULL;
 }
 
 static bool wait_sampled(const struct summary *s, double *share)
@@ -230,21 +326,14 @@ static bool wait_sampled(const struct summary *s, double *share)
 
 static void print_missing(const struct summary *s, const struct view_opts *o, FILE *out)
 {
+	const char *what, *why;
 	bool any = false;
 	double share;
 
-	for (size_t i = 0; i < ARRAY_LEN(level_texts); i++) {
-		bool sums = s->levels.op_sum && strcmp(level_texts[i].what, "operators") == 0;
-
-		if (!is_missing(s, i))
-			continue;
+	for (size_t i = 0; (what = report_missing(s, &i, &why)); any = true) {
 		if (!any)
 			title(out, o, "not recorded");
-		any = true;
-		put(out, o, "  -  ",
-		    xasprintf("%s: %s", level_texts[i].what,
-			      sums ? "only sums were kept (operators.mode: summary), see below"
-				   : level_texts[i].why));
+		put(out, o, "  -  ", xasprintf("%s: %s", what, why));
 	}
 	if (wait_sampled(s, &share))
 		fprintf(out,
@@ -257,20 +346,22 @@ static void print_phase(sqlite3 *db, const struct summary *s, enum summary_phase
 			const struct view_opts *o, FILE *out)
 {
 	const struct summary_phase_figures *p = &s->phase[i];
-	const char *name = summary_phase_name(i);
+	const char *name = summary_phase_title(i), *key = summary_phase_name(i);
 	char head[96];
 
-	if (!(p->compute > 0) || (o->phase && strcmp(o->phase, name) != 0))
+	if (!(p->compute > 0) || !summary_has_phase(s, i) ||
+	    (o->phase && strcmp(o->phase, key) != 0))
 		return;
 	snprintf(head, sizeof(head), "%s: time of all workers by class of operator", name);
 	section(report_classes(p), head, o, 0, out);
 	snprintf(head, sizeof(head), "%s: by operator", name);
-	section(report_operators(db, name, false), head, o, 8, out);
+	section(report_operators(db, key, false), head, o, 8, out);
 	snprintf(head, sizeof(head), "%s: by tensor", name);
-	section(report_operators(db, name, true), head, o, 8, out);
+	section(report_operators(db, key, true), head, o, 8, out);
 }
 
-static void print_neuron(const struct view_run *run, const struct view_opts *o, FILE *out)
+static void print_neuron(const struct view_run *run, const struct summary *s,
+			 const struct view_opts *o, FILE *out)
 {
 	struct neuron_set set = {0};
 
@@ -278,6 +369,9 @@ static void print_neuron(const struct view_run *run, const struct view_opts *o, 
 	neuron_print_verdicts(&set, o, out);
 	title(out, o, "engines, memory, arithmetic");
 	neuron_print(&set, o, out);
+	for (size_t i = 0; i < s->n_given; i++)
+		fprintf(out, "%s%s: %.4g%s%s\n", i ? "" : "\n", s->given[i].name, s->given[i].value,
+			*s->given[i].unit ? " " : "", s->given[i].unit);
 	neuron_set_free(&set);
 }
 
@@ -303,10 +397,9 @@ static void print_text(const struct view_run *run, const struct summary *s,
 {
 	print_head(run, s, o, out);
 	fputc('\n', out);
-	for (int i = 0; i < SUM_PHASES; i++)
-		print_verdict(s, (enum summary_phase)i, o, out);
+	print_verdicts(run->db, s, o, out);
 	if (s->neuron) {
-		print_neuron(run, o, out);
+		print_neuron(run, s, o, out);
 		return;
 	}
 	print_peaks(s, o, out);

@@ -10,4 +10,7 @@ struct cJSON;
 /* Everything the report shows; the caller owns the object. */
 struct cJSON *report_json(sqlite3 *db, const struct summary *s);
 
+/* What was not recorded, one after the other from *i = 0 on, with the reason; NULL at the end. */
+const char *report_missing(const struct summary *s, size_t *i, const char **why);
+
 #endif

@@ -3,6 +3,7 @@
 #include <cjson/cJSON.h>
 #include <math.h>
 
+#include "view/ratio.h"
 #include "view/report/advice.h"
 #include "view/report/report.h"
 #include "view/report/report_tables.h"
@@ -60,6 +61,9 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 		{"sleeping_ns", s->levels.sched ? p->sleeping : NAN},
 		{"blocked_ns", s->levels.sched ? p->blocked : NAN},
 		{"culprit_ns", s->levels.sched ? p->culprit_ns : NAN},
+		{"own_threads_ns", s->levels.sched ? p->own_ns : NAN},
+		{"other_tasks_ns", s->levels.sched ? p->strangers_ns : NAN},
+		{"imbalance", p->threads > 1 ? p->thread_max / p->thread_mean - 1 : NAN},
 	};
 
 	for (size_t k = 0; k < ARRAY_LEN(numbers); k++)
@@ -68,6 +72,10 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 	cJSON_AddStringToObject(j, "roofline_side", summary_bound_name(summary_side(p)));
 	cJSON_AddStringToObject(j, "culprit", p->culprit);
 	cJSON_AddBoolToObject(j, "culprit_is_target", p->culprit_own);
+	cJSON_AddStringToObject(j, "stranger", p->stranger);
+	add_number(j, "stranger_ns", s->levels.sched ? p->stranger_ns : NAN);
+	for (size_t k = 0; k < RATIOS; k++)
+		add_number(j, ratios[k].key, ratio_value(db, &ratios[k], NULL, name));
 	add_table(j, "classes", report_classes(p));
 	add_table(j, "operators", report_operators(db, name, false));
 	add_table(j, "tensors", report_operators(db, name, true));
@@ -119,6 +127,21 @@ static cJSON *run_json(sqlite3 *db)
 	return j;
 }
 
+static cJSON *missing_json(const struct summary *s)
+{
+	cJSON *list = cJSON_CreateArray();
+	const char *what, *why;
+
+	for (size_t i = 0; (what = report_missing(s, &i, &why));) {
+		cJSON *j = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(j, "what", what);
+		cJSON_AddStringToObject(j, "why", why);
+		cJSON_AddItemToArray(list, j);
+	}
+	return list;
+}
+
 struct cJSON *report_json(sqlite3 *db, const struct summary *s)
 {
 	cJSON *j = cJSON_CreateObject(), *phases = cJSON_AddObjectToObject(j, "phases");
@@ -130,11 +153,13 @@ struct cJSON *report_json(sqlite3 *db, const struct summary *s)
 	for (size_t i = 0; i < n; i++)
 		add_number(figures, list[i].name, list[i].value);
 	for (int i = 0; i < SUM_PHASES; i++)
-		if (s->phase[i].calls)
-			cJSON_AddItemToObject(phases, summary_phase_name((enum summary_phase)i),
+		if (summary_has_phase(s, (enum summary_phase)i))
+			cJSON_AddItemToObject(phases,
+					      i == SUM_OUTSIDE ? "outside" : summary_phase_name(i),
 					      phase_json(db, s, (enum summary_phase)i));
 	cJSON_AddItemToObject(j, "peaks", peaks_json(s));
 	cJSON_AddItemToObject(j, "findings", findings_json(s));
+	cJSON_AddItemToObject(j, "not_recorded", missing_json(s));
 	add_table(j, "threads", report_threads(db, s));
 	add_table(j, "culprits", report_culprits(db));
 	add_table(j, "sequences", report_sequences(s));

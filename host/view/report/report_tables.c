@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "util/text.h"
+#include "view/culprit.h"
 #include "view/place.h"
 #include "view/report/report_tables.h"
 
@@ -163,17 +164,14 @@ struct table *report_threads(sqlite3 *db, const struct summary *s)
 	return t;
 }
 
-/* Shared as in summary_sched.c: half to the first task and half to the last, where both are known.
- */
 static const char culprits_sql[] =
 	"WITH waits AS (SELECT s.tid, s.end_ns - s.begin_ns ns, s.by_tid first_tid, s.by_comm "
 	"first,"
-	" r.prev_tid last_tid, r.prev_comm last FROM sched_t s LEFT JOIN sched_t r ON r.tid = s.tid"
-	" AND r.begin_ns = s.end_ns AND r.state = 'running' AND r.prev_tid > 0 WHERE s.state ="
-	" 'runnable'), shares AS (SELECT first_tid tid, first comm, ns / (1.0 + (last IS NOT "
-	"NULL)) ns"
-	" FROM waits WHERE first IS NOT NULL OR last IS NULL UNION ALL SELECT last_tid, last, ns /"
-	" (1.0 + (first IS NOT NULL)) FROM waits WHERE last IS NOT NULL)"
+	" r.prev_tid last_tid, r.prev_comm last, first_share(s.by_comm, r.prev_comm) part FROM"
+	" sched_t s LEFT JOIN sched_t r ON r.tid = s.tid AND r.begin_ns = s.end_ns AND r.state ="
+	" 'running' AND r.prev_tid > 0 WHERE s.state = 'runnable'), shares AS (SELECT first_tid"
+	" tid, first comm, ns * part ns FROM waits WHERE part > 0 UNION ALL SELECT last_tid, last,"
+	" ns * (1 - part) FROM waits WHERE part < 1)"
 	" SELECT coalesce(comm, '(not known)'), tid, count(*), sum(ns), max(ns), tid IN (SELECT tid"
 	" FROM thread_t) FROM shares GROUP BY 1, 2 ORDER BY 4 DESC";
 static const char first_culprits_sql[] =
@@ -184,13 +182,15 @@ static const char first_culprits_sql[] =
 struct table *report_culprits(sqlite3 *db)
 {
 	struct table *t = table_new();
-	sqlite3_stmt *q = view_query(
-		db, NULL,
-		view_has_column(db, "sched_t", "prev_tid") ? culprits_sql : first_culprits_sql,
-		NULL);
+	sqlite3_stmt *q;
 	double all = view_double(
 		db, 0, "SELECT sum(end_ns - begin_ns) FROM sched_t WHERE state = 'runnable'", NULL);
 
+	culprit_functions(db);
+	q = view_query(db, NULL,
+		       view_has_column(db, "sched_t", "prev_tid") ? culprits_sql
+								  : first_culprits_sql,
+		       NULL);
 	table_column(t, "task", "task on the CPU instead", TABLE_TEXT);
 	table_column(t, "tid", "tid", TABLE_NUMBER);
 	table_column(t, "times", "times", TABLE_COUNT);

@@ -9,47 +9,14 @@
 
 #include "util/text.h"
 #include "view/place.h"
+#include "view/ratio.h"
 #include "view/stat/stat.h"
-
-/* One counter over another; of several names for the same thing the first that was counted. */
-static const struct ratio {
-	const char *key, *title;
-	enum table_type type;
-	const char *above, *below;
-} ratios[] = {
-	{"ipc", "instr/cycle", TABLE_NUMBER, "instructions", "cycles,cpu-cycles"},
-	{"stall", "stalled", TABLE_PERCENT,
-	 "stalled-cycles-backend,idle-cycles-backend,stall_backend,stall_backend_mem",
-	 "cycles,cpu-cycles"},
-	{"memory_access", "mem/instr", TABLE_PERCENT,
-	 "mem_access,l1-dcache-loads,cache-references,cache-misses", "instructions"},
-	{"miss", "cache miss", TABLE_PERCENT, "cache-misses", "cache-references"},
-};
 
 /* An operator in one phase of one run. */
 struct cell {
 	sqlite3 *db;
 	const char *op, *phase;
 };
-
-static double counted(const struct cell *c, const char *names)
-{
-	return view_double(
-		c->db, NAN,
-		"SELECT sum(p.value) FROM counter_phase_t p JOIN counter_name_t n ON n.id ="
-		" p.name_id LEFT JOIN tensor_t t ON t.id = p.tensor_id WHERE coalesce(t.op, '?') ="
-		" ?1 AND p.phase = ?2 AND lower(n.name) = (SELECT lower(m.name) FROM counter_name_t"
-		" m WHERE instr(',' || ?3 || ',', ',' || lower(m.name) || ',') ORDER BY"
-		" instr(',' || ?3 || ',', ',' || lower(m.name) || ',') LIMIT 1)",
-		"sss", c->op, c->phase, names);
-}
-
-static double ratio(const struct cell *c, const struct ratio *r)
-{
-	double below = counted(c, r->below);
-
-	return below > 0 ? counted(c, r->above) / below : NAN;
-}
 
 /* Compute time of one execution: all executions of all workers, side by side. */
 static double per_execution(const struct cell *c, double *gbs)
@@ -98,8 +65,8 @@ static void add_row(struct table *t, const struct cell *c, const char *run, doub
 	table_number(t, ns);
 	table_number(t, *first / ns);
 	table_number(t, gbs);
-	for (size_t i = 0; i < ARRAY_LEN(ratios); i++)
-		table_number(t, ratio(c, &ratios[i]));
+	for (size_t i = 0; i < RATIOS; i++)
+		table_number(t, ratio_value(c->db, &ratios[i], c->op, c->phase));
 	table_text(t, run);
 }
 
@@ -113,7 +80,7 @@ static struct table *new_table(void)
 	table_column(t, "ns", "per execution", TABLE_NS);
 	table_column(t, "speedup", "times as fast", TABLE_NUMBER);
 	table_column(t, "gbs", "GB/s", TABLE_NUMBER);
-	for (size_t i = 0; i < ARRAY_LEN(ratios); i++)
+	for (size_t i = 0; i < RATIOS; i++)
 		table_column(t, ratios[i].key, ratios[i].title, ratios[i].type);
 	table_column(t, "run", "run", TABLE_TEXT);
 	return t;

@@ -10,9 +10,26 @@
 
 const char *summary_phase_name(enum summary_phase p)
 {
-	static const char *const names[] = {"prefill", "decode", "encode"};
+	static const char *const names[] = {"prefill", "decode", "encode", ""};
 
 	return names[p];
+}
+
+const char *summary_phase_title(enum summary_phase p)
+{
+	return p == SUM_OUTSIDE ? "work outside of calls" : summary_phase_name(p);
+}
+
+bool summary_has_phase(const struct summary *s, enum summary_phase p)
+{
+	static const double worth_a_word = 0.05;
+	double all = 0;
+
+	if (p != SUM_OUTSIDE)
+		return s->phase[p].calls > 0;
+	for (int i = 0; i < SUM_PHASES; i++)
+		all += s->phase[i].compute;
+	return s->phase[p].compute > all * worth_a_word;
 }
 
 const char *summary_bound_name(enum bound b)
@@ -29,6 +46,9 @@ const char *summary_bound_name(enum bound b)
 
 /* Below this use of both peaks, and with operators this short, neither binds. */
 static const double busy_enough = 0.3, short_operator_ns = 20000;
+/* Below this use of both, the time lost to others binds where it is this much, however long the
+ * operators are. */
+static const double idle = 0.1, lost_binds = 0.3;
 /* Above these shares of the workers' time, what keeps them from computing binds. */
 static const double off_cpu_binds = 0.2, wait_binds = 0.3;
 /* Without peaks: fewer operations per byte than any CPU can do, and more than any needs. */
@@ -62,6 +82,12 @@ double summary_runnable_share(const struct summary_phase_figures *f)
 	return share(f->runnable, f->sched_wall);
 }
 
+/* Shares of the workers' time without a CPU and at barriers; what is not known is nothing. */
+static double lost_to_others(const struct summary_phase_figures *f, double off_cpu)
+{
+	return fmax(off_cpu, 0) + fmax(summary_wait_share(f), 0);
+}
+
 static enum bound bound_of(const struct summary_phase_figures *f)
 {
 	double off_cpu = share(f->runnable + f->blocked, f->sched_wall);
@@ -72,6 +98,8 @@ static enum bound bound_of(const struct summary_phase_figures *f)
 		return BOUND_UNKNOWN;
 	if (f->wait_known > 0.01 && summary_wait_share(f) > wait_binds)
 		return BOUND_SYNC;
+	if (fmax(f->mfu, f->traffic_use) < idle && lost_to_others(f, off_cpu) > lost_binds)
+		return off_cpu > lost_binds / 3 ? BOUND_SCHED : BOUND_SYNC;
 	if (fmax(f->mfu, f->traffic_use) < busy_enough && f->op_mean < short_operator_ns)
 		return BOUND_LATENCY;
 	return summary_side(f);
@@ -162,6 +190,34 @@ static int64_t count_batches(sqlite3 *db)
 		NULL);
 }
 
+/* What the configuration says in the line of a key, "" when it says nothing. */
+static void config_value(sqlite3 *db, const char *key, char *out, size_t size)
+{
+	char *config = view_run_value(db, "config"), *line = config;
+	size_t len = strlen(key);
+
+	*out = '\0';
+	for (; line && *line; line += strcspn(line, "\n"), line += *line == '\n')
+		if (strncmp(line, key, len) == 0 && strncmp(line + len, ": ", 2) == 0)
+			snprintf(out, size, "%.*s", (int)strcspn(line + len + 2, "\n"),
+				 line + len + 2);
+	free(config);
+}
+
+/* Which operators were left out by the user's wish. */
+static void read_only(sqlite3 *db, struct summary *s)
+{
+	char include[96], exclude[96];
+
+	config_value(db, "operators.include", include, sizeof(include));
+	config_value(db, "operators.exclude", exclude, sizeof(exclude));
+	if (strcmp(include, "[\"*\"]") == 0)
+		*include = '\0';
+	if (strcmp(exclude, "[]") == 0)
+		*exclude = '\0';
+	snprintf(s->only, sizeof(s->only), "%s%s%s", include, *exclude ? " without " : "", exclude);
+}
+
 int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, struct diag *d)
 {
 	int64_t begin, end;
@@ -178,6 +234,7 @@ int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, stru
 	view_span(db, &begin, &end);
 	s->duration = (double)(end - begin);
 	s->op_rows = view_int(db, 0, "SELECT value FROM run WHERE key = 'op_rows'", NULL);
+	read_only(db, s);
 	summary_tokens(db, s);
 	s->batches = count_batches(db);
 	summary_ops(db, s);
@@ -230,6 +287,26 @@ static size_t neuron_figures_of(const struct summary *s, struct summary_figure *
 	return NEURON_FIGURES;
 }
 
+/* Shares of a phase's time by class of operator. */
+static size_t class_figures(const struct summary_phase_figures *p, bool decode,
+			    struct summary_figure *out)
+{
+	static const char *const names[][2] = {
+		[CLASS_MATMUL] = {"prefill_share_matmul", "decode_share_matmul"},
+		[CLASS_ATTENTION] = {"prefill_share_attention", "decode_share_attention"},
+		[CLASS_NORM] = {"prefill_share_norm", "decode_share_norm"},
+		[CLASS_ELEMENT] = {"prefill_share_element", "decode_share_element"},
+		[CLASS_MOVE] = {"prefill_share_move", "decode_share_move"},
+		[CLASS_OTHER] = {"prefill_share_other", "decode_share_other"},
+	};
+
+	for (int c = 0; c < CLASS_COUNT; c++)
+		out[c] = (struct summary_figure){
+			names[c][decode], view_class_name((enum op_class)c), "%", 0,
+			share(p->classes[c].compute + p->classes[c].wait, p->compute + p->wait)};
+	return CLASS_COUNT;
+}
+
 size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES])
 {
 	const struct summary_phase_figures *p = &s->phase[SUM_PREFILL];
@@ -254,10 +331,20 @@ size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMAR
 		{"prefill_wait_share", "prefill barrier wait", "%", -1, summary_wait_share(p)},
 		{"decode_imbalance", "decode load imbalance", "%", -1,
 		 share(t->thread_max, t->thread_mean) - 1},
+		{"prefill_imbalance", "prefill load imbalance", "%", -1,
+		 share(p->thread_max, p->thread_mean) - 1},
 		{"decode_runnable_share", "decode waiting for a CPU", "%", -1,
 		 summary_runnable_share(t)},
 		{"prefill_runnable_share", "prefill waiting for a CPU", "%", -1,
 		 summary_runnable_share(p)},
+		{"decode_blocked_share", "decode waiting for input or output", "%", -1,
+		 share(t->blocked, t->sched_wall)},
+		{"decode_intensity", "decode arithmetic intensity", "flop/byte", 0, t->intensity},
+		{"prefill_intensity", "prefill arithmetic intensity", "flop/byte", 0, p->intensity},
+		{"encode_tokens_per_s", "encode rate", "tokens/s", 1,
+		 s->phase[SUM_ENCODE].tokens_per_s},
+		{"expert_skew", "skew of the experts", "times", 0,
+		 s->expert_uses ? s->expert_skew : NAN},
 		{"lost", "lost events", "", -1, (double)s->lost},
 		{"cost_share", "llmprobe's own cost (estimate)", "%", -1, s->cost_share},
 	};
@@ -265,6 +352,8 @@ size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMAR
 	size_t n = ARRAY_LEN(all);
 
 	memcpy(out, all, sizeof(all));
+	n += class_figures(p, false, out + n);
+	n += class_figures(t, true, out + n);
 	n += neuron_figures_of(s, out + n);
 	for (size_t i = 0; i < s->n_given && n < SUMMARY_FIGURES; i++)
 		out[n++] = (struct summary_figure){s->given[i].name, s->given[i].name,

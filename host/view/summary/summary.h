@@ -11,7 +11,8 @@
 #include "view/peaks/peaks.h"
 #include "view/view.h"
 
-enum summary_phase { SUM_PREFILL, SUM_DECODE, SUM_ENCODE, SUM_PHASES };
+/* SUM_OUTSIDE: what was computed outside of any call, as by programs that are no LLM. */
+enum summary_phase { SUM_PREFILL, SUM_DECODE, SUM_ENCODE, SUM_OUTSIDE, SUM_PHASES };
 
 /* Which side of the roofline, or neither. */
 enum bound {
@@ -65,7 +66,10 @@ struct summary_phase_figures {
 	double thread_max, thread_mean; /* compute ns of the busiest worker and on average */
 	/* Off the CPU within the phase's graphs (or calls), summed over the worker threads. */
 	double runnable, sleeping, blocked, sched_wall; /* sched_wall: wall time x threads */
-	char culprit[16]; /* the task that had the CPU most of runnable, "": not known */
+	/* Who had the CPU instead: the target's own threads together, all others together, and of
+	 * the side that had more the task that had most. */
+	double own_ns, strangers_ns;
+	char culprit[16]; /* "": not known */
 	double culprit_ns;
 	bool culprit_own;  /* it is a thread of the target itself */
 	char stranger[16]; /* the first of those that are not the target's, "": none */
@@ -87,6 +91,7 @@ struct summary {
 	bool quantised;			/* most weights are: products run on 8-bit integers */
 	double peak_gflops;		/* the arithmetic peak that mfu and ridge refer to */
 	int64_t lost;
+	char only[256];		    /* the operators that were asked for, "": all */
 	bool so_far;		    /* still being recorded; set by who knows */
 	double cost_ns, cost_share; /* estimate of llmprobe's own time, and of the workers' time */
 	/* Imported profiles of an accelerator: means of neuron_figures in their order. */
@@ -106,7 +111,12 @@ struct summary {
 /* Returns 0 or -errno with an error in `d`. `s` is freed by summary_free in both cases. */
 int summary_make(sqlite3 *db, const struct view_opts *o, struct summary *s, struct diag *d);
 void summary_free(struct summary *s);
+/* As the run writes it, "" outside of any call; and in words. */
 const char *summary_phase_name(enum summary_phase p);
+const char *summary_phase_title(enum summary_phase p);
+/* Whether there is anything to say of a phase; a call cut off by the begin of the recording is not
+ * enough. */
+bool summary_has_phase(const struct summary *s, enum summary_phase p);
 const char *summary_bound_name(enum bound b);
 /* The side of the roofline that the arithmetic intensity lies on, whatever else slows the phase:
  * BOUND_MEMORY, BOUND_COMPUTE, or BOUND_UNKNOWN when neither peaks nor the intensity tell. */
@@ -121,7 +131,7 @@ struct summary_figure {
 	int better;			 /* +1: more is better, -1: less, 0: neither */
 	double value;
 };
-enum { SUMMARY_FIGURES = 64 }; /* with those given by the user, of which more are left out */
+enum { SUMMARY_FIGURES = 96 }; /* with those given by the user, of which more are left out */
 size_t summary_figures(const struct summary *s, struct summary_figure out[SUMMARY_FIGURES]);
 
 /* Parts of summary_make, one per file. */

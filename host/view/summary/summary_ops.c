@@ -32,9 +32,9 @@ static double wall_with_ops(sqlite3 *db, const char *phase)
 {
 	double graphs =
 		view_double(db, 0,
-			    "SELECT sum(g.end_ns - g.begin_ns) FROM graph_t g JOIN token_t t"
-			    " ON t.id = g.token_id WHERE t.phase = ?1 AND g.first_op NOT NULL"
-			    " AND g.depth = 0",
+			    "SELECT sum(g.end_ns - g.begin_ns) FROM graph_t g LEFT JOIN token_t t"
+			    " ON t.id = g.token_id WHERE coalesce(t.phase, '') = ?1 AND g.first_op"
+			    " NOT NULL AND g.depth = 0",
 			    "s", phase);
 
 	if (graphs > 0)
@@ -84,6 +84,8 @@ static void phase_ops(sqlite3 *db, struct summary_phase_figures *f, const char *
 		add_class(f, q);
 	f->wait_known = f->op_wall > 0 ? f->wait_known / f->op_wall : NAN;
 	f->op_wall = wall_with_ops(db, phase);
+	if (f->flops > 0 && f->bytes > 0)
+		f->intensity = f->flops / f->bytes;
 	threads(db, f, phase);
 	if (f->op_wall <= 0 || !f->threads)
 		return;
@@ -94,8 +96,6 @@ static void phase_ops(sqlite3 *db, struct summary_phase_figures *f, const char *
 		f->gflops = f->flops / f->op_wall;
 	if (f->bytes > 0)
 		f->gbs = f->bytes / f->op_wall;
-	if (f->flops > 0 && f->bytes > 0)
-		f->intensity = f->flops / f->bytes;
 }
 
 static void against_peak(struct summary_phase_figures *f, const struct peaks_entry *peak,
@@ -104,6 +104,8 @@ static void against_peak(struct summary_phase_figures *f, const struct peaks_ent
 	if (peak->gbs <= 0 || gflops <= 0)
 		return;
 	f->ridge = gflops / peak->gbs;
+	if (!(f->op_wall > 0))
+		return;
 	f->mfu = f->gflops / gflops;
 	f->traffic_use = f->gbs / peak->gbs;
 	f->mbu = (f->weight_bytes + f->kv_bytes) / f->op_wall / peak->gbs;
@@ -134,6 +136,6 @@ void summary_ops(sqlite3 *db, struct summary *s)
 		s->peak_gflops = s->quantised && s->peak->gops8 > s->peak->gflops ? s->peak->gops8
 										  : s->peak->gflops;
 	for (int p = 0; p < SUM_PHASES; p++)
-		if (s->phase[p].op_wall > 0 && s->peak)
+		if (s->phase[p].compute > 0 && s->peak)
 			against_peak(&s->phase[p], s->peak, s->peak_gflops);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "view/culprit.h"
 #include "view/summary/summary.h"
 
 struct interval {
@@ -21,9 +22,9 @@ static struct intervals read_intervals(sqlite3 *db, bool graphs)
 {
 	sqlite3_stmt *q =
 		view_query(db, NULL,
-			   graphs ? "SELECT g.begin_ns, g.end_ns, t.phase FROM graph_t g JOIN "
-				    "token_t t ON t.id ="
-				    " g.token_id WHERE g.depth = 0 ORDER BY g.begin_ns"
+			   graphs ? "SELECT g.begin_ns, g.end_ns, coalesce(t.phase, '') FROM"
+				    " graph_t g LEFT JOIN token_t t ON t.id = g.token_id WHERE"
+				    " g.depth = 0 ORDER BY g.begin_ns"
 				  : "SELECT begin_ns, end_ns, phase FROM token_t ORDER BY begin_ns",
 			   NULL);
 	struct intervals in = {0};
@@ -67,8 +68,7 @@ static void blame(struct culprits *c, const char *comm, bool own, double ns)
 }
 
 /* A row of sched_t that is not running. Who took the CPU first is known, and who had it last; if
- * those are two, each is taken to have had half: a kernel thread that comes first soon leaves it to
- * the task that keeps it. */
+ * those are two, see culprit_first_share. */
 struct off_cpu {
 	double begin, end;
 	const char *state;
@@ -80,13 +80,12 @@ struct off_cpu {
 
 static void blame_both(struct culprits *c, const struct off_cpu *r, double ns)
 {
-	bool first = *r->first.comm, last = *r->last.comm;
-	double part = first && last ? ns / 2 : ns;
+	double part = culprit_first_share(r->first.comm, r->last.comm);
 
-	if (first)
-		blame(c, r->first.comm, r->first.own, part);
-	if (last)
-		blame(c, r->last.comm, r->last.own, part);
+	if (part > 0 && *r->first.comm)
+		blame(c, r->first.comm, r->first.own, ns * part);
+	if (part < 1 && *r->last.comm)
+		blame(c, r->last.comm, r->last.own, ns * (1 - part));
 }
 
 static void add(struct summary *s, int phase, const struct off_cpu *r, double ns,
@@ -131,19 +130,32 @@ static void one_row(struct summary *s, const struct intervals *in, const struct 
 	}
 }
 
+static void sum_up(struct summary_phase_figures *f, const struct culprit *c, double *top_own,
+		   const char **own)
+{
+	if (c->own) {
+		f->own_ns += c->ns;
+		*own = c->ns > *top_own ? c->comm : *own;
+		*top_own = fmax(*top_own, c->ns);
+		return;
+	}
+	f->strangers_ns += c->ns;
+	if (c->ns > f->stranger_ns) {
+		f->stranger_ns = c->ns;
+		memcpy(f->stranger, c->comm, sizeof(f->stranger));
+	}
+}
+
 static void worst(struct summary_phase_figures *f, struct culprits *c)
 {
-	for (size_t i = 0; i < c->n; i++) {
-		if (!c->v[i].own && c->v[i].ns > f->stranger_ns) {
-			f->stranger_ns = c->v[i].ns;
-			memcpy(f->stranger, c->v[i].comm, sizeof(f->stranger));
-		}
-		if (c->v[i].ns <= f->culprit_ns)
-			continue;
-		f->culprit_ns = c->v[i].ns;
-		f->culprit_own = c->v[i].own;
-		memcpy(f->culprit, c->v[i].comm, sizeof(f->culprit));
-	}
+	const char *own = "";
+	double top_own = 0;
+
+	for (size_t i = 0; i < c->n; i++)
+		sum_up(f, &c->v[i], &top_own, &own);
+	f->culprit_own = f->own_ns > f->strangers_ns;
+	f->culprit_ns = f->culprit_own ? top_own : f->stranger_ns;
+	snprintf(f->culprit, sizeof(f->culprit), "%s", f->culprit_own ? own : f->stranger);
 	free(c->v);
 }
 
