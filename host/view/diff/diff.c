@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "util/text.h"
+#include "view/diff/diff_operators.h"
 #include "view/diff/rank.h"
 #include "view/summary/summary.h"
 #include "view/table.h"
@@ -200,20 +201,35 @@ static const char *short_name(const struct view_run *run)
 	return slash && slash[1] ? slash + 1 : run->name;
 }
 
-static void pair_row(struct table *t, const struct pair *r)
+/* The words with a mark in front, for the eye that runs down the column. */
+static char *marked(enum verdict v, bool ascii)
+{
+	static const char *const marks[][2] = {
+		[NO_VERDICT] = {"", ""},       [TOO_FEW] = {"? ", "? "},
+		[CALLS_DIFFER] = {"? ", "? "}, [NO_CHANGE] = {"= ", "= "},
+		[ABOUT_SAME] = {"= ", "= "},   [NO_DIFFERENCE] = {"= ", "= "},
+		[BETTER] = {"✔ ", "+ "},       [WORSE] = {"✘ ", "! "},
+		[CHANGED] = {"~ ", "~ "},
+	};
+
+	return xasprintf("%s%s", marks[v][ascii], verdict_texts[v]);
+}
+
+static void pair_row(struct table *t, const struct pair *r, bool ascii)
 {
 	char *a = show_value(&r->first, r->first.value), *b = show_value(&r->first, r->other.value),
-	     *change = show_change(r);
+	     *change = show_change(r), *verdict = marked(r->verdict, ascii);
 
 	table_row(t);
 	table_text(t, r->first.name);
 	table_text(t, a);
 	table_text(t, b);
 	table_text(t, change);
-	table_text(t, verdict_texts[r->verdict]);
+	table_text(t, verdict);
 	free(a);
 	free(b);
 	free(change);
+	free(verdict);
 }
 
 /* For other programs: bare numbers in base units. */
@@ -261,7 +277,7 @@ static void print_pairs(const struct view_run *runs, const struct side *sides, s
 		if (o->csv)
 			pair_row_csv(t, &r);
 		else
-			pair_row(t, &r);
+			pair_row(t, &r, o->ascii);
 	}
 	table_print(t, o, 0, out);
 	table_free(t);
@@ -308,41 +324,21 @@ static void print_commands(const struct view_run *a, const struct view_run *b, F
 	free(y);
 }
 
-/* Operators that changed most, by their time per decode. */
 static void print_operators(const struct view_run *runs, size_t k, const struct view_opts *o,
 			    FILE *out)
 {
-	static const char sql[] = "SELECT coalesce(t.op, '?'), sum(p.compute_ns) * 1.0 / (SELECT"
-				  " count(*) FROM token_t WHERE phase = 'decode') FROM op_phase_t p"
-				  " LEFT JOIN tensor_t t ON t.id = p.tensor_id WHERE p.phase ="
-				  " 'decode' GROUP BY 1 ORDER BY 2 DESC";
-	static const char one[] =
-		"SELECT sum(p.compute_ns) * 1.0 / (SELECT count(*) FROM token_t"
-		" WHERE phase = 'decode') FROM op_phase_t p LEFT JOIN tensor_t t ON"
-		" t.id = p.tensor_id WHERE p.phase = 'decode' AND"
-		" coalesce(t.op, '?') = ?1";
-	sqlite3_stmt *q = view_query(runs[0].db, NULL, sql, NULL);
-	struct table *t = table_new();
+	static const enum summary_phase phases[] = {SUM_DECODE, SUM_PREFILL};
 
-	table_column(t, "op", "operator, compute per decode", TABLE_TEXT);
-	table_column(t, "first_ns", short_name(&runs[0]), TABLE_NS);
-	table_column(t, "other_ns", short_name(&runs[k]), TABLE_NS);
-	table_column(t, "change", "change", TABLE_CHANGE);
-	while (view_step(q)) {
-		double a = sqlite3_column_double(q, 1);
-		double b = view_double(runs[k].db, NAN, one, "s", view_text(q, 0));
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+		struct table *t = diff_operators(runs[0].db, runs[k].db, phases[i],
+						 short_name(&runs[0]), short_name(&runs[k]));
 
-		table_row(t);
-		table_text(t, view_text(q, 0));
-		table_number(t, a);
-		table_number(t, b);
-		table_number(t, b / a - 1);
+		if (table_rows(t)) {
+			fputc('\n', out);
+			table_print(t, o, 12, out);
+		}
+		table_free(t);
 	}
-	if (table_rows(t)) {
-		fputc('\n', out);
-		table_print(t, o, 12, out);
-	}
-	table_free(t);
 }
 
 static void print_words(const struct view_run *runs, const struct side *s, size_t k, FILE *out)
@@ -388,6 +384,15 @@ static cJSON *pair_json(const struct pair *r)
 	return f;
 }
 
+static void add_operators(cJSON *to, const struct view_run *a, const struct view_run *b,
+			  enum summary_phase phase, const char *key)
+{
+	struct table *t = diff_operators(a->db, b->db, phase, "", "");
+
+	cJSON_AddItemToObject(to, key, table_json(t, 0));
+	table_free(t);
+}
+
 static void print_json(const struct view_run *runs, const struct side *s, size_t n, FILE *out)
 {
 	cJSON *j = cJSON_CreateArray();
@@ -404,6 +409,8 @@ static void print_json(const struct view_run *runs, const struct side *s, size_t
 
 			cJSON_AddItemToObject(figures, r.first.name, pair_json(&r));
 		}
+		add_operators(runs_pair, &runs[0], &runs[k], SUM_DECODE, "decode_operators");
+		add_operators(runs_pair, &runs[0], &runs[k], SUM_PREFILL, "prefill_operators");
 		cJSON_AddItemToArray(j, runs_pair);
 	}
 	text = cJSON_Print(j);

@@ -88,14 +88,14 @@ static void use(struct reuse *r, int64_t layer, int64_t expert, int64_t token)
 	u->token = token;
 }
 
-static void read_uses(sqlite3 *db, struct reuse *r)
+static void read_uses(sqlite3 *db, int first, int last, struct reuse *r)
 {
 	sqlite3_stmt *q =
 		view_query(db, NULL,
-			   "SELECT coalesce(t.layer, -1), x.expert, x.op_id, x.token_index"
-			   " FROM expert_t x LEFT JOIN tensor_t t ON t.id = x.tensor_id ORDER"
-			   " BY 1, x.rowid",
-			   NULL);
+			   "SELECT coalesce(t.layer, -1) layer, x.expert, x.op_id, x.token_index"
+			   " FROM expert_t x LEFT JOIN tensor_t t ON t.id = x.tensor_id WHERE layer"
+			   " BETWEEN ?1 AND ?2 ORDER BY layer, x.rowid",
+			   "ii", (int64_t)first, (int64_t)last);
 	int64_t layer = INT64_MIN, op = -1, index = -1, token = 0;
 
 	while (view_step(q)) {
@@ -112,14 +112,16 @@ static void read_uses(sqlite3 *db, struct reuse *r)
 
 struct table *stat_reuse(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
 {
-	struct table *t = table_new();
 	struct reuse r = {0};
 	struct last_use *u, *tmp;
+	int first, last;
 	double all = 0;
+	struct table *t;
 
-	(void)o;
-	(void)d;
-	read_uses(db, &r);
+	if (view_layers(o->layers, &first, &last, d) < 0)
+		return NULL;
+	read_uses(db, first, last, &r);
+	t = table_new();
 	table_column(t, "distance", "tokens since the last use", TABLE_TEXT);
 	table_column(t, "uses", "uses", TABLE_COUNT);
 	table_column(t, "share", "share", TABLE_PERCENT);
@@ -153,123 +155,175 @@ struct table *stat_reuse(sqlite3 *db, const struct view_opts *o, struct buf *foo
 	return t;
 }
 
-/* Latency: does a product take longer when its experts were not used a token ago? */
+/* Latency: does a product take longer when its experts are new, or were not used a token ago? */
 
-enum { FRESH_MAX = 64 };
+enum { NEW_MAX = 17, EXPERTS_MAX = 4096 }; /* experts of a product, and of a layer */
 
-struct latency {
-	uint8_t last[512], now[512]; /* bit sets of experts */
-	int64_t layer, op;
-	unsigned fresh;
-	double ns[FRESH_MAX], runs[FRESH_MAX];
+struct expert_set {
+	uint8_t bits[EXPERTS_MAX / 8];
 };
 
-static void latency_row(struct latency *l, double ns)
-{
-	unsigned k = l->fresh < FRESH_MAX ? l->fresh : FRESH_MAX - 1;
+struct latency {
+	struct expert_set ever, last, now;
+	int64_t layer, op, index;
+	double ns;	       /* of the product at hand, NAN for one that does not count */
+	unsigned first, fresh; /* of its experts: never used before, not used a token ago */
+	double sum[NEW_MAX][NEW_MAX], runs[NEW_MAX][NEW_MAX];
+};
 
-	if (l->op >= 0 && !isnan(ns)) {
-		l->ns[k] += ns;
-		l->runs[k]++;
+static bool has_expert(const struct expert_set *s, int64_t e)
+{
+	return s->bits[e / 8] >> e % 8 & 1;
+}
+
+static void add_expert(struct expert_set *s, int64_t e)
+{
+	s->bits[e / 8] |= (uint8_t)(1 << e % 8);
+}
+
+static void end_product(struct latency *l)
+{
+	unsigned first = l->first < NEW_MAX ? l->first : NEW_MAX - 1;
+	unsigned fresh = l->fresh < NEW_MAX ? l->fresh : NEW_MAX - 1;
+
+	if (l->op >= 0 && !isnan(l->ns)) {
+		l->sum[first][fresh] += l->ns;
+		l->runs[first][fresh]++;
 	}
-	memcpy(l->last, l->now, sizeof(l->last));
-	memset(l->now, 0, sizeof(l->now));
-	l->fresh = 0;
+	l->last = l->now;
+	memset(&l->now, 0, sizeof(l->now));
+	l->first = l->fresh = 0;
 }
 
 static void latency_use(struct latency *l, int64_t e)
 {
-	uint8_t bit = (uint8_t)(1 << e % 8);
-
-	if (e < 0 || e >= (int64_t)sizeof(l->now) * 8 || l->now[e / 8] & bit)
+	if (e < 0 || e >= EXPERTS_MAX || has_expert(&l->now, e))
 		return;
-	l->now[e / 8] |= bit;
-	l->fresh += !(l->last[e / 8] & bit);
+	l->first += !has_expert(&l->ever, e);
+	l->fresh += !has_expert(&l->last, e);
+	add_expert(&l->now, e);
+	add_expert(&l->ever, e);
 }
 
-static void read_latency(sqlite3 *db, struct latency *l)
+/* Prompts count as uses; their products, of many tokens at once, have no time of a token. */
+static void read_latency(sqlite3 *db, int first, int last, struct latency *l)
 {
 	sqlite3_stmt *q = view_query(
 		db, NULL,
-		"SELECT t.layer, x.op_id, x.expert, o.compute_ns FROM expert_t x JOIN op_t o ON "
-		"o.id ="
-		" x.op_id JOIN token_t k ON k.id = o.token_id JOIN tensor_t t ON t.id = x.tensor_id"
-		" WHERE k.phase = 'decode' ORDER BY t.layer, x.rowid",
-		NULL);
-	double ns = NAN;
+		"SELECT t.layer, x.op_id, x.token_index, x.expert, CASE WHEN k.phase = 'decode' "
+		"THEN"
+		" o.compute_ns END FROM expert_t x JOIN op_t o ON o.id = x.op_id JOIN token_t k ON"
+		" k.id = o.token_id JOIN tensor_t t ON t.id = x.tensor_id WHERE coalesce(t.layer,"
+		" -1) BETWEEN ?1 AND ?2 ORDER BY t.layer, x.rowid",
+		"ii", (int64_t)first, (int64_t)last);
 
 	while (view_step(q)) {
-		if (sqlite3_column_int64(q, 1) != l->op)
-			latency_row(l, ns);
-		if (sqlite3_column_int64(q, 0) != l->layer)
-			memset(l->last, 0, sizeof(l->last));
+		bool other_layer = sqlite3_column_int64(q, 0) != l->layer;
+
+		if (sqlite3_column_int64(q, 1) != l->op || sqlite3_column_int64(q, 2) != l->index)
+			end_product(l);
+		if (other_layer)
+			l->ever = l->last = (struct expert_set){0};
 		l->layer = sqlite3_column_int64(q, 0);
 		l->op = sqlite3_column_int64(q, 1);
-		ns = sqlite3_column_double(q, 3);
-		latency_use(l, sqlite3_column_int64(q, 2));
+		l->index = sqlite3_column_int64(q, 2);
+		l->ns = sqlite3_column_type(q, 4) == SQLITE_NULL ? NAN
+								 : sqlite3_column_double(q, 4);
+		latency_use(l, sqlite3_column_int64(q, 3));
 	}
-	latency_row(l, ns);
+	end_product(l);
+}
+
+/* First use against reuse, in one line. */
+static void latency_words(const struct latency *l, struct buf *foot)
+{
+	double sum[2] = {0}, runs[2] = {0};
+	char a[32], b[32];
+
+	for (int first = 0; first < NEW_MAX; first++)
+		for (int fresh = 0; fresh < NEW_MAX; fresh++) {
+			sum[first > 0] += l->sum[first][fresh];
+			runs[first > 0] += l->runs[first][fresh];
+		}
+	if (runs[0] + runs[1] <= 0)
+		buf_puts(foot, none);
+	else if (runs[0] > 0 && runs[1] > 0)
+		buf_printf(foot,
+			   "%.0f products with an expert that was never used before took %s each, "
+			   "%.0f of experts used before %s (%.3g times as long)\n",
+			   runs[1], text_ns(sum[1] / runs[1], a), runs[0],
+			   text_ns(sum[0] / runs[0], b), sum[0] / runs[0] / (sum[1] / runs[1]));
+	else
+		buf_puts(foot, runs[1] > 0
+				       ? "every product had an expert that was never used before\n"
+				       : "no decode used an expert for the first time\n");
 }
 
 struct table *stat_latency(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
 {
-	struct latency *l = xcalloc(1, sizeof(*l));
-	struct table *t = table_new();
+	struct latency *l;
+	struct table *t;
+	int from, to;
 
-	(void)o;
-	(void)d;
-	l->op = -1;
-	read_latency(db, l);
-	table_column(t, "fresh", "experts not used by the token before", TABLE_COUNT);
+	if (view_layers(o->layers, &from, &to, d) < 0)
+		return NULL;
+	l = xcalloc(1, sizeof(*l));
+	l->op = l->layer = -1;
+	l->ns = NAN;
+	read_latency(db, from, to, l);
+	t = table_new();
+	table_column(t, "first", "experts never used before", TABLE_COUNT);
+	table_column(t, "fresh", "not used by the token before", TABLE_COUNT);
 	table_column(t, "runs", "products", TABLE_COUNT);
 	table_column(t, "mean_ns", "mean time of worker 0", TABLE_NS);
-	for (int i = 0; i < FRESH_MAX; i++) {
-		if (l->runs[i] <= 0)
-			continue;
-		table_row(t);
-		table_number(t, i);
-		table_number(t, l->runs[i]);
-		table_number(t, l->ns[i] / l->runs[i]);
-	}
-	if (!table_rows(t))
-		buf_puts(foot, none);
+	for (int first = 0; first < NEW_MAX; first++)
+		for (int fresh = 0; fresh < NEW_MAX; fresh++) {
+			if (l->runs[first][fresh] <= 0)
+				continue;
+			table_row(t);
+			table_number(t, first);
+			table_number(t, fresh);
+			table_number(t, l->runs[first][fresh]);
+			table_number(t, l->sum[first][fresh] / l->runs[first][fresh]);
+		}
+	latency_words(l, foot);
 	free(l);
 	return t;
 }
 
-/* Heat map: a row per expert, a character per stretch of tokens. */
+/* Heat map: a row per expert, a character per stretch of tokens, those of prompts as well. */
 
 enum { HEAT_CELLS = 60, HEAT_EXPERTS = 1024 };
 
 struct heat {
 	double uses[HEAT_EXPERTS][HEAT_CELLS];
 	double total[HEAT_EXPERTS];
-	double max;
+	double max, tokens;
 	int n;
 };
 
 static void read_heat(sqlite3 *db, int64_t layer, struct heat *h)
 {
-	double ops =
-		view_double(db, 0,
-			    "SELECT count(DISTINCT x.op_id) FROM expert_t x JOIN tensor_t t ON t.id"
-			    " = x.tensor_id WHERE t.layer = ?1",
-			    "i", layer);
+	double tokens = view_double(
+		db, 0,
+		"SELECT count(*) FROM (SELECT DISTINCT x.op_id, x.token_index FROM expert_t x JOIN"
+		" tensor_t t ON t.id = x.tensor_id WHERE t.layer = ?1)",
+		"i", layer);
 	sqlite3_stmt *q =
 		view_query(db, NULL,
-			   "SELECT x.expert, x.op_id FROM expert_t x JOIN tensor_t t ON t.id ="
-			   " x.tensor_id WHERE t.layer = ?1 ORDER BY x.rowid",
+			   "SELECT x.expert, x.op_id, x.token_index FROM expert_t x JOIN tensor_t t"
+			   " ON t.id = x.tensor_id WHERE t.layer = ?1 ORDER BY x.rowid",
 			   "i", layer);
-	int64_t op = -1, call = -1;
+	int64_t op = -1, index = -1, token = -1;
 
 	while (view_step(q)) {
 		int64_t e = sqlite3_column_int64(q, 0);
 		int cell;
 
-		if (sqlite3_column_int64(q, 1) != op)
-			call++;
+		token += sqlite3_column_int64(q, 1) != op || sqlite3_column_int64(q, 2) != index;
 		op = sqlite3_column_int64(q, 1);
-		cell = (int)((double)call * HEAT_CELLS / (ops > 0 ? ops : 1));
+		index = sqlite3_column_int64(q, 2);
+		cell = (int)((double)token * HEAT_CELLS / (tokens > 0 ? tokens : 1));
 		if (e < 0 || e >= HEAT_EXPERTS || cell >= HEAT_CELLS)
 			continue;
 		h->n = e >= h->n ? (int)e + 1 : h->n;
@@ -277,6 +331,7 @@ static void read_heat(sqlite3 *db, int64_t layer, struct heat *h)
 		h->uses[e][cell]++;
 		h->max = fmax(h->max, h->uses[e][cell]);
 	}
+	h->tokens = tokens;
 }
 
 static char *heat_line(const double *v, double max, bool ascii)
@@ -317,7 +372,7 @@ struct table *stat_heat(sqlite3 *db, const struct view_opts *o, struct buf *foot
 	t = table_new();
 	table_column(t, "expert", "expert", TABLE_NUMBER);
 	table_column(t, "uses", "uses", TABLE_COUNT);
-	table_column(t, "heat", "calls from first to last", TABLE_TEXT);
+	table_column(t, "heat", "tokens from first to last", TABLE_TEXT);
 	for (int e = 0; e < h->n; e++) {
 		char *line = heat_line(h->uses[e], h->max, o->ascii);
 
@@ -328,7 +383,8 @@ struct table *stat_heat(sqlite3 *db, const struct view_opts *o, struct buf *foot
 		free(line);
 	}
 	if (h->n)
-		buf_printf(foot, "layer %d\n", first);
+		buf_printf(foot, "layer %d, %.0f tokens, %.3g each column\n", first, h->tokens,
+			   h->tokens / fmin(h->tokens, HEAT_CELLS));
 	else
 		buf_puts(foot, none);
 	free(h);

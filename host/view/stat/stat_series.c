@@ -30,23 +30,52 @@ static void place_calls(sqlite3 *db)
 	sqlite3_exec(db, contexts_sql, NULL, NULL, NULL);
 }
 
+/* The sums per call know operators only; where the filter or the layers ask for tensors, their rows
+ * are added up. */
+static const char sums_of_ops[] =
+	"SELECT token_id, sum(compute_ns) c, sum(wait_ns) w FROM op_token_t"
+	" WHERE listed(?1, op) GROUP BY 1";
+static const char sums_of_tensors[] = "SELECT r.token_id, sum(r.compute_ns) c, sum(r.wait_ns) w "
+				      "FROM op_t r JOIN tensor_t t ON t.id"
+				      " = r.tensor_id JOIN temp.place l ON l.id = t.id WHERE "
+				      "listed(?1, t.op, t.name, l.label) AND"
+				      " coalesce(l.layer, -1) BETWEEN ?3 AND ?4 GROUP BY 1";
+
+/* Patterns of capitals, digits, _ and wildcards are about operators. */
+static bool asks_for_tensors(const struct view_opts *o)
+{
+	return o->layers || (o->filter && o->filter[strspn(o->filter, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+								      "0123456789_+*?, ")]);
+}
+
+static sqlite3_stmt *series_query(sqlite3 *db, const struct view_opts *o, struct diag *d)
+{
+	int first, last;
+	sqlite3_stmt *q;
+	char *sql;
+
+	if (view_layers(o->layers, &first, &last, d) < 0)
+		return NULL;
+	place_calls(db);
+	place_tensors(db);
+	sql = xasprintf(
+		"WITH spent AS MATERIALIZED (%s) SELECT p.id, p.phase, p.begin_ns - (SELECT"
+		" min(begin_ns) FROM token_t), p.n, p.length, p.end_ns - p.begin_ns, o.c, o.w FROM"
+		" temp.placed p LEFT JOIN spent o ON o.token_id = p.id WHERE (?2 IS NULL OR p.phase"
+		" = ?2) AND ?3 <= ?4 ORDER BY p.id",
+		asks_for_tensors(o) ? sums_of_tensors : sums_of_ops);
+	q = view_query(db, d, sql, "ssii", o->filter, o->phase, (int64_t)first, (int64_t)last);
+	free(sql);
+	return q;
+}
+
 struct table *stat_series(sqlite3 *db, const struct view_opts *o, struct buf *foot, struct diag *d)
 {
+	sqlite3_stmt *q = series_query(db, o, d);
 	double *spark = NULL;
 	size_t n = 0, cap = 0;
-	sqlite3_stmt *q;
 	struct table *t;
 
-	place_calls(db);
-	q = view_query(
-		db, d,
-		"WITH spent AS MATERIALIZED (SELECT token_id, sum(compute_ns) c, sum(wait_ns) w "
-		"FROM"
-		" op_token_t WHERE listed(?1, op) GROUP BY 1)"
-		" SELECT p.id, p.phase, p.begin_ns - (SELECT min(begin_ns) FROM token_t), p.n,"
-		" p.length, p.end_ns - p.begin_ns, o.c, o.w FROM temp.placed p LEFT JOIN spent o ON"
-		" o.token_id = p.id WHERE ?2 IS NULL OR p.phase = ?2 ORDER BY p.id",
-		"ss", o->filter, o->phase);
 	if (!q)
 		return NULL;
 	t = table_new();
@@ -67,12 +96,14 @@ struct table *stat_series(sqlite3 *db, const struct view_opts *o, struct buf *fo
 						? NAN
 						: sqlite3_column_double(q, c));
 		if (strcmp(view_text(q, 1), "decode") == 0)
-			*VEC_PUSH(spark, n, cap) = sqlite3_column_double(q, 5);
+			*VEC_PUSH(spark, n, cap) =
+				sqlite3_column_double(q, o->filter || o->layers ? 6 : 5);
 	}
 	if (n > 1) {
 		char *line = table_spark(spark, n, 60, o->ascii);
 
-		buf_printf(foot, "time per decode: %s\n", line);
+		buf_printf(foot, "%s per decode: %s\n", o->filter || o->layers ? "compute" : "time",
+			   line);
 		free(line);
 	}
 	free(spark);
@@ -239,41 +270,45 @@ struct table *stat_growth(sqlite3 *db, const struct view_opts *o, struct buf *fo
 }
 
 struct product {
-	char *name;
-	double flops, ns, rows;
+	char *name, *phase;
+	double flops, ns, rows, rest; /* rest: ns off the fit */
+	double sigma;		      /* of the fit, 0: too few products for one */
 };
 
-static struct table *complexity_table(struct product *v, const double *rest, size_t n, double sigma)
+static struct table *complexity_table(const struct product *v, size_t n)
 {
 	struct table *t = table_new();
 
 	table_column(t, "name", "matrix product", TABLE_TEXT);
+	table_column(t, "phase", "phase", TABLE_TEXT);
 	table_column(t, "rows", "rows", TABLE_COUNT);
 	table_column(t, "mflop", "Mflop", TABLE_NUMBER);
 	table_column(t, "ns", "mean", TABLE_NS);
 	table_column(t, "gflops", "GFLOP/s", TABLE_NUMBER);
-	table_column(t, "residual_ns", "off the fit", TABLE_NUMBER);
+	table_column(t, "residual_ns", "off the fit", TABLE_NS);
 	table_column(t, "note", "", TABLE_TEXT);
-	for (size_t i = 0; i < n; i++) {
+	for (const struct product *p = v; p < v + n; p++) {
 		table_row(t);
-		table_text(t, v[i].name);
-		table_number(t, v[i].rows);
-		table_number(t, v[i].flops / 1e6);
-		table_number(t, v[i].ns);
-		table_number(t, v[i].flops / v[i].ns);
-		table_number(t, rest[i]);
-		table_text(t, sigma > 0 && fabs(rest[i]) > 2 * sigma
-				      ? rest[i] > 0 ? "outlier: slow" : "outlier: fast"
+		table_text(t, p->name);
+		table_text(t, p->phase);
+		table_number(t, p->rows);
+		table_number(t, p->flops / 1e6);
+		table_number(t, p->ns);
+		table_number(t, p->flops / p->ns);
+		table_number(t, p->rest);
+		table_text(t, p->sigma > 0 && fabs(p->rest) > 2 * p->sigma
+				      ? p->rest > 0 ? "outlier: slow" : "outlier: fast"
 				      : "");
 	}
 	return t;
 }
 
-static struct table *fit_products(struct product *v, size_t n, struct buf *foot)
+/* Products of one phase: in a prompt arithmetic sets their time, in decodes the bytes of the
+ * weights, so each phase has a line of its own. */
+static void fit_phase(struct product *v, size_t n, struct buf *foot)
 {
 	double *x = xcalloc(n + 1, sizeof(double)), *y = xcalloc(n + 1, sizeof(double)), sq = 0;
 	struct stat_fit f;
-	struct table *t;
 
 	for (size_t i = 0; i < n; i++) {
 		x[i] = v[i].flops;
@@ -281,19 +316,29 @@ static struct table *fit_products(struct product *v, size_t n, struct buf *foot)
 	}
 	f = stat_fit(x, y, n);
 	for (size_t i = 0; i < n; i++) {
-		y[i] = isnan(f.slope) ? NAN : y[i] - f.intercept - f.slope * x[i];
-		sq += y[i] * y[i];
+		v[i].rest = isnan(f.slope) ? NAN : y[i] - f.intercept - f.slope * x[i];
+		sq += v[i].rest * v[i].rest;
 	}
-	t = complexity_table(v, y, n, n > 2 ? sqrt(sq / (double)n) : 0);
+	for (size_t i = 0; i < n && n > 2; i++)
+		v[i].sigma = sqrt(sq / (double)n);
 	if (!isnan(f.slope) && f.slope > 0)
-		buf_printf(
-			foot,
-			"fit: time = %.3g us + flop / %.1f GFLOP/s (r2 = %.2f); outliers lie more "
-			"than two standard deviations off\n",
-			f.intercept / 1e3, 1 / f.slope, f.r2);
+		buf_printf(foot,
+			   "%s: time = %.3g us + flop / %.1f GFLOP/s (r2 = %.2f); outliers lie "
+			   "more than two standard deviations (%.3g us) off\n",
+			   *v->phase ? v->phase : "outside of calls", f.intercept / 1e3,
+			   1 / f.slope, f.r2, v->sigma * 2 / 1e3);
 	free(x);
 	free(y);
-	return t;
+}
+
+static struct table *fit_products(struct product *v, size_t n, struct buf *foot)
+{
+	for (size_t i = 0, k; i < n; i = k) {
+		for (k = i; k < n && strcmp(v[k].phase, v[i].phase) == 0; k++)
+			;
+		fit_phase(v + i, k - i, foot);
+	}
+	return complexity_table(v, n);
 }
 
 struct table *stat_complexity(sqlite3 *db, const struct view_opts *o, struct buf *foot,
@@ -311,21 +356,26 @@ struct table *stat_complexity(sqlite3 *db, const struct view_opts *o, struct buf
 	/* A worker's mean time: they share one product and work side by side. */
 	q = view_query(
 		db, d,
-		"SELECT l.label || ' ' || t.ne0 || 'x' || t.ne1, t.flops, sum(p.compute_ns) * 1.0"
-		" / sum(p.count), sum(p.count) FROM op_phase_t p JOIN tensor_t t ON t.id ="
-		" p.tensor_id JOIN temp.place l ON l.id = t.id WHERE t.op IN ('MUL_MAT',"
-		" 'MUL_MAT_ID') AND t.flops > 0 AND listed(?1, t.op, t.name, l.label) AND (?2 IS"
-		" NULL OR p.phase = ?2) AND coalesce(l.layer, -1) BETWEEN ?3 AND ?4 GROUP BY t.id",
+		"SELECT l.label || ' ' || t.ne0 || 'x' || t.ne1, p.phase, t.flops,"
+		" sum(p.compute_ns) * 1.0 / sum(p.count), sum(p.count) FROM op_phase_t p JOIN"
+		" tensor_t t ON t.id = p.tensor_id JOIN temp.place l ON l.id = t.id WHERE t.op IN"
+		" ('MUL_MAT', 'MUL_MAT_ID') AND t.flops > 0 AND listed(?1, t.op, t.name, l.label)"
+		" AND (?2 IS NULL OR p.phase = ?2) AND coalesce(l.layer, -1) BETWEEN ?3 AND ?4"
+		" GROUP BY p.phase, t.id ORDER BY p.phase",
 		"ssii", o->filter, o->phase, (int64_t)first, (int64_t)last);
 	while (view_step(q))
-		*VEC_PUSH(v, n, cap) =
-			(struct product){xstrdup(view_text(q, 0)), sqlite3_column_double(q, 1),
-					 sqlite3_column_double(q, 2), sqlite3_column_double(q, 3)};
+		*VEC_PUSH(v, n, cap) = (struct product){.name = xstrdup(view_text(q, 0)),
+							.phase = xstrdup(view_text(q, 1)),
+							.flops = sqlite3_column_double(q, 2),
+							.ns = sqlite3_column_double(q, 3),
+							.rows = sqlite3_column_double(q, 4)};
 	if (!n)
 		buf_puts(foot, "no matrix products with known dimensions\n");
 	t = fit_products(v, n, foot);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		free(v[i].name);
+		free(v[i].phase);
+	}
 	free(v);
 	return t;
 }
