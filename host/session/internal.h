@@ -291,6 +291,8 @@ void session_note_level(struct session *s, enum rec_level level, bool on);
 void session_note_text(struct session *s, const char *kind, const char *text);
 /* How the recording's barrier wait came to be. */
 void session_note_barrier(struct session *s);
+/* Notes what the command has become, for the recording that goes on. */
+void session_note_command(struct session *s);
 void session_note_threads(struct session *s, bool all);
 void session_note_sums(struct session *s);
 int session_drain(struct session *s, struct diag *d);

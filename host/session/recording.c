@@ -416,11 +416,11 @@ int session_sync(struct session *s, struct diag *d)
 }
 
 /* The command line is only known once the command runs. */
-static void note_command(struct session *s)
+void session_note_command(struct session *s)
 {
 	cJSON *n;
 
-	if (!s->command)
+	if (!s->command || !s->spool)
 		return;
 	n = new_note("run");
 	cJSON_AddStringToObject(n, "command", s->command);
@@ -443,7 +443,7 @@ int session_stop(struct session *s, struct diag *d)
 	session_settle(s, 1000);
 	err = session_sync(s, d);
 	session_tell_sync(s, true);
-	note_command(s);
+	session_note_command(s);
 	/* By now all engine files are known that were loaded. */
 	session_note_barrier(s);
 	n = new_note("end");

@@ -261,6 +261,7 @@ static void learn_command(struct session *s)
 	free(s->exe);
 	s->command = process_command(spawn_pid(s->spawn));
 	s->exe = process_exe(spawn_pid(s->spawn));
+	session_note_command(s);
 }
 
 struct watch_call {

@@ -66,6 +66,11 @@ ended() {
 	! kill -0 "$(cat "$TMP/pid")" 2>/dev/null
 }
 wait_for 30 ended
+not_recorded() { # the last of the recorder's processes may take a while to go
+	llmprobe export "$TMP/command.llmp" >"$TMP/stdout" || ! grep -q 'still being recorded' "$TMP/stderr"
+}
+wait_for 30 not_recorded
+assert_match "the command, not what became it" "$(key "$TMP/command.llmp" command)" "^$fake -d 1009"
 echo "decodes of the target: $(jq .decodes "$TMP/account" 2>/dev/null)"
 
 echo "-- crash of the target"
