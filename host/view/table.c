@@ -147,13 +147,18 @@ static void merge_sort(struct cell **rows, struct cell **spare, size_t n, const 
 static int no_column(const struct table *t, const char *key, struct diag *d)
 {
 	const char **names = xcalloc(t->n_columns + 1, sizeof(*names));
+	struct buf list = {0};
 	const char *near;
 
-	for (size_t i = 0; i < t->n_columns; i++)
+	for (size_t i = 0; i < t->n_columns; i++) {
 		names[i] = t->columns[i].key;
+		if (t->columns[i].type != TABLE_BAR)
+			buf_printf(&list, "%s%s", list.len ? ", " : "", names[i]);
+	}
 	near = text_nearest_of(key, names, t->n_columns);
 	diag_add(d, DIAG_ERROR, "no column '%s' to sort by; %s%s", key,
-		 near ? "did you mean " : "the first one is ", near ? near : names[0]);
+		 near ? "did you mean " : "there are ", near ? near : buf_str(&list));
+	buf_free(&list);
 	free(names);
 	return -EINVAL;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "util/buf.h"
 #include "util/text.h"
 
 const struct view *const views[] = {&view_report,   &view_stat,	  &view_diff,	&view_calibrate,
@@ -12,8 +13,14 @@ const struct view *const views[] = {&view_report,   &view_stat,	  &view_diff,	&v
 
 #define OPT(letter, type, field, name, arg, help)                                                  \
 	{                                                                                          \
-		name, letter, type, arg, help, offsetof(struct view_opts, field)                   \
+		name, letter, type, arg, help, offsetof(struct view_opts, field), NULL             \
 	}
+#define OPT_ONE_OF(list, field, name, arg, help)                                                   \
+	{                                                                                          \
+		name, 0, VIEW_STRING, arg, help, offsetof(struct view_opts, field), list           \
+	}
+
+static const char *const phases[] = {"prefill", "decode", "encode", NULL};
 
 const struct view_option view_options[] = {
 	OPT(0, VIEW_FLAG, json, "json", NULL, "print JSON"),
@@ -23,7 +30,7 @@ const struct view_option view_options[] = {
 	OPT('n', VIEW_INT, limit, "limit", "N", "rows per table, -1: all"),
 	OPT('s', VIEW_STRING, sort, "sort", "COLUMN", "sort by a column; -COLUMN turns it round"),
 	OPT(0, VIEW_STRING, filter, "filter", "GLOBS", "only operators or tensors that match"),
-	OPT(0, VIEW_STRING, phase, "phase", "PHASE", "only prefill, decode or encode"),
+	OPT_ONE_OF(phases, phase, "phase", "PHASE", "only prefill, decode or encode"),
 	OPT(0, VIEW_STRING, layers, "layers", "N[-M]", "only these layers"),
 	OPT('b', VIEW_STRING, by, "by", "KEY",
 	    "group by op, tensor, layer, class, thread, type or kind"),
@@ -65,6 +72,28 @@ bool view_takes(const struct view *v, const struct view_option *opt)
 	return false;
 }
 
+static int check_choice(const struct view_option *opt, const char *value, struct diag *d)
+{
+	struct buf list = {0};
+	const char *near;
+	size_t n = 0;
+	int err;
+
+	for (; opt->choices[n]; n++) {
+		if (strcmp(opt->choices[n], value) == 0) {
+			buf_free(&list);
+			return 0;
+		}
+		buf_printf(&list, "%s%s", n ? ", " : "", opt->choices[n]);
+	}
+	near = text_nearest_of(value, opt->choices, n);
+	err = diag_fail(d, -EINVAL, "--%s takes one of %s, not '%s'%s%s%s", opt->name,
+			buf_str(&list), value, near ? "; did you mean " : "", near ? near : "",
+			near ? "?" : "");
+	buf_free(&list);
+	return err;
+}
+
 int view_option_set(struct view_opts *o, const struct view_option *opt, const char *value,
 		    struct diag *d)
 {
@@ -75,6 +104,8 @@ int view_option_set(struct view_opts *o, const struct view_option *opt, const ch
 		*(bool *)field = true;
 		return 0;
 	case VIEW_STRING:
+		if (opt->choices && check_choice(opt, value, d))
+			return -EINVAL;
 		*(const char **)field = value;
 		return 0;
 	case VIEW_INT:

@@ -79,7 +79,8 @@ struct view_option {
 	enum view_option_type type;
 	const char *arg; /* name of the argument in the help, NULL for flags */
 	const char *help;
-	size_t offset; /* in struct view_opts */
+	size_t offset;		    /* in struct view_opts */
+	const char *const *choices; /* the values there are, ended by NULL; NULL: any */
 };
 
 /* Ended by name == NULL. */

@@ -217,6 +217,32 @@ static void test_missing_and_unavailable_fields(void **state)
 	neuron_set_free(&s);
 }
 
+/* A field with another name than expected is pointed out, and what follows from it is not guessed.
+ */
+static void test_renamed_fields(void **state)
+{
+	struct neuron_set s = {0};
+	struct buf text = {0};
+
+	(void)state;
+	parse(&s, "x",
+	      "{\"total_time\": 1, \"tensor_engine_active_time_percent\": 0.5,"
+	      " \"dma_activ_time_percent\": 0.9, \"vector_engine_active_time_percent\": 0.1}");
+	assert_true(isnan(figure(&s.profiles[0], "dma")));
+	neuron_gaps(&s.profiles[0], &text);
+	assert_non_null(strstr(buf_str(&text), "dma_active_time_percent (there is "
+					       "dma_activ_time_percent, which this version does"
+					       " not know)"));
+	assert_non_null(strstr(buf_str(&text), ", mfu_estimated_percent,"));
+	assert_null(strstr(buf_str(&text), "tensor_engine_active_time_percent"));
+	buf_reset(&text);
+	assert_int_equal(neuron_verdict(&s.profiles[0], &text), NEURON_UNKNOWN);
+	assert_string_equal(buf_str(&text),
+			    "what binds is not known: without dma_active_time_percent");
+	buf_free(&text);
+	neuron_set_free(&s);
+}
+
 static void test_shapes_of_the_file(void **state)
 {
 	struct neuron_set s = {0};
@@ -231,6 +257,8 @@ static void test_shapes_of_the_file(void **state)
 	assert_float_equal(figure(&s.profiles[2], "total_time"), 3, 0);
 	assert_int_equal(neuron_parse(&s, "bad.json", "{\"a\":\n  1,,}", d), -22);
 	assert_int_equal(neuron_parse(&s, "empty.json", "{\"k\": \"v\"}", d), -22);
+	/* Numbers, but none of a profile. */
+	assert_int_equal(neuron_parse(&s, "other.json", "{\"a\": 1, \"b\": {\"c\": 2}}", d), -22);
 	assert_int_equal(s.count, 3);
 	diag_free(d);
 	neuron_set_free(&s);
@@ -322,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_the_published_comparison),
 		cmocka_unit_test(test_percent_and_fraction_are_told_apart),
 		cmocka_unit_test(test_missing_and_unavailable_fields),
+		cmocka_unit_test(test_renamed_fields),
 		cmocka_unit_test(test_shapes_of_the_file),
 		cmocka_unit_test(test_verdicts_and_alarms),
 		cmocka_unit_test(test_a_folder_becomes_a_run),

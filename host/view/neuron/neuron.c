@@ -78,6 +78,15 @@ static bool is_flat(const cJSON *o)
 	       (cJSON_GetObjectItemCaseSensitive(o, "total_time") || cJSON_IsNumber(o->child));
 }
 
+/* Any file may hold an object with numbers; one of a profile has fields of a profile. */
+static bool is_profile(const cJSON *o)
+{
+	for (const struct neuron_figure *f = neuron_figures; f->key; f++)
+		if (f->metric && cJSON_GetObjectItemCaseSensitive(o, f->metric))
+			return true;
+	return false;
+}
+
 static size_t add_all(struct neuron_set *s, const char *name, const cJSON *root)
 {
 	const cJSON *summary = cJSON_GetObjectItemCaseSensitive(root, "summary");
@@ -86,8 +95,9 @@ static size_t add_all(struct neuron_set *s, const char *name, const cJSON *root)
 	bool several;
 
 	if (is_flat(root)) {
-		add_profile(s, name, NULL, root);
-		return 1;
+		if (is_profile(root))
+			add_profile(s, name, NULL, root);
+		return s->count - before;
 	}
 	if (summary)
 		root = summary;
@@ -97,7 +107,7 @@ static size_t add_all(struct neuron_set *s, const char *name, const cJSON *root)
 		char index[16];
 
 		snprintf(index, sizeof(index), "%zu", s->count - before + 1);
-		if (is_flat(item))
+		if (is_flat(item) && is_profile(item))
 			add_profile(s, name,
 				    !several	   ? NULL
 				    : item->string ? item->string
@@ -140,6 +150,43 @@ int neuron_parse(struct neuron_set *s, const char *name, const char *text, struc
 				name);
 	cJSON_Delete(root);
 	return err;
+}
+
+static bool is_metric(const char *name)
+{
+	for (const struct neuron_figure *f = neuron_figures; f->key; f++)
+		if (f->metric && strcmp(f->metric, name) == 0)
+			return true;
+	return false;
+}
+
+/* A field that this program does not know, called much like `metric`. */
+static const char *like(const struct neuron_profile *p, const char *metric)
+{
+	const char **names = xcalloc((size_t)cJSON_GetArraySize(p->metrics) + 1, sizeof(*names));
+	const cJSON *item;
+	const char *near;
+	size_t n = 0;
+
+	cJSON_ArrayForEach(item, p->metrics) if (item->string && !is_metric(item->string))
+		names[n++] = item->string;
+	near = text_nearest_of(metric, names, n);
+	free(names);
+	return near;
+}
+
+void neuron_gaps(const struct neuron_profile *p, struct buf *out)
+{
+	for (const struct neuron_figure *f = neuron_figures; f->key; f++) {
+		const char *near;
+
+		if (!f->metric || cJSON_GetObjectItemCaseSensitive(p->metrics, f->metric))
+			continue;
+		near = like(p, f->metric);
+		buf_printf(out, "%s%s", out->len ? ", " : "", f->metric);
+		if (near)
+			buf_printf(out, " (there is %s, which this version does not know)", near);
+	}
 }
 
 bool neuron_metric(const struct neuron_profile *p, const char *name, double *value)
@@ -312,7 +359,9 @@ enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why
 		buf_printf(why,
 			   "latency-bound: DMA %.1f %% and tensor engine %.1f %% busy, so "
 			   "neither memory nor arithmetic fills the time",
-			   dma * 100, tensor * 100);
+			   fmax(dma, 0) * 100, tensor * 100);
+		if (engine > fmax(memory, tensor))
+			buf_printf(why, "; the busiest is the %s with %.1f %%", name, engine * 100);
 		return NEURON_LATENCY;
 	}
 	if (intensity(p, &have) && neuron_metric(p, "peak_flops_bandwidth_ratio", &ridge)) {
@@ -322,8 +371,13 @@ enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why
 			   have < ridge ? "memory" : "compute", have, ridge);
 		return have < ridge ? NEURON_MEMORY : NEURON_COMPUTE;
 	}
-	if (memory < 0 || tensor < 0)
+	if (memory < 0 || tensor < 0) {
+		buf_printf(why, "what binds is not known: without %s%s%s",
+			   memory < 0 ? "dma_active_time_percent" : "",
+			   memory < 0 && tensor < 0 ? " and " : "",
+			   tensor < 0 ? "tensor_engine_active_time_percent" : "");
 		return NEURON_UNKNOWN;
+	}
 	buf_printf(why, "%s-bound: DMA %.1f %% busy, tensor engine %.1f %%",
 		   memory > tensor ? "memory" : "compute", dma * 100, tensor * 100);
 	return memory > tensor ? NEURON_MEMORY : NEURON_COMPUTE;

@@ -44,6 +44,9 @@ void neuron_load(struct neuron_set *s, sqlite3 *db);
  */
 bool neuron_metric(const struct neuron_profile *p, const char *name, double *value);
 
+/* The fields that figures are made of and the profile has not, with what looks like them. */
+void neuron_gaps(const struct neuron_profile *p, struct buf *out);
+
 enum neuron_unit {
 	NEURON_FRACTION,
 	NEURON_BYTES,
@@ -78,7 +81,8 @@ enum neuron_bound {
 	NEURON_ENGINE, /* the vector, scalar or GPSIMD engine, not the matrix products */
 	NEURON_LATENCY,
 };
-/* What binds a profile; `why` gets a sentence with the figures it follows from. */
+/* What binds a profile; `why` gets a sentence with the figures it follows from, or what is missing.
+ */
 enum neuron_bound neuron_verdict(const struct neuron_profile *p, struct buf *why);
 /* Spills, transposes, small transfers that exceed their limits, one line each. */
 void neuron_alarms(const struct neuron_profile *p, struct buf *out);

@@ -348,6 +348,24 @@ static void warn_of_guesses(const struct neuron_set *s, struct diag *d)
 				 s->profiles[i].scale == 1 ? "fractions" : "percent");
 }
 
+/* Ranks of one model lack the same. */
+static void tell_gaps(const struct neuron_set *s, struct diag *d)
+{
+	struct buf now = {0}, before = {0};
+
+	for (size_t i = 0; i < s->count; i++) {
+		buf_reset(&now);
+		neuron_gaps(&s->profiles[i], &now);
+		if (now.len && strcmp(buf_str(&now), buf_str(&before)) != 0)
+			diag_add(d, DIAG_NOTE, "%s has no %s; what needs that shows as -",
+				 s->profiles[i].name, buf_str(&now));
+		buf_reset(&before);
+		buf_puts(&before, buf_str(&now));
+	}
+	buf_free(&now);
+	buf_free(&before);
+}
+
 static int check_output(const char *output, bool force, struct diag *d)
 {
 	if (file_is_special(output))
@@ -391,8 +409,11 @@ int neuron_import(char *const *paths, size_t n, const char *output, bool force, 
 		err = neuron_read(&s, paths[i], d);
 	if (!err)
 		err = neuron_store(&s, output, force, d);
-	if (!err)
-		diag_add(d, DIAG_NOTE, "%s: %zu profiles", output, s.count);
+	if (!err) {
+		tell_gaps(&s, d);
+		diag_add(d, DIAG_NOTE, "%s: %zu profile%s", output, s.count,
+			 s.count == 1 ? "" : "s");
+	}
 	neuron_set_free(&s);
 	return err;
 }

@@ -153,8 +153,7 @@ void neuron_print_verdicts(const struct neuron_set *s, const struct view_opts *o
 		const struct neuron_profile *p = &s->profiles[i];
 
 		buf_reset(&text);
-		if (neuron_verdict(p, &text) == NEURON_UNKNOWN)
-			buf_puts(&text, "what binds is not known: fields are missing");
+		neuron_verdict(p, &text);
 		fprintf(out, "\n%s: ", p->name);
 		table_wrap(buf_str(&text), o->width, 5, out);
 		buf_reset(&text);
