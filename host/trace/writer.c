@@ -8,6 +8,7 @@
 
 #include "trace/store.h"
 #include "util/file.h"
+#include "util/text.h"
 
 struct writer {
 	sqlite3 *db;
@@ -157,6 +158,18 @@ int writer_finish(struct writer *w, struct diag *d)
 	return err;
 }
 
+/* Names come from another process, or cut at 15 bytes; what is stored is text. */
+static void bind_text(sqlite3_stmt *s, int col, const char *text)
+{
+	char *fixed = text && !text_is_utf8(text) ? text_to_utf8(text) : NULL;
+
+	if (fixed)
+		sqlite3_bind_text(s, col, fixed, -1, SQLITE_TRANSIENT);
+	else
+		sqlite3_bind_text(s, col, text, -1, SQLITE_STATIC);
+	free(fixed);
+}
+
 static void bind_one(sqlite3_stmt *s, int col, char type, va_list *ap)
 {
 	int64_t v;
@@ -166,7 +179,7 @@ static void bind_one(sqlite3_stmt *s, int col, char type, va_list *ap)
 		sqlite3_bind_double(s, col, va_arg(*ap, double));
 		return;
 	case 's':
-		sqlite3_bind_text(s, col, va_arg(*ap, const char *), -1, SQLITE_STATIC);
+		bind_text(s, col, va_arg(*ap, const char *));
 		return;
 	default:
 		v = va_arg(*ap, int64_t);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "util/alloc.h"
+#include "util/buf.h"
 
 enum { NEAREST_MAX_LEN = 64 };
 
@@ -244,4 +245,44 @@ size_t text_utf8_len(const char *s)
 	    (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] >= 0x90))
 		return 0;
 	return n;
+}
+
+bool text_is_utf8(const char *s)
+{
+	for (size_t n; *s; s += n) {
+		n = text_utf8_len(s);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+char *text_to_utf8(const char *s)
+{
+	struct buf out = {0};
+
+	for (size_t n; *s; s += n ? n : 1) {
+		n = text_utf8_len(s);
+		if (n)
+			buf_add(&out, s, n);
+		else
+			buf_puts(&out, "\xef\xbf\xbd");
+	}
+	return out.len ? buf_take(&out) : xstrdup("");
+}
+
+char *text_for_terminal(const char *s)
+{
+	char *out = text_to_utf8(s), *to = out;
+
+	for (const char *from = out; *from;) {
+		unsigned char c = (unsigned char)*from;
+		/* U+0080 to U+009f are control characters of two bytes. */
+		bool c1 = c == 0xc2 && (unsigned char)from[1] < 0xa0;
+
+		*to++ = c < 0x20 || c == 0x7f || c1 ? '?' : *from;
+		from += 1 + c1;
+	}
+	*to = '\0';
+	return out;
 }

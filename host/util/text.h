@@ -35,5 +35,11 @@ bool text_ends(const char *s, const char *suffix);
 
 /* Bytes of the well-formed UTF-8 character at `s`, 0 when there is none. */
 size_t text_utf8_len(const char *s);
+/* Whether all of it is. */
+bool text_is_utf8(const char *s);
+/* A copy in which bytes that are no UTF-8 stand as U+FFFD. The caller frees it. */
+char *text_to_utf8(const char *s);
+/* The same with '?' for control characters, which a terminal would obey. */
+char *text_for_terminal(const char *s);
 
 #endif

@@ -72,7 +72,7 @@ void table_text(struct table *t, const char *text)
 	if (!t->n_rows || t->filled >= t->n_columns)
 		return;
 	c = &t->rows[t->n_rows - 1][t->filled++];
-	c->text = text ? xstrdup(text) : NULL;
+	c->text = text ? text_to_utf8(text) : NULL;
 }
 
 void table_number(struct table *t, double value)
@@ -257,7 +257,7 @@ void table_wrap(const char *text, int64_t width, size_t indent, FILE *out)
 
 	for (bool first = true; *text; first = false) {
 		size_t bytes = strcspn(text, " ");
-		char *word = xstrndup(text, bytes);
+		char *raw = xstrndup(text, bytes), *word = text_for_terminal(raw);
 		size_t len = table_width(word);
 
 		/* A percent sign stays with its number. */
@@ -270,6 +270,7 @@ void table_wrap(const char *text, int64_t width, size_t indent, FILE *out)
 		}
 		fputs(word, out);
 		free(word);
+		free(raw);
 		column += len;
 		text += bytes + (text[bytes] == ' ');
 	}
@@ -294,7 +295,7 @@ static char *show(const struct column *col, const struct cell *c, bool ascii)
 	char tmp[4 * BAR_CELLS + 32];
 
 	if (col->type == TABLE_TEXT)
-		return xstrdup(c->text ? c->text : "-");
+		return text_for_terminal(c->text ? c->text : "-");
 	if (isnan(c->number))
 		return xstrdup(col->type == TABLE_BAR ? "" : "-");
 	switch (col->type) {

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "view_fixture.h"
+#include "util/text.h"
 #include "view/culprit.h"
 #include "view/summary/summary.h"
 
@@ -269,6 +270,34 @@ static void counters_on_the_first_screen(void **state)
 	sqlite3_close(db);
 }
 
+/* What other programs call themselves reaches neither the terminal nor JSON as it is. */
+static void names_are_harmless(void **state)
+{
+	static const char names[] =
+		"UPDATE sched_t SET by_comm = CAST(x'1b5b324aff' AS TEXT);"
+		"UPDATE tensor_t SET name = CAST(x'1b5b316d0aff' AS TEXT);"
+		"INSERT INTO run_t VALUES('command', CAST(x'611b5b324aff' AS TEXT))";
+	sqlite3 *db = starved("INSERT INTO sched_t(tid, begin_ns, end_ns, state, by_tid, by_comm)"
+			      " VALUES(2, 10, 90, 'runnable', 9, 'x')");
+	char *text;
+	cJSON *j;
+
+	(void)state;
+	fixture_exec(db, names);
+	text = report_of(db, false);
+	assert_null(strchr(text, '\x1b'));
+	assert_true(text_is_utf8(text));
+	assert_non_null(strstr(text, "?[2J\xef\xbf\xbd had it for 80 ns"));
+	free(text);
+	text = report_of(db, true);
+	assert_true(text_is_utf8(text));
+	j = cJSON_Parse(text);
+	assert_non_null(j);
+	cJSON_Delete(j);
+	free(text);
+	sqlite3_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -280,6 +309,7 @@ int main(void)
 		cmocka_unit_test(idle_is_not_compute_bound),
 		cmocka_unit_test(tells_what_was_left_out),
 		cmocka_unit_test(counters_on_the_first_screen),
+		cmocka_unit_test(names_are_harmless),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

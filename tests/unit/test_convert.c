@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "util/file.h"
+#include "util/text.h"
+
 static void sums_are_exact(void **state)
 {
 	struct made_run m = made_run("--layers 3 --decodes 40 --threads 3 --sched --counters");
@@ -207,6 +210,32 @@ static void refusals(void **state)
 	made_free(&m);
 }
 
+/* Names come from other processes; what is stored of them is text. */
+static void stored_text_is_utf8(void **state)
+{
+	struct made_run m = {0};
+	struct buf spool = {0};
+	sqlite3_stmt *q;
+	char *at;
+
+	(void)state;
+	made_spool(&m, "--decodes 4 --sched");
+	assert_int_equal(file_read(m.spool, &spool, 0), 0);
+	for (at = spool.data;
+	     (at = memmem(at, spool.len - (size_t)(at - spool.data), "busyloop", 8));)
+		*at = '\xff';
+	assert_int_equal(file_replace(m.spool, spool.data, spool.len), 0);
+	buf_free(&spool);
+	made_convert(&m);
+	assert_true(made_int(&m,
+			     "SELECT count(*) FROM sched WHERE by_comm = CAST(x'efbfbd' AS TEXT) ||"
+			     " 'usyloop'") > 0);
+	q = view_query(m.db, NULL, "SELECT coalesce(by_comm, '') FROM sched", NULL);
+	while (view_step(q))
+		assert_true(text_is_utf8(view_text(q, 0)));
+	made_free(&m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -215,6 +244,7 @@ int main(void)
 		cmocka_unit_test(scheduler),	      cmocka_unit_test(experts),
 		cmocka_unit_test(begin_only),	      cmocka_unit_test(order_of_batches),
 		cmocka_unit_test(cut_spool),	      cmocka_unit_test(refusals),
+		cmocka_unit_test(stored_text_is_utf8),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

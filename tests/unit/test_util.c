@@ -104,6 +104,26 @@ static void test_nearest(void **state)
 	assert_null(text_nearest_of("zebra-stripes", names, 3));
 }
 
+static void test_text_of_others(void **state)
+{
+	char *text;
+
+	(void)state;
+	assert_true(text_is_utf8("caf\xc3\xa9 \xe6\x97\xa5"));
+	assert_false(text_is_utf8("a\xff"));
+	assert_false(text_is_utf8("cut \xe6\x97"));
+	text = text_to_utf8("a\xff\xc3\xa9\xe6\x97");
+	assert_string_equal(text, "a\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\xef\xbf\xbd");
+	free(text);
+	text = text_for_terminal("\x1b[2Jred\n\xc2\x9b"
+				 "1m\xc3\xa9\x7f");
+	assert_string_equal(text, "?[2Jred??1m\xc3\xa9?");
+	free(text);
+	text = text_to_utf8("");
+	assert_string_equal(text, "");
+	free(text);
+}
+
 static void test_units(void **state)
 {
 	char out[32];
@@ -153,6 +173,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_are_parsed_whole),
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_text_of_others),
 		cmocka_unit_test(test_a_device_stays),
 	};
 

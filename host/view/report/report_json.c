@@ -2,7 +2,9 @@
 /* report as JSON: every figure, whatever the text leaves out. */
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdlib.h>
 
+#include "util/text.h"
 #include "view/ratio.h"
 #include "view/report/advice.h"
 #include "view/report/report.h"
@@ -14,6 +16,15 @@ static void add_number(cJSON *to, const char *key, double v)
 		cJSON_AddNumberToObject(to, key, v);
 	else
 		cJSON_AddNullToObject(to, key);
+}
+
+/* JSON is UTF-8, whatever a run of another version holds. */
+static void add_text(cJSON *to, const char *key, const char *text)
+{
+	char *valid = text_to_utf8(text);
+
+	cJSON_AddStringToObject(to, key, valid);
+	free(valid);
 }
 
 static void add_table(cJSON *to, const char *key, struct table *t)
@@ -70,9 +81,9 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 		add_number(j, numbers[k].key, numbers[k].v);
 	cJSON_AddStringToObject(j, "bound", summary_bound_name(p->bound));
 	cJSON_AddStringToObject(j, "roofline_side", summary_bound_name(summary_side(p)));
-	cJSON_AddStringToObject(j, "culprit", p->culprit);
+	add_text(j, "culprit", p->culprit);
 	cJSON_AddBoolToObject(j, "culprit_is_target", p->culprit_own);
-	cJSON_AddStringToObject(j, "stranger", p->stranger);
+	add_text(j, "stranger", p->stranger);
 	add_number(j, "stranger_ns", s->levels.sched ? p->stranger_ns : NAN);
 	for (size_t k = 0; k < RATIOS; k++)
 		add_number(j, ratios[k].key, ratio_value(db, &ratios[k], NULL, name));
@@ -108,9 +119,9 @@ static cJSON *findings_json(const struct summary *s)
 		cJSON *j = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(j, "severity", severity_name(f.v[i].severity));
-		cJSON_AddStringToObject(j, "text", f.v[i].text);
+		add_text(j, "text", f.v[i].text);
 		if (f.v[i].try)
-			cJSON_AddStringToObject(j, "try", f.v[i].try);
+			add_text(j, "try", f.v[i].try);
 		cJSON_AddItemToArray(list, j);
 	}
 	findings_free(&f);
@@ -123,7 +134,7 @@ static cJSON *run_json(sqlite3 *db)
 	cJSON *j = cJSON_CreateObject();
 
 	while (view_step(q))
-		cJSON_AddStringToObject(j, view_text(q, 0), view_text(q, 1));
+		add_text(j, view_text(q, 0), view_text(q, 1));
 	return j;
 }
 
