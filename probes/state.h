@@ -191,6 +191,7 @@ struct graph_run {
 enum tensor_mark {
 	TENSOR_UNWANTED = 2, /* a node that operators.include leaves out */
 	TENSOR_UNSENT = 4,   /* its record found no room */
+	TENSOR_LEAF = 8,     /* sent as a source, not as a node */
 };
 
 struct tensor_key {

@@ -20,6 +20,7 @@ enum {
 	WALK_MAX = 32 * WALK_CHUNK,
 #endif
 	NO_NODE = 0xffff,
+	WALK_NEAR = 8 << 20, /* bytes: tensors of one graph lie within */
 	WALK_SRC = 6, /* sources looked at per node; those beyond are nodes themselves as a rule */
 	TENSOR_RECORD = sizeof(struct rec_tensor) + (LAYOUT_TENSOR_SIZE + 7) / 8 * 8,
 };
@@ -46,7 +47,7 @@ INLINE u64 tensor_hash(const u8 *raw)
 	for (int i = 0; i < 3; i++)
 		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NAME + i * 8));
 #endif
-	return (h & ~(u64)(TENSOR_UNWANTED | TENSOR_UNSENT)) | 1;
+	return (h & ~(u64)(TENSOR_UNWANTED | TENSOR_UNSENT | TENSOR_LEAF)) | 1;
 }
 
 #ifdef FILTER
@@ -123,6 +124,8 @@ INLINE u8 *tensor_send(void *ctx, struct thread_state *t, u64 address, u32 index
 		return 0;
 	}
 	hash = tensor_hash(raw);
+	if (index == NO_NODE)
+		hash |= TENSOR_LEAF;
 #ifdef FILTER
 	if (index != NO_NODE)
 		hash |= node_mark(raw);
@@ -176,16 +179,28 @@ INLINE int moe_note(struct thread_state *t, u64 tensor, u64 ids)
 }
 #endif
 
-/* Sources that nobody has seen wait for their turn: one place in the text that sends tensors keeps
+/* Whether a source need not be looked at: nodes have their own turn, and weights stay where and
+ * what they are. An input lies beside the nodes, and the next graph puts another one in its place.
+ */
+INLINE int source_settled(const struct tensor_key *source, u64 node)
+{
+	u64 *seen = map_lookup(EXTERN_MAP(MAP_SEEN), source);
+
+	if (!seen)
+		return 0;
+	return !(*seen & TENSOR_LEAF) || source->tensor - node + WALK_NEAR >= 2 * WALK_NEAR;
+}
+
+/* Sources that are not settled wait for their turn: one place in the text that sends tensors keeps
  * the verifier's work, and with it the time to attach, within bounds. */
-INLINE void walk_sources(struct thread_state *t, const u8 *raw)
+INLINE void walk_sources(struct thread_state *t, const u8 *raw, u64 node)
 {
 #pragma unroll
 	for (int i = 0; i < WALK_SRC; i++) {
 		struct tensor_key key = {raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8), t->pid};
 		u32 n = t->walk.n_sources;
 
-		if (!key.tensor || map_lookup(EXTERN_MAP(MAP_SEEN), &key))
+		if (!key.tensor || source_settled(&key, node))
 			continue;
 		t->walk.source[n & (WALK_SOURCES - 1)] = key.tensor;
 		t->walk.n_sources = n + 1;
@@ -206,7 +221,7 @@ INLINE void walk_node(void *ctx, struct thread_state *t, u64 address, u32 index)
 #endif
 	node_learn(t, raw, address, index, marks);
 	if (raw)
-		walk_sources(t, raw);
+		walk_sources(t, raw, address);
 }
 
 /* A graph with tensors that found no room counts as another one, so that its next computation sends

@@ -63,6 +63,15 @@ assert_eq "Gemma 2" "$(words gemma2)" 'grouped-query attention, 4 heads over 2\n
 assert_eq "Gemma 3" "$(words gemma3)" 'grouped-query attention, 4 heads over 2\nQ: product, norm, RoPE, scale; K: product, norm, RoPE; V: product; after: product, norm, sum'
 assert_eq "mixture: products of experts" "$(of moe 'MUL_MAT_ID')" 3
 
+# A decode after a prompt in one context has inputs of its own, at the addresses of the prompt's.
+model tiny
+llmprobe record --force -o "$TMP/pg.llmp" -- "${IN_ROOT[@]}" /usr/bin/llama-bench -m "$MODEL_IN" -t 1 -p 0 -n 0 \
+	-pg 80,4 -r 1 >"$TMP/bench" || fail "record a prompt and its answer: $(cat "$TMP/stderr")"
+assert_eq "rows of the attention's mask per phase" "$(sql "$TMP/pg.llmp" "SELECT DISTINCT k.phase, s.ne1 FROM op o
+	JOIN token k ON k.id = o.token_id JOIN edge e ON e.dst_tensor = o.tensor_id AND e.slot = 3 JOIN tensor t
+	ON t.id = o.tensor_id JOIN tensor s ON s.id = e.src_tensor WHERE t.op = 'FLASH_ATTN_EXT' ORDER BY 1" |
+	tr '\n' ' ')" "decode|1 prefill|80 "
+
 # Experts: what stat counts is what the public view holds, per layer and expert.
 run=$TMP/moe.llmp
 expect_exit 0 stat --table experts --csv -n -1 "$run"
