@@ -21,6 +21,7 @@ bool cmd_entry_at(size_t i, struct cmd_entry *out)
 		*out = (struct cmd_entry){.name = (*v)->name,
 					  .usage = (*v)->args,
 					  .help = (*v)->help,
+					  .about = (*v)->about,
 					  .max_args = (*v)->max_runs,
 					  .complete = COMPLETE_RUN,
 					  .view = *v};

@@ -73,7 +73,14 @@ static void print_entry_help(const struct cmd_entry *e, FILE *out)
 
 	fprintf(out, "USAGE: llmprobe%s%s%s%s\n\n", e->name ? " " : "", e->name ? e->name : "",
 		*e->usage ? " " : "", e->usage);
-	cmd_print_wrapped(e->about ? e->about : e->help, 0, out);
+	/* What a command says about itself begins with what it does; a view's goes on from its
+	 * help. */
+	if (e->view || !e->about)
+		cmd_print_wrapped(e->help, 0, out);
+	if (e->view && e->about)
+		fputc('\n', out);
+	if (e->about)
+		cmd_print_wrapped(e->about, 0, out);
 	fputs("\nOptions:\n", out);
 	for (size_t i = 0; cmd_entry_option(e, i, &o); i++)
 		print_option(&o, out);

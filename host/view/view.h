@@ -55,6 +55,7 @@ struct view {
 	const char *name;
 	const char *args;    /* "RUN" or "RUN RUN..." for the usage line */
 	const char *help;    /* one line */
+	const char *about;   /* what else its users want to know, or NULL */
 	const char *options; /* names of view_options it knows, separated by blanks */
 	int min_runs, max_runs;
 	/* Prints the view of `n` runs. Returns 0, -errno with an error in `d`, or a positive exit

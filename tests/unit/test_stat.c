@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tables of stat and diff on runs small enough to know every cell. */
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -297,13 +298,48 @@ static void sparks_stand_outliers(void **state)
 	free(line);
 }
 
+/* The help names every table that there is. */
+static void the_help_names_the_tables(void **state)
+{
+	struct diag *d = diag_new();
+	sqlite3 *db = fixture_empty();
+	struct view_opts o = {.table = "nonsense"};
+	char *text, *messages = NULL, *p;
+	size_t len = 0;
+	FILE *f = open_memstream(&messages, &len);
+	int rc, n = 0;
+
+	(void)state;
+	text = fixture_print(&view_stat, db, NULL, &o, &rc, d);
+	assert_int_equal(rc, -EINVAL);
+	diag_print(d, f, DIAG_STYLE_FIELD, false);
+	fclose(f);
+	for (p = messages; (p = strstr(p, "--table ")); n++) {
+		char *name;
+
+		p += strlen("--table ");
+		name = xasprintf(" %.*s", (int)strcspn(p, ":"), p);
+		assert_non_null(strstr(view_stat.about, name));
+		free(name);
+	}
+	assert_true(n >= 13);
+	free(text);
+	free(messages);
+	diag_free(d);
+	sqlite3_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(first_use_and_reuse),	  cmocka_unit_test(heat_is_by_token),
-		cmocka_unit_test(each_phase_has_its_fit), cmocka_unit_test(json_is_complete),
-		cmocka_unit_test(series_of_tensors),	  cmocka_unit_test(operators_of_either_run),
+		cmocka_unit_test(first_use_and_reuse),
+		cmocka_unit_test(heat_is_by_token),
+		cmocka_unit_test(each_phase_has_its_fit),
+		cmocka_unit_test(json_is_complete),
+		cmocka_unit_test(series_of_tensors),
+		cmocka_unit_test(operators_of_either_run),
 		cmocka_unit_test(sparks_stand_outliers),
+		cmocka_unit_test(the_help_names_the_tables),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -566,6 +566,11 @@ const struct view view_diff = {
 	.name = "diff",
 	.args = "RUN RUN...",
 	.help = "figures of runs side by side, and whether a change is more than noise",
+	.about = "Latencies and rates are judged by tests on the single calls (better, worse, no "
+		 "difference shown), figures with one value per run by their size. --fail-if takes "
+		 "rules with the names in the table: NAME > or < a change, in percent of the first "
+		 "run or in the figure's own unit (ns, shares of 1), separated by commas; exit "
+		 "status 1 when one holds.",
 	.options = "json csv ascii limit peaks fail-if",
 	.min_runs = 2,
 	.max_runs = 16,

@@ -337,6 +337,11 @@ const struct view view_export = {
 	.name = "export",
 	.args = "RUN",
 	.help = "write the tables of a run as CSV, JSON lines or for PostgreSQL, or its metrics",
+	.about = "Formats: csv, jsonl, postgres (a folder with load.sql), prometheus (for a "
+		 "text-file "
+		 "collector). --table names one public view of the run (see RUN FILES of the man "
+		 "page), -o FOLDER writes all. --otlp sends metrics and spans to a collector (OTLP "
+		 "over HTTP, JSON). A recording that was interrupted is completed first.",
 	.options = "format table output force json otlp",
 	.min_runs = 1,
 	.max_runs = 1,

@@ -438,6 +438,12 @@ const struct view view_report = {
 	.name = "report",
 	.args = "RUN",
 	.help = "what binds, per phase: rates, latencies, operators, workers, what to try",
+	.about = "FLOPs and bytes are modelled from shapes and types; weights count once per use. "
+		 "MFU "
+		 "and MBU (weights and KV cache only) refer to the peaks of the run's machine as "
+		 "calibrate measured them, or to those of --peaks. TTFT is from the begin of a "
+		 "prompt's first call to the end of its last, TPOT from the end of a decode to the "
+		 "end of the next.",
 	.options = "json ascii limit phase peaks",
 	.min_runs = 1,
 	.max_runs = 1,

@@ -150,6 +150,16 @@ const struct view view_stat = {
 	.name = "stat",
 	.args = "RUN...",
 	.help = "tables: operators, workers, growth with the context, experts ..",
+	.about = "Tables: ops (operators by phase, or what --by groups), threads (who does more, "
+		 "who "
+		 "waits), series (a row per call), growth (operators whose time grows with the "
+		 "context, with the slope), complexity (matrix products: arithmetic against time, "
+		 "outliers named), counters, ratios (counters and times at different numbers of "
+		 "workers; several runs), backends, devices (operators by the backend that ran "
+		 "them), experts (use counts), reuse (tokens until an expert is used again), "
+		 "latency "
+		 "(first use against reuse), heat (experts over tokens of a layer). --sort takes a "
+		 "column's name in --csv.",
 	.options = "json csv ascii limit sort filter phase layers by table",
 	.min_runs = 1,
 	.max_runs = 16,
