@@ -97,7 +97,8 @@ static int run(struct sweeping *s, struct sweep *sweep)
 			 s->ctx->config->output);
 	if (err && err != -EINTR)
 		return EXIT_FAILED;
-	if (sweep_print(sweep, &o, stdout, s->ctx->diag))
+	/* After ^C it is no failure that something was not measured. */
+	if (sweep_print(sweep, &o, stdout, s->ctx->diag) && !err)
 		return EXIT_FAILED;
 	return err ? 128 + SIGINT : EXIT_OK;
 }

@@ -76,9 +76,9 @@ static void make_recorder(const char *dir, char *path)
 	fprintf(f,
 		"#!/bin/sh\n# record --force -o FILE -- engine N\n"
 		"echo \"$6 $7\" >> %s/calls\n"
-		"[ \"$7\" = 3 ] && exit 5\n"
+		"[ \"$7\" = 3 ] && cp %s/run1.llmp \"$4\" && exit 5\n"
 		"cp %s/run$7.llmp \"$4\"\n",
-		dir, dir);
+		dir, dir, dir);
 	fclose(f);
 	chmod(path, 0755);
 }
@@ -158,6 +158,7 @@ static void test_an_interrupted_sweep_goes_on(void **state)
 			       .stop = stop_after_three,
 			       .ctx = &asked};
 	struct sweep_result r[3];
+	FILE *sink = fopen("/dev/null", "w");
 	struct sweep *s;
 
 	(void)state;
@@ -185,7 +186,11 @@ static void test_an_interrupted_sweep_goes_on(void **state)
 	for (size_t i = 0; i < 3; i++)
 		r[i] = sweep_result(s, i, "rk3588");
 	assert_int_equal(r[0].runs, 3);
+	/* A run of a command that failed is no measurement, but it is kept. */
 	assert_int_equal(r[2].failed, 3);
+	assert_int_equal(r[2].runs, 0);
+	snprintf(clean, sizeof(clean), "%s/n=3.2.failed.llmp", folder);
+	assert_int_equal(access(clean, F_OK), 0);
 	compare_with_report(dir, &r[0], 1);
 	compare_with_report(dir, &r[1], 2);
 	assert_true(r[1].tpot_p50_ns > r[0].tpot_p50_ns);
@@ -194,6 +199,7 @@ static void test_an_interrupted_sweep_goes_on(void **state)
 	assert_true(r[0].barrier_share > 0 && r[0].barrier_share < 1);
 	assert_true(isnan(r[2].tokens_per_s));
 	assert_int_equal(sweep_best(s, r), 0);
+	assert_int_equal(sweep_print(s, &(struct view_opts){0}, sink, d), 1);
 	for (size_t i = 0; i < 3; i++)
 		sweep_result_free(&r[i]);
 	sweep_free(s);
@@ -205,6 +211,7 @@ static void test_an_interrupted_sweep_goes_on(void **state)
 	sweep_free(s);
 	snprintf(clean, sizeof(clean), "rm -r %s", dir);
 	assert_int_equal(system(clean), 0);
+	fclose(sink);
 	diag_free(d);
 }
 

@@ -77,7 +77,8 @@ double sweep_rate(const struct sweep_result *r);
 long sweep_best(const struct sweep *s, const struct sweep_result *results);
 
 struct view_opts;
-/* The table of all combinations, the first one being what the others are compared with. */
+/* The table of all combinations, the first one being what the others are compared with. Returns 0,
+ * 1 when a combination has no run, or -errno with an error in `d`. */
 int sweep_print(const struct sweep *s, const struct view_opts *o, FILE *out, struct diag *d);
 
 #endif

@@ -223,6 +223,15 @@ static int note_result(const struct sweep *s, const struct task *t, int status, 
 	return err;
 }
 
+/* What a failed command leaves is kept, but under a name that is none of the sweep's runs. */
+static void put_aside(const char *run)
+{
+	char *aside = xasprintf("%.*s.failed.llmp", (int)strlen(run) - 5, run);
+
+	rename(run, aside);
+	free(aside);
+}
+
 static int run_task(const struct sweep *s, const struct task *t, struct diag *d)
 {
 	char *run = sweep_run_path(s, t->combination, t->repetition);
@@ -237,6 +246,8 @@ static int run_task(const struct sweep *s, const struct task *t, struct diag *d)
 			 s->labels[t->combination], t->repetition ? "run" : "warm-up",
 			 t->repetition, WIFSIGNALED(status) ? "signal" : "status",
 			 WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), log);
+	if (status && t->repetition)
+		put_aside(run);
 	if (!err && t->repetition)
 		err = note_result(s, t, status, d);
 	sweep_argv_free(argv);

@@ -35,6 +35,8 @@ static const char *verdict(const struct sweep_result *first, const struct sweep_
 
 	if (!r->runs)
 		return "not measured";
+	if (isnan(sweep_rate(r)))
+		return "no calls recorded";
 	if (r == first)
 		return best ? "best, first" : "first";
 	if (isnan(p))
@@ -79,6 +81,8 @@ int sweep_print(const struct sweep *s, const struct view_opts *o, FILE *out, str
 		err = table_sort(t, o->sort, d);
 	if (!err)
 		table_print(t, o, 0, out);
+	for (size_t i = 0; i < s->n_combinations && !err; i++)
+		err = !r[i].runs;
 	for (size_t i = 0; i < s->n_combinations; i++)
 		sweep_result_free(&r[i]);
 	table_free(t);
