@@ -298,6 +298,69 @@ static void names_are_harmless(void **state)
 	sqlite3_close(db);
 }
 
+/* Thirty decodes of 100 ns, every tenth three times as long because its worker had no CPU. */
+static sqlite3 *with_slow_tokens(bool blocked)
+{
+	sqlite3 *db = fixture_empty();
+
+	for (int i = 1, begin = 0, end = 0; i <= 30; i++, begin = end) {
+		bool is_slow = i % 10 == 0;
+
+		end = begin + (is_slow ? 300 : 100);
+		char *sql = xasprintf(
+			"INSERT INTO token_t(id, begin_ns, end_ns, pid, context, phase, n_tokens,"
+			" first_op) VALUES(%d, %d, %d, 1, 1, 'decode', 1, 1);"
+			"INSERT INTO graph_t(id, token_id, begin_ns, end_ns, depth) VALUES(%d, %d, "
+			"%d,"
+			" %d, 0);"
+			"INSERT INTO sched_t(tid, begin_ns, end_ns, state, by_tid, by_comm) "
+			"VALUES(1,"
+			" %d, %d, 'runnable', 9, 'busyloop')",
+			i, begin, end, i, i, begin, end, begin,
+			begin + (is_slow && blocked ? 210 : 4));
+
+		fixture_exec(db, sql);
+		free(sql);
+	}
+	return db;
+}
+
+static void why_tokens_are_slow(void **state)
+{
+	sqlite3 *db = with_slow_tokens(true);
+
+	(void)state;
+	assert_says(db,
+		    "in those workers had no CPU for 70.0 % of the time, in the others for 4.0 %");
+	assert_says(db, "the slow tokens are those whose workers lost their CPU");
+	sqlite3_close(db);
+	db = with_slow_tokens(false);
+	assert_says(db,
+		    "in those workers had no CPU for 1.3 % of the time, in the others for 4.0 %");
+	assert_says(db, "look at the slow tokens in timeline");
+	sqlite3_close(db);
+}
+
+/* What the governor did or a thread's counters missed is told, the user's own switching is not. */
+static void notes_are_told(void **state)
+{
+	sqlite3 *db = fixture_empty();
+	char *text;
+
+	(void)state;
+	fixture_exec(db,
+		     "INSERT INTO run_t VALUES('begin_ns', '1000');"
+		     "INSERT INTO note_t VALUES(1500, 'level', 'token on'), (2000, 'governor', 'the"
+		     " operator level is off'), (NULL, 'conversion', 'rows have no values');"
+		     "INSERT INTO counter_name_t VALUES(1, 'cycles')");
+	assert_says(db, "at 1.00 us: the operator level is off");
+	assert_says(db, "  -  rows have no values");
+	text = report_of(db, false);
+	assert_null(strstr(text, "token on"));
+	free(text);
+	sqlite3_close(db);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,6 +373,8 @@ int main(void)
 		cmocka_unit_test(tells_what_was_left_out),
 		cmocka_unit_test(counters_on_the_first_screen),
 		cmocka_unit_test(names_are_harmless),
+		cmocka_unit_test(why_tokens_are_slow),
+		cmocka_unit_test(notes_are_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

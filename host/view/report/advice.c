@@ -222,17 +222,37 @@ static void off_cpu(const struct summary_phase_figures *p, const char *name, str
 			    io * 100, name));
 }
 
+/* What the slow tokens have that the others have not: ", in those workers had no CPU for 60 % ..".
+ */
+static char *tail_cause(const struct summary_phase_figures *p, bool *cpu)
+{
+	*cpu = p->slow_runnable > runnable_bad && p->slow_runnable > 2 * p->other_runnable;
+	if (isnan(p->slow_runnable))
+		return xstrdup("");
+	return xasprintf("; in those workers had no CPU for %.1f %% of the time, in the others for "
+			 "%.1f %%",
+			 p->slow_runnable * 100, p->other_runnable * 100);
+}
+
 static void tail(const struct summary *s, struct findings *f)
 {
 	const struct summary_phase_figures *p = &s->phase[SUM_DECODE];
 	double ratio = p->p95 / p->p50;
+	char *cause;
+	bool cpu;
 
 	if (p->n_samples < 20 || !(ratio > tail_high))
 		return;
+	cause = tail_cause(p, &cpu);
 	add(f, SEVERITY_WARN,
-	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer", ratio),
-	    xasprintf("P95/P50 of %.1f: %slook at the slow tokens in timeline", ratio,
-		      s->levels.sched ? "" : "record the scheduler level and "));
+	    xasprintf("decode: P95 is %.1f times P50: some tokens take far longer%s", ratio, cause),
+	    cpu ? xasprintf("P95/P50 of %.1f: the slow tokens are those whose workers lost their "
+			    "CPU; "
+			    "what helps against that helps here",
+			    ratio)
+		: xasprintf("P95/P50 of %.1f: %slook at the slow tokens in timeline", ratio,
+			    s->levels.sched ? "" : "record the scheduler level and "));
+	free(cause);
 }
 
 static void experts(const struct summary *s, struct findings *f)

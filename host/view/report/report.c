@@ -91,6 +91,8 @@ static const char *verdict_reason(const struct summary_phase_figures *p, bool ne
 	case BOUND_ENGINE:
 		return "an engine other than that of the matrix products is busiest";
 	case BOUND_LATENCY:
+		if (neuron)
+			return "neither memory nor arithmetic fills the time";
 		return "neither memory nor arithmetic is busy: overhead per operator sets the pace";
 	default:
 		return neuron		     ? "fields are missing"
@@ -342,6 +344,24 @@ static void print_missing(const struct summary *s, const struct view_opts *o, FI
 			any ? "  - " : "\n", share * 100);
 }
 
+static void print_notes(sqlite3 *db, const struct view_opts *o, FILE *out)
+{
+	struct table *t = report_notes(db);
+
+	if (table_rows(t))
+		title(out, o, "notes of the recording");
+	for (size_t i = 0; i < table_rows(t); i++) {
+		double at = table_number_at(t, i, "at_ns");
+		char ns[32];
+
+		put(out, o, "  -  ",
+		    isnan(at)
+			    ? xstrdup(table_text_at(t, i, "text"))
+			    : xasprintf("at %s: %s", text_ns(at, ns), table_text_at(t, i, "text")));
+	}
+	table_free(t);
+}
+
 static void print_phase(sqlite3 *db, const struct summary *s, enum summary_phase i,
 			const struct view_opts *o, FILE *out)
 {
@@ -407,6 +427,7 @@ static void print_text(const struct view_run *run, const struct summary *s,
 	fputc('\n', out);
 	print_findings(s, o, out);
 	print_missing(s, o, out);
+	print_notes(run->db, o, out);
 	for (int i = 0; i < SUM_PHASES; i++)
 		print_phase(run->db, s, (enum summary_phase)i, o, out);
 	print_rest(run, s, o, out);

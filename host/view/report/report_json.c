@@ -74,6 +74,8 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 		{"culprit_ns", s->levels.sched ? p->culprit_ns : NAN},
 		{"own_threads_ns", s->levels.sched ? p->own_ns : NAN},
 		{"other_tasks_ns", s->levels.sched ? p->strangers_ns : NAN},
+		{"slow_runnable_share", p->slow_runnable},
+		{"other_runnable_share", p->other_runnable},
 		{"imbalance", p->threads > 1 ? p->thread_max / p->thread_mean - 1 : NAN},
 	};
 
@@ -177,6 +179,7 @@ struct cJSON *report_json(sqlite3 *db, const struct summary *s)
 	add_table(j, "counters", report_counters(db));
 	add_table(j, "operator_sums", report_kept_sums(db));
 	add_table(j, "losses", report_losses(db));
+	add_table(j, "notes", report_notes(db));
 	add_table(j, "cost", report_cost(db));
 	return j;
 }

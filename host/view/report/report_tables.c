@@ -268,6 +268,16 @@ struct table *report_losses(sqlite3 *db)
 			  (const enum table_type[]){TABLE_TEXT, TABLE_TEXT, TABLE_COUNT}, 3);
 }
 
+struct table *report_notes(sqlite3 *db)
+{
+	return pair_table(
+		db,
+		"SELECT at_ns - (SELECT value FROM run WHERE key = 'begin_ns'), kind, text FROM"
+		" note WHERE kind != 'level' ORDER BY at_ns",
+		(const char *const[]){"at_ns", "kind", "text"},
+		(const enum table_type[]){TABLE_NS, TABLE_TEXT, TABLE_TEXT}, 3);
+}
+
 struct table *report_cost(sqlite3 *db)
 {
 	return pair_table(

@@ -19,6 +19,8 @@ struct table *report_culprits(sqlite3 *db);
 struct table *report_kept_sums(sqlite3 *db);
 struct table *report_counters(sqlite3 *db);
 struct table *report_losses(sqlite3 *db);
+/* What happened to the recording, without the levels that the user switched. */
+struct table *report_notes(sqlite3 *db);
 struct table *report_cost(sqlite3 *db);
 
 #endif

@@ -16,6 +16,9 @@ stat_fn stat_ops, stat_threads, stat_counters, stat_backends, stat_devices;
 stat_fn stat_series, stat_growth, stat_complexity;
 stat_fn stat_experts, stat_reuse, stat_latency, stat_heat;
 
+/* Why a run has no counters, as a line. */
+const char *stat_no_counters(sqlite3 *db);
+
 /* The one table of several runs: operators at different numbers of workers. */
 struct table *stat_ratios(const struct view_run *runs, size_t n, const struct view_opts *o,
 			  struct buf *foot, struct diag *d);

@@ -166,6 +166,15 @@ struct table *stat_threads(sqlite3 *db, const struct view_opts *o, struct buf *f
 	return t;
 }
 
+const char *stat_no_counters(sqlite3 *db)
+{
+	return view_int(db, 0, "SELECT count(*) FROM counter_name_t", NULL)
+		       ? "counters were asked for, but those of the threads were not open yet when "
+			 "the "
+			 "operators ran; record longer\n"
+		       : "no counters in this run; record it with --pmc\n";
+}
+
 struct table *stat_counters(sqlite3 *db, const struct view_opts *o, struct buf *foot,
 			    struct diag *d)
 {
@@ -206,7 +215,7 @@ struct table *stat_counters(sqlite3 *db, const struct view_opts *o, struct buf *
 		table_text(t, sqlite3_column_int64(q, 5) ? "scaled" : "");
 	}
 	if (!table_rows(t))
-		buf_puts(foot, "no counters in this run; set trace_pmc\n");
+		buf_puts(foot, stat_no_counters(db));
 	return t;
 }
 

@@ -112,8 +112,7 @@ struct table *stat_ratios(const struct view_run *runs, size_t n, const struct vi
 	}
 	for (size_t i = 0; i < n; i++)
 		if (!view_levels(runs[i].db).counter)
-			buf_printf(foot, "%s has no counters, so no ratios; record it with --pmc\n",
-				   runs[i].name);
+			buf_printf(foot, "%s: %s", runs[i].name, stat_no_counters(runs[i].db));
 	return t;
 }
 

@@ -108,6 +108,7 @@ static enum bound bound_of(const struct summary_phase_figures *f)
 static void init_phase(struct summary_phase_figures *f)
 {
 	f->tokens_per_s = f->ttft = f->mean = f->p50 = f->p95 = f->p99 = NAN;
+	f->slow_runnable = f->other_runnable = NAN;
 	f->gflops = f->gbs = f->intensity = f->ridge = f->mfu = f->mbu = f->traffic_use = NAN;
 }
 

@@ -66,6 +66,10 @@ struct summary_phase_figures {
 	double thread_max, thread_mean; /* compute ns of the busiest worker and on average */
 	/* Off the CPU within the phase's graphs (or calls), summed over the worker threads. */
 	double runnable, sleeping, blocked, sched_wall; /* sched_wall: wall time x threads */
+	/* Share of the workers' time without a CPU in the slow graphs (or calls) of the phase,
+	 * those that take far longer than the median, and in the others; NAN when there are no
+	 * such. */
+	double slow_runnable, other_runnable;
 	/* Who had the CPU instead: the target's own threads together, all others together, and of
 	 * the side that had more the task that had most. */
 	double own_ns, strangers_ns;

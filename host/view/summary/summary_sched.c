@@ -4,12 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/median.h"
 #include "view/culprit.h"
 #include "view/summary/summary.h"
+
+/* From this many times the median on, a graph or a call is slow. */
+static const double slow = 1.5;
 
 struct interval {
 	double begin, end;
 	int phase;
+	double runnable; /* ns of all workers */
 };
 
 struct intervals {
@@ -34,7 +39,7 @@ static struct intervals read_intervals(sqlite3 *db, bool graphs)
 			if (strcmp(view_text(q, 2), summary_phase_name((enum summary_phase)p)) != 0)
 				continue;
 			*VEC_PUSH(in.v, in.n, in.cap) = (struct interval){
-				sqlite3_column_double(q, 0), sqlite3_column_double(q, 1), p};
+				sqlite3_column_double(q, 0), sqlite3_column_double(q, 1), p, 0};
 		}
 	}
 	return in;
@@ -125,9 +130,46 @@ static void one_row(struct summary *s, const struct intervals *in, const struct 
 	for (size_t i = first_after(in, r->begin); i < in->n && in->v[i].begin < r->end; i++) {
 		double from = fmax(r->begin, in->v[i].begin), to = fmin(r->end, in->v[i].end);
 
-		if (to > from)
-			add(s, in->v[i].phase, r, to - from, c);
+		if (to <= from)
+			continue;
+		add(s, in->v[i].phase, r, to - from, c);
+		if (strcmp(r->state, "runnable") == 0)
+			in->v[i].runnable += to - from;
 	}
+}
+
+static double median_length(const struct intervals *in, int phase)
+{
+	double *v = xcalloc(in->n + 1, sizeof(*v)), middle;
+	size_t n = 0;
+
+	for (size_t i = 0; i < in->n; i++)
+		if (in->v[i].phase == phase)
+			v[n++] = in->v[i].end - in->v[i].begin;
+	middle = median(v, n);
+	free(v);
+	return middle;
+}
+
+/* Whether what makes some calls of a phase slow is that their workers had no CPU. */
+static void slow_ones(struct summary_phase_figures *f, const struct intervals *in, int phase,
+		      double threads)
+{
+	double limit = slow * median_length(in, phase), wall[2] = {0}, runnable[2] = {0};
+
+	for (size_t i = 0; i < in->n; i++) {
+		const struct interval *v = &in->v[i];
+		bool is_slow = v->end - v->begin > limit;
+
+		if (v->phase != phase)
+			continue;
+		wall[is_slow] += (v->end - v->begin) * threads;
+		runnable[is_slow] += v->runnable;
+	}
+	if (!(wall[0] > 0) || !(wall[1] > 0))
+		return;
+	f->other_runnable = runnable[0] / wall[0];
+	f->slow_runnable = runnable[1] / wall[1];
 }
 
 static void sum_up(struct summary_phase_figures *f, const struct culprit *c, double *top_own,
@@ -209,7 +251,9 @@ void summary_sched(sqlite3 *db, struct summary *s)
 	}
 	for (size_t i = 0; i < in.n; i++)
 		s->phase[in.v[i].phase].sched_wall += (in.v[i].end - in.v[i].begin) * threads;
-	for (int p = 0; p < SUM_PHASES; p++)
+	for (int p = 0; p < SUM_PHASES; p++) {
 		worst(&s->phase[p], &c[p]);
+		slow_ones(&s->phase[p], &in, p, threads);
+	}
 	free(in.v);
 }
