@@ -239,11 +239,11 @@ static void stored_text_is_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_are_exact),     cmocka_unit_test(ids_follow_time),
-		cmocka_unit_test(tensors_have_costs), cmocka_unit_test(growing_cache),
-		cmocka_unit_test(scheduler),	      cmocka_unit_test(experts),
-		cmocka_unit_test(begin_only),	      cmocka_unit_test(order_of_batches),
-		cmocka_unit_test(cut_spool),	      cmocka_unit_test(refusals),
+		cmocka_unit_test(sums_are_exact),      cmocka_unit_test(ids_follow_time),
+		cmocka_unit_test(tensors_have_costs),  cmocka_unit_test(growing_cache),
+		cmocka_unit_test(scheduler),	       cmocka_unit_test(experts),
+		cmocka_unit_test(begin_only),	       cmocka_unit_test(order_of_batches),
+		cmocka_unit_test(cut_spool),	       cmocka_unit_test(refusals),
 		cmocka_unit_test(stored_text_is_utf8),
 	};
 

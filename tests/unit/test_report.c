@@ -398,6 +398,18 @@ static void diff_judges(void **state)
 	assert_int_equal(rc, 0);
 	assert_non_null(strstr(text, "no difference shown"));
 	free(text);
+	o.fail_if = NULL;
+	o.csv = true;
+	text = printed(&view_diff, &a, &b, &o, &rc, d);
+	assert_int_equal(strncmp(text, "run,figure,unit,first,other,", 28), 0);
+	assert_non_null(strstr(text, "\nsecond,tpot_p50,ns,"));
+	free(text);
+	o.csv = false;
+	o.fail_if = "TPOT_P50 > +3%";
+	text = printed(&view_diff, &a, &b, &o, &rc, d);
+	assert_string_equal(diag_first_error(d), "no figure 'TPOT_P50'; did you mean tpot_p50");
+	free(text);
+	diag_clear(d);
 	o.fail_if = "tpot_p51 > +3%";
 	text = printed(&view_diff, &a, &b, &o, &rc, d);
 	assert_true(rc < 0);

@@ -232,10 +232,11 @@ static void pair_row(struct table *t, const struct pair *r, bool ascii)
 	free(verdict);
 }
 
-/* For other programs: bare numbers in base units. */
-static void pair_row_csv(struct table *t, const struct pair *r)
+/* For other programs: bare numbers in base units, all pairs in one table. */
+static void pair_row_csv(struct table *t, const struct pair *r, const char *run)
 {
 	table_row(t);
+	table_text(t, run);
 	table_text(t, r->first.name);
 	table_text(t, r->first.unit);
 	table_number(t, r->first.value);
@@ -246,41 +247,48 @@ static void pair_row_csv(struct table *t, const struct pair *r)
 	table_text(t, verdict_texts[r->verdict]);
 }
 
-static struct table *pairs_table(const struct view_run *runs, size_t k, bool csv)
+static struct table *csv_table(void)
 {
 	struct table *t = table_new();
 
+	table_column(t, "run", "run", TABLE_TEXT);
 	table_column(t, "figure", "figure", TABLE_TEXT);
-	if (csv)
-		table_column(t, "unit", "unit", TABLE_TEXT);
-	table_column(t, "first", short_name(&runs[0]), csv ? TABLE_NUMBER : TABLE_TEXT);
-	table_column(t, "other", short_name(&runs[k]), csv ? TABLE_NUMBER : TABLE_TEXT);
-	table_column(t, csv ? "absolute" : "change", "change", csv ? TABLE_NUMBER : TABLE_TEXT);
-	if (csv) {
-		table_column(t, "relative", "relative", TABLE_NUMBER);
-		table_column(t, "p", "p", TABLE_NUMBER);
-	}
+	table_column(t, "unit", "unit", TABLE_TEXT);
+	table_column(t, "first", "first", TABLE_NUMBER);
+	table_column(t, "other", "other", TABLE_NUMBER);
+	table_column(t, "absolute", "absolute", TABLE_NUMBER);
+	table_column(t, "relative", "relative", TABLE_NUMBER);
+	table_column(t, "p", "p", TABLE_NUMBER);
 	table_column(t, "verdict", "verdict", TABLE_TEXT);
 	return t;
 }
 
-static void print_pairs(const struct view_run *runs, const struct side *sides, size_t k,
-			const struct view_opts *o, FILE *out)
+static struct table *text_table(const struct view_run *runs, size_t k)
 {
-	struct table *t = pairs_table(runs, k, o->csv);
+	struct table *t = table_new();
 
+	table_column(t, "figure", "figure", TABLE_TEXT);
+	table_column(t, "first", short_name(&runs[0]), TABLE_TEXT);
+	table_column(t, "other", short_name(&runs[k]), TABLE_TEXT);
+	table_column(t, "change", "change", TABLE_TEXT);
+	table_column(t, "verdict", "verdict", TABLE_TEXT);
+	return t;
+}
+
+/* Adds the figures that one of the runs has. `csv` names the other run, NULL for text. */
+static void add_pairs(struct table *t, const struct side *sides, size_t k, const char *csv,
+		      bool ascii)
+{
 	for (size_t i = 0; i < sides[0].n; i++) {
 		struct pair r = compare(&sides[0], &sides[k], i);
 
 		if (isnan(r.first.value) && isnan(r.other.value))
 			continue;
-		if (o->csv)
-			pair_row_csv(t, &r);
+		if (csv)
+			pair_row_csv(t, &r, csv);
 		else
-			pair_row(t, &r, o->ascii);
+			pair_row(t, &r, ascii);
 	}
-	table_print(t, o, 0, out);
-	table_free(t);
 }
 
 static void in_words(const struct side *a, const struct side *b, const char *name,
@@ -350,15 +358,28 @@ static void print_words(const struct view_run *runs, const struct side *s, size_
 	fputc('\n', out);
 }
 
+static void print_csv(const struct view_run *runs, const struct side *s, size_t n,
+		      const struct view_opts *o, FILE *out)
+{
+	struct table *t = csv_table();
+
+	for (size_t k = 1; k < n; k++)
+		add_pairs(t, s, k, runs[k].name, false);
+	table_print(t, o, 0, out);
+	table_free(t);
+}
+
 static void print_tables(const struct view_run *runs, const struct side *s, size_t n,
 			 const struct view_opts *o, FILE *out)
 {
 	for (size_t k = 1; k < n; k++) {
-		if (!o->csv)
-			print_words(runs, s, k, out);
-		print_pairs(runs, s, k, o, out);
-		if (!o->csv)
-			print_operators(runs, k, o, out);
+		struct table *t = text_table(runs, k);
+
+		print_words(runs, s, k, out);
+		add_pairs(t, s, k, NULL, o->ascii);
+		table_print(t, o, 0, out);
+		table_free(t);
+		print_operators(runs, k, o, out);
 	}
 }
 
@@ -439,7 +460,7 @@ static int rule_name(const struct source *src, const struct side *s, size_t *at,
 		     struct diag *d)
 {
 	const char *names[SUMMARY_FIGURES], *near;
-	size_t len = strspn(src->text + *at, "abcdefghijklmnopqrstuvwxyz_0123456789");
+	size_t len = strcspn(src->text + *at, " \t<>,");
 	char *name = xstrndup(src->text + *at, len), *what;
 	int err = 0;
 
@@ -552,6 +573,8 @@ static int diff_print(const struct view_run *runs, size_t n, const struct view_o
 		err = check_rules(runs, s, n, o->fail_if, false, d);
 	if (!err && o->json)
 		print_json(runs, s, n, out);
+	else if (!err && o->csv)
+		print_csv(runs, s, n, o, out);
 	else if (!err)
 		print_tables(runs, s, n, o, out);
 	if (!err && o->fail_if)
