@@ -178,6 +178,36 @@ static void work_outside_of_calls(void **state)
 	sqlite3_close(db);
 }
 
+/* Most is done by a backend that cannot be looked into: no words about what the CPU's rest does. */
+static void another_backend(void **state)
+{
+	sqlite3 *db = fixture_empty();
+	struct summary s;
+	struct diag *d = diag_new();
+
+	(void)state;
+	fixture_exec(
+		db, "INSERT INTO token_t(id, begin_ns, end_ns, pid, context, phase, n_tokens,"
+		    " first_op) VALUES(1, 0, 1000, 1, 1, 'decode', 1, 1);"
+		    "INSERT INTO graph_t(id, token_id, begin_ns, end_ns, depth, backend, first_op)"
+		    " VALUES(1, 1, 0, 900, 0, 'Vulkan', NULL), (2, 1, 900, 1000, 0, 'CPU', 1);"
+		    "INSERT INTO tensor_t(id, name, op, flops, bytes) VALUES(1, 'm', 'GET_ROWS', 0,"
+		    " 8);"
+		    "INSERT INTO op_t(id, token_id, graph_id, tensor_id, tid, thread_index,"
+		    " begin_ns, compute_ns, wait_ns) VALUES(1, 1, 2, 1, 1, 0, 900, 50, 0);"
+		    "INSERT INTO op_phase_t VALUES('decode', 1, 1, 0, 1, 50, 0, 1, 50, 50);"
+		    "INSERT INTO cost_t VALUES(0, 1000, 'operator', 2, 40, 50)");
+	assert_says(db, "decode is backend-bound");
+	assert_says(db,
+		    "Vulkan computes 90.0 % of the time of all graphs; on the CPU: data movement"
+		    " 100.0 %");
+	assert_int_equal(summary_make(db, &(struct view_opts){0}, &s, d), 0);
+	assert_true(fabs(s.cost_share - 50.0 / 1000) < 1e-12);
+	summary_free(&s);
+	diag_free(d);
+	sqlite3_close(db);
+}
+
 static void nothing_to_judge(void **state)
 {
 	sqlite3 *db = fixture_empty();
@@ -368,6 +398,7 @@ int main(void)
 		cmocka_unit_test(blames_who_took_it),
 		cmocka_unit_test(the_table_agrees),
 		cmocka_unit_test(work_outside_of_calls),
+		cmocka_unit_test(another_backend),
 		cmocka_unit_test(nothing_to_judge),
 		cmocka_unit_test(idle_is_not_compute_bound),
 		cmocka_unit_test(tells_what_was_left_out),

@@ -88,6 +88,8 @@ static const char *verdict_reason(const struct summary_phase_figures *p, bool ne
 		return "workers wait for each other at barriers";
 	case BOUND_SCHED:
 		return "workers are kept off the CPU";
+	case BOUND_BACKEND:
+		return "another backend than the CPU computes most of the time, unseen inside";
 	case BOUND_ENGINE:
 		return "an engine other than that of the matrix products is busiest";
 	case BOUND_LATENCY:
@@ -111,6 +113,7 @@ static enum severity verdict_severity(enum bound b)
 		return SEVERITY_WARN;
 	case BOUND_UNKNOWN:
 	case BOUND_ENGINE:
+	case BOUND_BACKEND:
 		return SEVERITY_NOTE;
 	default:
 		return SEVERITY_GOOD;
@@ -156,7 +159,12 @@ static char *time_text(const struct summary_phase_figures *p)
 
 	if (p->sched_wall > 0)
 		blocked = p->blocked / p->sched_wall;
-	buf_puts(&text, "time:");
+	if (*p->backend)
+		buf_printf(&text,
+			   "%s computes %.1f %% of the time of all graphs; on the CPU:", p->backend,
+			   p->backend_share * 100);
+	else
+		buf_puts(&text, "time:");
 	for (size_t i = 0; i < table_rows(t); i++)
 		buf_printf(&text, "%s %s %.1f %%", i ? "," : "", table_text_at(t, i, "class"),
 			   table_number_at(t, i, "share") * 100);
@@ -212,7 +220,7 @@ static void print_verdict(sqlite3 *db, const struct summary *s, enum summary_pha
 		return;
 	if (!isnan(p->intensity))
 		put(out, o, "     ", roofline_text(p));
-	if (p->compute > 0 || p->sched_wall > 0)
+	if (p->compute > 0 || p->sched_wall > 0 || *p->backend)
 		put(out, o, "     ", time_text(p));
 	counters = ratios_text(db, summary_phase_name(i));
 	if (counters)

@@ -86,6 +86,8 @@ static cJSON *phase_json(sqlite3 *db, const struct summary *s, enum summary_phas
 	add_text(j, "culprit", p->culprit);
 	cJSON_AddBoolToObject(j, "culprit_is_target", p->culprit_own);
 	add_text(j, "stranger", p->stranger);
+	add_text(j, "other_backend", p->backend);
+	add_number(j, "other_backend_share", p->backend_share);
 	add_number(j, "stranger_ns", s->levels.sched ? p->stranger_ns : NAN);
 	for (size_t k = 0; k < RATIOS; k++)
 		add_number(j, ratios[k].key, ratio_value(db, &ratios[k], NULL, name));

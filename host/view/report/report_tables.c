@@ -17,6 +17,7 @@ struct table *report_phases(const struct summary *s)
 	table_column(t, "calls", "calls", TABLE_COUNT);
 	table_column(t, "tokens", "tokens", TABLE_COUNT);
 	table_column(t, "tokens_per_s", "tokens/s", TABLE_NUMBER);
+	table_column(t, "call_ns", "per call", TABLE_NS);
 	table_column(t, "ttft_ns", "TTFT", TABLE_NS);
 	table_column(t, "mean_ns", "TPOT mean", TABLE_NS);
 	table_column(t, "p50_ns", "P50", TABLE_NS);
@@ -33,6 +34,7 @@ struct table *report_phases(const struct summary *s)
 		table_number(t, (double)p->calls);
 		table_number(t, (double)p->tokens);
 		table_number(t, p->tokens_per_s);
+		table_number(t, p->wall / (double)p->calls);
 		table_number(t, p->ttft);
 		table_number(t, decode ? p->mean : NAN);
 		table_number(t, decode ? p->p50 : NAN);

@@ -38,7 +38,7 @@ const char *summary_bound_name(enum bound b)
 		[BOUND_UNKNOWN] = "unknown",  [BOUND_MEMORY] = "memory",
 		[BOUND_COMPUTE] = "compute",  [BOUND_SYNC] = "synchronisation",
 		[BOUND_SCHED] = "scheduling", [BOUND_LATENCY] = "latency",
-		[BOUND_ENGINE] = "engine",
+		[BOUND_ENGINE] = "engine",    [BOUND_BACKEND] = "backend",
 	};
 
 	return names[b];
@@ -51,6 +51,8 @@ static const double busy_enough = 0.3, short_operator_ns = 20000;
 static const double idle = 0.1, lost_binds = 0.3;
 /* Above these shares of the workers' time, what keeps them from computing binds. */
 static const double off_cpu_binds = 0.2, wait_binds = 0.3;
+/* From this share of the graphs' time on, a backend other than the CPU is what counts. */
+static const double backend_binds = 0.5;
 /* Without peaks: fewer operations per byte than any CPU can do, and more than any needs. */
 static const double surely_memory = 1.5, surely_compute = 50;
 
@@ -92,6 +94,8 @@ static enum bound bound_of(const struct summary_phase_figures *f)
 {
 	double off_cpu = share(f->runnable + f->blocked, f->sched_wall);
 
+	if (f->backend_share > backend_binds)
+		return BOUND_BACKEND;
 	if (off_cpu > off_cpu_binds)
 		return BOUND_SCHED;
 	if (isnan(f->intensity))
@@ -169,7 +173,7 @@ static void own_cost(sqlite3 *db, struct summary *s)
 	for (int p = 0; p < SUM_PHASES; p++) {
 		const struct summary_phase_figures *f = &s->phase[p];
 
-		busy += f->compute + f->wait > 0 ? f->compute + f->wait : f->wall;
+		busy += fmax(f->compute + f->wait, f->wall);
 	}
 	s->cost_share = busy > 0 ? s->cost_ns / busy : NAN;
 }

@@ -22,7 +22,8 @@ enum bound {
 	BOUND_SYNC,
 	BOUND_SCHED,
 	BOUND_LATENCY,
-	BOUND_ENGINE, /* of an accelerator: another one than that of the matrix products */
+	BOUND_BACKEND, /* another backend than the CPU computes most of the time */
+	BOUND_ENGINE,  /* of an accelerator: another one than that of the matrix products */
 };
 
 struct summary_class {
@@ -60,6 +61,10 @@ struct summary_phase_figures {
 	double intensity, ridge; /* flop/byte */
 	double mfu, mbu;	 /* of the peaks; mbu counts weights and KV cache only */
 	double traffic_use;	 /* all modelled bytes against the peak bandwidth */
+	/* The backend other than the CPU that computed longest, "": none, and its share of the time
+	 * of all graphs. What it does inside is not seen. */
+	char backend[24];
+	double backend_share;
 	enum bound bound;
 	struct summary_class classes[CLASS_COUNT];
 	int threads;			/* workers seen */
@@ -95,9 +100,11 @@ struct summary {
 	bool quantised;			/* most weights are: products run on 8-bit integers */
 	double peak_gflops;		/* the arithmetic peak that mfu and ridge refer to */
 	int64_t lost;
-	char only[256];		    /* the operators that were asked for, "": all */
-	bool so_far;		    /* still being recorded; set by who knows */
-	double cost_ns, cost_share; /* estimate of llmprobe's own time, and of the workers' time */
+	char only[256]; /* the operators that were asked for, "": all */
+	bool so_far;	/* still being recorded; set by who knows */
+	/* Estimate of llmprobe's own time, and its share of the workers' time, or of the calls'
+	 * where they wait for another backend. */
+	double cost_ns, cost_share;
 	/* Imported profiles of an accelerator: means of neuron_figures in their order. */
 	bool neuron;
 	double neuron_means[NEURON_FIGURES];

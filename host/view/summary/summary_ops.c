@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "util/text.h"
 #include "view/summary/summary.h"
 
 static void add_class(struct summary_phase_figures *f, sqlite3_stmt *q)
@@ -111,6 +112,30 @@ static void against_peak(struct summary_phase_figures *f, const struct peaks_ent
 	f->mbu = (f->weight_bytes + f->kv_bytes) / f->op_wall / peak->gbs;
 }
 
+/* Async backends' graphs last until somebody waited for them, as graph_t has it. */
+static void backends(sqlite3 *db, struct summary_phase_figures *f, const char *phase)
+{
+	sqlite3_stmt *q = view_query(
+		db, NULL,
+		"SELECT coalesce(g.backend, ''), sum(g.end_ns - g.begin_ns) FROM graph_t g LEFT "
+		"JOIN"
+		" token_t t ON t.id = g.token_id WHERE coalesce(t.phase, '') = ?1 AND g.depth = 0"
+		" GROUP BY 1 ORDER BY 2 DESC",
+		"s", phase);
+	double all = 0, longest = 0;
+
+	while (view_step(q)) {
+		const char *name = view_text(q, 0);
+
+		all += sqlite3_column_double(q, 1);
+		if (!*name || text_starts(name, "CPU") || longest > 0)
+			continue;
+		longest = sqlite3_column_double(q, 1);
+		snprintf(f->backend, sizeof(f->backend), "%s", name);
+	}
+	f->backend_share = all > 0 ? longest / all : 0;
+}
+
 /* ggml multiplies quantised weights as 8-bit integers. */
 static bool mostly_quantised(sqlite3 *db)
 {
@@ -127,6 +152,7 @@ void summary_ops(sqlite3 *db, struct summary *s)
 
 	for (int p = 0; p < SUM_PHASES; p++) {
 		phase_ops(db, &s->phase[p], summary_phase_name((enum summary_phase)p));
+		backends(db, &s->phase[p], summary_phase_name((enum summary_phase)p));
 		if (s->phase[p].threads > workers)
 			workers = s->phase[p].threads;
 	}
