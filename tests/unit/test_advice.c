@@ -268,6 +268,20 @@ static void idle_is_not_compute_bound(void **state)
 	sqlite3_close(db);
 }
 
+/* Peaks that were measured on a busy machine are passed by the run itself. */
+static void more_than_a_peak(void **state)
+{
+	sqlite3 *db =
+		starved("UPDATE tensor_t SET weight_bytes = 3000; INSERT INTO run_t"
+			" VALUES('peaks', 'name: p\nsource: s\npeaks:\n  - {threads: 2, gbs: 20,"
+			" gflops: 1000}\n')");
+
+	(void)state;
+	assert_says(db, "decode uses 150 % of a peak, which cannot be");
+	assert_says(db, "run llmprobe calibrate when the machine is idle");
+	sqlite3_close(db);
+}
+
 static void tells_what_was_left_out(void **state)
 {
 	sqlite3 *db = fixture_empty();
@@ -401,6 +415,7 @@ int main(void)
 		cmocka_unit_test(another_backend),
 		cmocka_unit_test(nothing_to_judge),
 		cmocka_unit_test(idle_is_not_compute_bound),
+		cmocka_unit_test(more_than_a_peak),
 		cmocka_unit_test(tells_what_was_left_out),
 		cmocka_unit_test(counters_on_the_first_screen),
 		cmocka_unit_test(names_are_harmless),

@@ -149,6 +149,18 @@ static void calibration_goes_with_the_run(void **state)
 	diag_free(d);
 }
 
+static void busy_time_of_all_cpus(void **state)
+{
+	double ticks = (double)sysconf(_SC_CLK_TCK);
+
+	(void)state;
+	/* user, nice, system, irq, softirq and steal; neither idle nor waiting for the disk. */
+	assert_true(fabs(peaks_busy_seconds("cpu  100 20 30 4000 500 6 7 8 9 0\ncpu0 1 2 3\n") -
+			 (100 + 20 + 30 + 6 + 7 + 8) / ticks) < 1e-9);
+	assert_true(isnan(peaks_busy_seconds("")));
+	assert_true(isnan(peaks_busy_seconds("intr 5 6 7 8")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -157,6 +169,7 @@ int main(void)
 		cmocka_unit_test(errors_say_where),
 		cmocka_unit_test(every_machine_that_comes_along_is_sound),
 		cmocka_unit_test(kernels_run),
+		cmocka_unit_test(busy_time_of_all_cpus),
 		cmocka_unit_test(calibration_goes_with_the_run),
 	};
 

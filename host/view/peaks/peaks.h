@@ -20,7 +20,7 @@ struct peaks_entry {
 
 struct peaks {
 	char name[128];
-	char source[192]; /* "measured 2026-01-01 by llmprobe calibrate", "vendor's data sheet" */
+	char source[256]; /* "measured 2026-01-01 by llmprobe calibrate", "vendor's data sheet" */
 	struct peaks_entry entry[PEAKS_MAX];
 	int n;
 };
@@ -47,8 +47,12 @@ void peaks_print(const struct peaks *p, FILE *out);
 char *peaks_path(const char *host);
 /*
  * Measures memory bandwidth and multiply-add rate for 1, 2, 4.. up to all CPUs, some seconds in
- * all. `progress` may be NULL. Returns 0 or -errno with an error in `d`.
+ * all. `progress` may be NULL. When other programs used the CPUs meanwhile, a warning in `d` and
+ * the source of the peaks say so. Returns 0 or -errno with an error in `d`.
  */
 int peaks_measure(struct peaks *p, const struct progress *progress, struct diag *d);
+/* CPU seconds that all CPUs together were busy since boot, by the text of /proc/stat; NAN when that
+ * is not to be read from it. */
+double peaks_busy_seconds(const char *proc_stat);
 
 #endif

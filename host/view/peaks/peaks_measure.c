@@ -4,16 +4,20 @@
  * products of quantised weights come down to; on 1, 2, 4.. threads side by side.
  */
 #include <errno.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "util/alloc.h"
 #include "util/clock.h"
+#include "util/file.h"
 #include "view/peaks/peaks.h"
 #include "view/peaks/peaks_kernels.h"
 
@@ -147,6 +151,50 @@ static int measure(int threads, struct peaks_entry *e)
 	return err;
 }
 
+double peaks_busy_seconds(const char *proc_stat)
+{
+	enum { USER, NICE, SYSTEM, IDLE, IOWAIT, IRQ, SOFTIRQ, STEAL, FIELDS };
+	unsigned long long v[FIELDS] = {0};
+
+	if (sscanf(proc_stat, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[USER], &v[NICE],
+		   &v[SYSTEM], &v[IDLE], &v[IOWAIT], &v[IRQ], &v[SOFTIRQ], &v[STEAL]) < SYSTEM + 1)
+		return NAN;
+	return (double)(v[USER] + v[NICE] + v[SYSTEM] + v[IRQ] + v[SOFTIRQ] + v[STEAL]) /
+	       (double)sysconf(_SC_CLK_TCK);
+}
+
+/* CPU seconds since boot that were not this process's own. */
+static double busy_others(void)
+{
+	struct buf text = {0};
+	struct rusage own;
+	double busy = NAN;
+
+	if (file_read("/proc/stat", &text, 0) == 0)
+		busy = peaks_busy_seconds(buf_str(&text));
+	buf_free(&text);
+	getrusage(RUSAGE_SELF, &own);
+	return busy - (double)(own.ru_utime.tv_sec + own.ru_stime.tv_sec) -
+	       1e-6 * (double)(own.ru_utime.tv_usec + own.ru_stime.tv_usec);
+}
+
+/* Peaks that were taken beside others' work are no peaks. */
+static void judge(struct peaks *p, double others, struct diag *d)
+{
+	static const double busy = 0.05;
+	size_t len = strlen(p->source);
+
+	if (!(others > busy))
+		return;
+	snprintf(p->source + len, sizeof(p->source) - len,
+		 "; too low: other programs had %.0f %% of the CPUs", others * 100);
+	diag_add(d, DIAG_WARNING,
+		 "other programs used %.0f %% of the CPUs meanwhile, so these peaks are too low "
+		 "and MBU "
+		 "and MFU will look too high; calibrate again when the machine is idle",
+		 others * 100);
+}
+
 static void describe(struct peaks *p)
 {
 	char host[64] = "this machine", date[32];
@@ -165,6 +213,7 @@ static void describe(struct peaks *p)
 int peaks_measure(struct peaks *p, const struct progress *progress, struct diag *d)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	double others = busy_others(), begin = now();
 	int err = 0, threads = 1;
 
 	memset(p, 0, sizeof(*p));
@@ -179,5 +228,6 @@ int peaks_measure(struct peaks *p, const struct progress *progress, struct diag 
 	if (err)
 		return diag_fail(d, err, "cannot measure with %d threads: %s", threads,
 				 strerror(-err));
+	judge(p, (busy_others() - others) / (now() - begin) / (double)cpus, d);
 	return 0;
 }

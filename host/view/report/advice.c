@@ -55,6 +55,25 @@ static void bandwidth(const struct summary_phase_figures *p, const char *name, s
 	    try);
 }
 
+/* More than all of a peak means that the peak is wrong. */
+static void beyond(const struct summary_phase_figures *p, const char *name, struct findings *f)
+{
+	static const double rounding = 1.02;
+	double use = fmax(p->mbu, p->mfu);
+
+	if (!(use > rounding))
+		return;
+	add(f, SEVERITY_WARN,
+	    xasprintf("%s uses %.0f %% of a peak, which cannot be: the peaks are too low or of "
+		      "another "
+		      "machine",
+		      name, use * 100),
+	    xasprintf("%.0f %% of a peak in %s: run llmprobe calibrate when the machine is idle, "
+		      "or give "
+		      "--peaks",
+		      use * 100, name));
+}
+
 static void arithmetic(const struct summary_phase_figures *p, const char *name, struct findings *f)
 {
 	char *try = NULL;
@@ -339,6 +358,7 @@ void findings_make(const struct summary *s, struct findings *f)
 		off_cpu(p, name, f);
 		waiting(s, p, name, f);
 		imbalance(p, name, f);
+		beyond(p, name, f);
 		bandwidth(p, name, f);
 		arithmetic(p, name, f);
 	}
