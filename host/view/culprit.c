@@ -26,16 +26,3 @@ double culprit_first_share(const char *first, const char *last)
 		return 1;
 	return culprit_is_kernel(first) && !culprit_is_kernel(last) ? 0 : 0.5;
 }
-
-static void sql_first_share(sqlite3_context *call, int n, sqlite3_value **v)
-{
-	(void)n;
-	sqlite3_result_double(call, culprit_first_share((const char *)sqlite3_value_text(v[0]),
-							(const char *)sqlite3_value_text(v[1])));
-}
-
-void culprit_functions(sqlite3 *db)
-{
-	sqlite3_create_function(db, "first_share", 2, SQLITE_UTF8 | SQLITE_DETERMINISTIC, NULL,
-				sql_first_share, NULL, NULL);
-}

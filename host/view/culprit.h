@@ -6,7 +6,6 @@
 #ifndef LLMPROBE_VIEW_CULPRIT_H
 #define LLMPROBE_VIEW_CULPRIT_H
 
-#include <sqlite3.h>
 #include <stdbool.h>
 
 /* Whether a task of that name is a thread of the kernel: of those nobody can be stopped. */
@@ -17,7 +16,5 @@ bool culprit_is_kernel(const char *comm);
  * that came first soon left the CPU to the task that kept it.
  */
 double culprit_first_share(const char *first, const char *last);
-/* The latter as the SQL function first_share(first, last). */
-void culprit_functions(sqlite3 *db);
 
 #endif

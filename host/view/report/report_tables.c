@@ -3,11 +3,13 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <uthash.h>
 
 #include "util/text.h"
 #include "view/culprit.h"
 #include "view/place.h"
 #include "view/report/report_tables.h"
+#include "view/summary/waits.h"
 
 struct table *report_phases(const struct summary *s)
 {
@@ -119,12 +121,19 @@ struct table *report_operators(sqlite3 *db, const char *phase, bool tensors)
 	return t;
 }
 
-/* Sums of a thread's intervals by state; only some of the threads are workers. */
+/* The intervals, which may be millions, are added up once per connection. */
+static void add_up_states(sqlite3 *db)
+{
+	sqlite3_exec(db,
+		     "CREATE TEMP TABLE IF NOT EXISTS state_sum AS SELECT tid, state, sum(end_ns -"
+		     " begin_ns) ns FROM sched_t GROUP BY 1, 2",
+		     NULL, NULL, NULL);
+}
+
 static double in_state(sqlite3 *db, int64_t tid, const char *state)
 {
-	return view_double(
-		db, 0, "SELECT sum(end_ns - begin_ns) FROM sched_t WHERE tid = ?1 AND state = ?2",
-		"is", tid, state);
+	return view_double(db, 0, "SELECT ns FROM temp.state_sum WHERE tid = ?1 AND state = ?2",
+			   "is", tid, state);
 }
 
 struct table *report_threads(sqlite3 *db, const struct summary *s)
@@ -138,6 +147,7 @@ struct table *report_threads(sqlite3 *db, const struct summary *s)
 			   " GROUP BY 1, 2 ORDER BY 1, 3 DESC",
 			   NULL);
 
+	add_up_states(db);
 	table_column(t, "thread_index", "worker", TABLE_COUNT);
 	table_column(t, "tid", "tid", TABLE_NUMBER);
 	table_column(t, "name", "name", TABLE_TEXT);
@@ -166,33 +176,54 @@ struct table *report_threads(sqlite3 *db, const struct summary *s)
 	return t;
 }
 
-static const char culprits_sql[] =
-	"WITH waits AS (SELECT s.tid, s.end_ns - s.begin_ns ns, s.by_tid first_tid, s.by_comm "
-	"first,"
-	" r.prev_tid last_tid, r.prev_comm last, first_share(s.by_comm, r.prev_comm) part FROM"
-	" sched_t s LEFT JOIN sched_t r ON r.tid = s.tid AND r.begin_ns = s.end_ns AND r.state ="
-	" 'running' AND r.prev_tid > 0 WHERE s.state = 'runnable'), shares AS (SELECT first_tid"
-	" tid, first comm, ns * part ns FROM waits WHERE part > 0 UNION ALL SELECT last_tid, last,"
-	" ns * (1 - part) FROM waits WHERE part < 1)"
-	" SELECT coalesce(comm, '(not known)'), tid, count(*), sum(ns), max(ns), tid IN (SELECT tid"
-	" FROM thread_t) FROM shares GROUP BY 1, 2 ORDER BY 4 DESC";
-static const char first_culprits_sql[] =
-	"SELECT coalesce(by_comm, '(not known)'), by_tid, count(*), sum(end_ns - begin_ns),"
-	" max(end_ns - begin_ns), by_tid IN (SELECT tid FROM thread_t) FROM sched_t"
-	" WHERE state = 'runnable' GROUP BY 1, 2 ORDER BY 4 DESC";
+/* A task that had a CPU which some thread was waiting for. */
+struct task {
+	struct {
+		char comm[24];
+		int64_t tid;
+	} key;
+	bool own;
+	double times, total, longest;
+	UT_hash_handle hh;
+};
+
+static void had_cpu(struct task **all, const struct wait_task *who, double ns)
+{
+	struct task key = {0}, *t;
+
+	memcpy(key.key.comm, who->comm, sizeof(key.key.comm));
+	key.key.tid = *who->comm ? who->tid : 0;
+	HASH_FIND(hh, *all, &key.key, sizeof(key.key), t);
+	if (!t) {
+		t = xcalloc(1, sizeof(*t));
+		t->key = key.key;
+		t->own = *who->comm && who->own;
+		HASH_ADD(hh, *all, key, sizeof(t->key), t);
+	}
+	t->times++;
+	t->total += ns;
+	t->longest = fmax(t->longest, ns);
+}
+
+static void share_wait(void *ctx, const struct wait *w)
+{
+	double part = culprit_first_share(w->first.comm, w->last.comm), ns = w->end - w->begin;
+
+	if (w->state != WAIT_RUNNABLE)
+		return;
+	if (part > 0)
+		had_cpu(ctx, &w->first, ns * part);
+	if (part < 1)
+		had_cpu(ctx, &w->last, ns * (1 - part));
+}
 
 struct table *report_culprits(sqlite3 *db)
 {
 	struct table *t = table_new();
-	sqlite3_stmt *q;
-	double all = view_double(
-		db, 0, "SELECT sum(end_ns - begin_ns) FROM sched_t WHERE state = 'runnable'", NULL);
+	struct task *all = NULL, *k, *next;
+	double sum = 0;
 
-	culprit_functions(db);
-	q = view_query(db, NULL,
-		       view_has_column(db, "sched_t", "prev_tid") ? culprits_sql
-								  : first_culprits_sql,
-		       NULL);
+	waits_each(db, share_wait, &all);
 	table_column(t, "task", "task on the CPU instead", TABLE_TEXT);
 	table_column(t, "tid", "tid", TABLE_NUMBER);
 	table_column(t, "times", "times", TABLE_COUNT);
@@ -200,18 +231,23 @@ struct table *report_culprits(sqlite3 *db)
 	table_column(t, "share", "share", TABLE_PERCENT);
 	table_column(t, "longest_ns", "longest", TABLE_NS);
 	table_column(t, "note", "", TABLE_TEXT);
-	while (view_step(q)) {
-		bool nobody = sqlite3_column_type(q, 1) == SQLITE_NULL;
+	HASH_ITER (hh, all, k, next)
+		sum += k->total;
+	HASH_ITER (hh, all, k, next) {
+		bool nobody = !*k->key.comm;
 
 		table_row(t);
-		table_text(t, view_text(q, 0));
-		table_number(t, nobody ? NAN : sqlite3_column_double(q, 1));
-		table_number(t, sqlite3_column_double(q, 2));
-		table_number(t, sqlite3_column_double(q, 3));
-		table_number(t, all > 0 ? sqlite3_column_double(q, 3) / all : NAN);
-		table_number(t, sqlite3_column_double(q, 4));
-		table_text(t, sqlite3_column_int(q, 5) ? "of the target" : "");
+		table_text(t, nobody ? "(not known)" : k->key.comm);
+		table_number(t, nobody ? NAN : (double)k->key.tid);
+		table_number(t, k->times);
+		table_number(t, k->total);
+		table_number(t, sum > 0 ? k->total / sum : NAN);
+		table_number(t, k->longest);
+		table_text(t, k->own ? "of the target" : "");
+		HASH_DEL(all, k);
+		free(k);
 	}
+	table_sort(t, "total_ns", NULL);
 	return t;
 }
 

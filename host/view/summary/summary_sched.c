@@ -7,6 +7,7 @@
 #include "util/median.h"
 #include "view/culprit.h"
 #include "view/summary/summary.h"
+#include "view/summary/waits.h"
 
 /* From this many times the median on, a graph or a call is slow. */
 static const double slow = 1.5;
@@ -72,38 +73,27 @@ static void blame(struct culprits *c, const char *comm, bool own, double ns)
 	c->v[i].ns += ns;
 }
 
-/* A row of sched_t that is not running. Who took the CPU first is known, and who had it last; if
- * those are two, see culprit_first_share. */
-struct off_cpu {
-	double begin, end;
-	const char *state;
-	struct {
-		const char *comm;
-		bool own;
-	} first, last; /* comm "": not known */
-};
-
-static void blame_both(struct culprits *c, const struct off_cpu *r, double ns)
+/* If those who came first and last are two, see culprit_first_share. */
+static void blame_both(struct culprits *c, const struct wait *w, double ns)
 {
-	double part = culprit_first_share(r->first.comm, r->last.comm);
+	double part = culprit_first_share(w->first.comm, w->last.comm);
 
-	if (part > 0 && *r->first.comm)
-		blame(c, r->first.comm, r->first.own, ns * part);
-	if (part < 1 && *r->last.comm)
-		blame(c, r->last.comm, r->last.own, ns * (1 - part));
+	if (part > 0 && *w->first.comm)
+		blame(c, w->first.comm, w->first.own, ns * part);
+	if (part < 1 && *w->last.comm)
+		blame(c, w->last.comm, w->last.own, ns * (1 - part));
 }
 
-static void add(struct summary *s, int phase, const struct off_cpu *r, double ns,
-		struct culprits *c)
+static void add(struct summary *s, int phase, const struct wait *w, double ns, struct culprits *c)
 {
 	struct summary_phase_figures *f = &s->phase[phase];
 
-	if (strcmp(r->state, "runnable") == 0) {
+	if (w->state == WAIT_RUNNABLE) {
 		f->runnable += ns;
-		blame_both(&c[phase], r, ns);
-	} else if (strcmp(r->state, "sleeping") == 0) {
+		blame_both(&c[phase], w, ns);
+	} else if (w->state == WAIT_SLEEPING) {
 		f->sleeping += ns;
-	} else if (strcmp(r->state, "blocked") == 0) {
+	} else if (w->state == WAIT_BLOCKED) {
 		f->blocked += ns;
 	}
 }
@@ -124,16 +114,27 @@ static size_t first_after(const struct intervals *in, double t)
 	return lo;
 }
 
-static void one_row(struct summary *s, const struct intervals *in, const struct off_cpu *r,
-		    struct culprits *c)
+struct gathering {
+	struct summary *summary;
+	const struct intervals *in;
+	struct culprits *culprits; /* per phase */
+};
+
+/* Workers count, or all threads where no operators say who works. */
+static void one_wait(void *ctx, const struct wait *w)
 {
-	for (size_t i = first_after(in, r->begin); i < in->n && in->v[i].begin < r->end; i++) {
-		double from = fmax(r->begin, in->v[i].begin), to = fmin(r->end, in->v[i].end);
+	const struct gathering *g = ctx;
+	const struct intervals *in = g->in;
+
+	if (g->summary->levels.op && !w->worker)
+		return;
+	for (size_t i = first_after(in, w->begin); i < in->n && in->v[i].begin < w->end; i++) {
+		double from = fmax(w->begin, in->v[i].begin), to = fmin(w->end, in->v[i].end);
 
 		if (to <= from)
 			continue;
-		add(s, in->v[i].phase, r, to - from, c);
-		if (strcmp(r->state, "runnable") == 0)
+		add(g->summary, in->v[i].phase, w, to - from, g->culprits);
+		if (w->state == WAIT_RUNNABLE)
 			in->v[i].runnable += to - from;
 	}
 }
@@ -211,44 +212,14 @@ static double worker_count(sqlite3 *db, bool operators)
 			   NULL);
 }
 
-/* Rows of the workers, or of all threads where no operators say who works. The last task before a
- * thread runs again is that of the running row that follows. */
-static sqlite3_stmt *off_cpu_rows(sqlite3 *db, bool operators)
-{
-	static const char with_last[] =
-		"SELECT s.begin_ns, s.end_ns, s.state, s.by_comm, s.by_tid IN (SELECT tid FROM"
-		" thread_t), CASE WHEN r.prev_tid > 0 THEN r.prev_comm END, r.prev_tid IN (SELECT"
-		" tid FROM thread_t) FROM sched_t s LEFT JOIN sched_t r ON r.tid = s.tid AND"
-		" r.begin_ns = s.end_ns AND r.state = 'running' WHERE s.state != 'running' AND"
-		" (?1 = 0 OR s.tid IN (SELECT tid FROM op_phase_t))";
-	static const char first_only[] =
-		"SELECT begin_ns, end_ns, state, by_comm, by_tid IN (SELECT tid FROM thread_t),"
-		" NULL, 0 FROM sched_t WHERE state != 'running' AND (?1 = 0 OR tid IN (SELECT tid"
-		" FROM op_phase_t))";
-
-	return view_query(db, NULL,
-			  view_has_column(db, "sched_t", "prev_tid") ? with_last : first_only, "i",
-			  (int64_t)operators);
-}
-
 void summary_sched(sqlite3 *db, struct summary *s)
 {
 	struct intervals in = read_intervals(db, s->levels.graph);
 	struct culprits c[SUM_PHASES] = {0};
 	double threads = worker_count(db, s->levels.op);
-	sqlite3_stmt *q = off_cpu_rows(db, s->levels.op);
+	struct gathering g = {s, &in, c};
 
-	while (view_step(q)) {
-		struct off_cpu r = {
-			.begin = sqlite3_column_double(q, 0),
-			.end = sqlite3_column_double(q, 1),
-			.state = view_text(q, 2),
-			.first = {view_text(q, 3), sqlite3_column_int(q, 4) != 0},
-			.last = {view_text(q, 5), sqlite3_column_int(q, 6) != 0},
-		};
-
-		one_row(s, &in, &r, c);
-	}
+	waits_each(db, one_wait, &g);
 	for (size_t i = 0; i < in.n; i++)
 		s->phase[in.v[i].phase].sched_wall += (in.v[i].end - in.v[i].begin) * threads;
 	for (int p = 0; p < SUM_PHASES; p++) {
