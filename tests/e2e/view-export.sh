@@ -51,7 +51,7 @@ if [ -c "$TMP/null" ]; then
 fi
 echo '{"total_time": 1}' >"$TMP/neuron.json"
 expect_exit 1 import neuron --force -o "$TMP/null" "$TMP/neuron.json"
-assert_match "a run cannot be a device" "$(cat "$TMP/stderr")" 'is a device; a run is a file'
+assert_match "a run cannot be a device" "$(cat "$TMP/stderr")" 'is a device or a pipe; a run is a file'
 [ ! -f "$TMP/null" ] || fail "import made a file of a device"
 for view in "export --table op" "html" "report" "timeline"; do
 	# shellcheck disable=SC2086
