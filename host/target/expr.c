@@ -363,6 +363,16 @@ const char *expr_missing_field(const struct expr *e, const struct layout *l)
 	return NULL;
 }
 
+static void emit_base(int reg, struct buf *out)
+{
+	enum { RSP = 4 };
+
+	if (reg == RSP)
+		buf_puts(out, "SP");
+	else
+		buf_printf(out, "REG(%d)", reg);
+}
+
 static void emit_node(enum node_value which, const struct node_loop *loop, struct buf *out)
 {
 	const struct loop_place *p = which == NODE_PARAMS  ? &loop->params
@@ -370,21 +380,21 @@ static void emit_node(enum node_value which, const struct node_loop *loop, struc
 							   : &loop->next;
 
 	switch (p->kind) {
-	case LOOP_REGISTER:
-		buf_printf(out, "(REG(%d) + %d)", p->reg, p->add);
-		return;
-	case LOOP_STACK_SLOT:
-		buf_printf(out, "(RD_%s(SP + %d) + %d)", which == NODE_NEXT ? "U32" : "U64",
-			   p->disp, p->add);
-		return;
-	case LOOP_STACK_ADDRESS:
-		buf_printf(out, "(SP + %d)", p->disp + p->add);
+	case LOOP_NO_PLACE:
+		buf_puts(out, "NODE_NONE");
 		return;
 	case LOOP_ENTRY:
 		buf_puts(out, "NODE_ENTRY");
 		return;
+	case LOOP_STACK_SLOT:
+		buf_puts(out, which == NODE_NEXT ? "(RD_U32(" : "(RD_U64(");
+		emit_base(p->reg, out);
+		buf_printf(out, " + %d) + %d)", p->disp, p->add);
+		return;
 	default:
-		buf_puts(out, "NODE_NONE");
+		buf_putc(out, '(');
+		emit_base(p->reg, out);
+		buf_printf(out, " + %d)", p->disp + p->add);
 	}
 }
 

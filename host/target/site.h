@@ -13,14 +13,14 @@
 enum loop_place_kind {
 	LOOP_NO_PLACE,
 	LOOP_REGISTER,	    /* in a register */
-	LOOP_STACK_SLOT,    /* in memory at the stack pointer + disp */
-	LOOP_STACK_ADDRESS, /* it is the stack pointer + disp itself */
+	LOOP_STACK_SLOT,    /* in memory at a base register + disp */
+	LOOP_STACK_ADDRESS, /* it is the base register + disp itself */
 	LOOP_ENTRY,	    /* nowhere: the loop has not begun */
 };
 
 struct loop_place {
 	enum loop_place_kind kind;
-	int8_t reg;   /* LOOP_REGISTER: its number in struct insn's masks */
+	int8_t reg;   /* its, or the base register's, number in struct insn's masks */
 	int32_t disp; /* LOOP_STACK_*: bytes */
 	int32_t add;  /* to be added to what lies there */
 };

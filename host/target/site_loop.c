@@ -24,6 +24,7 @@
 
 enum {
 	RSP = 4,
+	RBP = 5,
 	RDI = 7,
 	REGISTERS = 16,
 	KEPT_BY_CALLS = 0xf028, /* rbx rbp r12..r15 */
@@ -56,8 +57,8 @@ struct code {
 /* What is known of a register while code is followed. */
 struct value {
 	enum { UNKNOWN, INITIAL, STACK_SLOT, STACK_ADDRESS, N_NODES } kind;
-	int8_t reg;   /* INITIAL: whose value at the start */
-	int32_t disp; /* STACK_*: from the stack pointer */
+	int8_t reg;   /* INITIAL: whose value at the start; STACK_*: the base register */
+	int32_t disp; /* STACK_*: from the base */
 	int32_t add;
 	struct loop_place graph; /* N_NODES: whose number of nodes it is */
 };
@@ -66,6 +67,7 @@ struct finder {
 	const struct elf *e;
 	struct code code;
 	struct loop_layout layout;
+	bool has_frame; /* rbp points into the stack, always to the same place */
 	struct value reg[REGISTERS];
 };
 
@@ -162,9 +164,14 @@ static struct loop_place place_of(const struct value *v)
 	return (struct loop_place){kinds[v->kind], v->reg, v->disp, v->add};
 }
 
+static bool is_on_stack(const struct finder *f, const struct operand *op)
+{
+	return op->kind == OP_MEM && (op->reg == RSP || (op->reg == RBP && f->has_frame));
+}
+
 static bool is_n_nodes(const struct finder *f, const struct operand *op)
 {
-	return op->kind == OP_MEM && op->reg != RSP && op->size == 4 &&
+	return op->kind == OP_MEM && !is_on_stack(f, op) && op->size == 4 &&
 	       op->value == f->layout.n_nodes;
 }
 
@@ -172,18 +179,18 @@ static bool is_n_nodes(const struct finder *f, const struct operand *op)
 static struct value result(const struct finder *f, const struct step *s)
 {
 	const struct operand *to = &s->op[0], *from = &s->op[1];
-	bool on_stack = from->kind == OP_MEM && from->reg == RSP;
+	bool on_stack = is_on_stack(f, from);
 	int32_t disp = (int32_t)from->value;
 	struct value v = {.kind = UNKNOWN};
 
 	if (s->id == X86_INS_MOV && from->kind == OP_REG)
 		return f->reg[from->reg];
 	if (s->id == X86_INS_MOV && on_stack)
-		return (struct value){.kind = STACK_SLOT, .disp = disp};
+		return (struct value){.kind = STACK_SLOT, .reg = from->reg, .disp = disp};
 	if (s->id == X86_INS_MOV && is_n_nodes(f, from))
 		return (struct value){.kind = N_NODES, .graph = place_of(&f->reg[from->reg])};
 	if (s->id == X86_INS_LEA && on_stack)
-		return (struct value){.kind = STACK_ADDRESS, .disp = disp};
+		return (struct value){.kind = STACK_ADDRESS, .reg = from->reg, .disp = disp};
 	if (s->id == X86_INS_LEA && from->kind == OP_MEM)
 		v = f->reg[from->reg];
 	else if (s->id == X86_INS_ADD && from->kind == OP_IMM)
@@ -298,6 +305,22 @@ static struct loop_place first_argument(struct finder *f, size_t i)
 
 /* The loop. */
 
+/* True when nothing but `mov rbp, rsp` and the way out sets rbp. */
+static bool keeps_frame(const struct code *c)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < c->count; i++) {
+		const struct step *s = &c->at[i];
+
+		if (!(s->in.writes >> RBP & 1) || s->id == X86_INS_POP || s->id == X86_INS_LEAVE)
+			continue;
+		if (n++ || s->id != X86_INS_MOV || s->op[1].kind != OP_REG || s->op[1].reg != RSP)
+			return false;
+	}
+	return n == 1;
+}
+
 static bool tests_flag(const struct finder *f)
 {
 	for (size_t i = 0; i < f->code.count; i++) {
@@ -321,7 +344,7 @@ bool node_loop_equal(const struct node_loop *a, const struct node_loop *b)
 	       same_place(&a->next, &b->next);
 }
 
-/* All calls of `within` are given the same struct on the stack. */
+/* All calls of `within` are given the same struct, which lies on the stack or is noted there. */
 static bool find_params(struct finder *f, const char *within, struct loop_place *out)
 {
 	uint64_t vaddr = site_address(f->e, within);
@@ -333,7 +356,8 @@ static bool find_params(struct finder *f, const char *within, struct loop_place 
 		if (!site_is_call(f->e, &f->code.at[i].in, vaddr, within))
 			continue;
 		place = first_argument(f, i);
-		if (place.kind != LOOP_STACK_ADDRESS || (found && !same_place(&place, out)))
+		if ((place.kind != LOOP_STACK_ADDRESS && place.kind != LOOP_STACK_SLOT) ||
+		    (found && !same_place(&place, out)))
 			return false;
 		*out = place;
 		found = true;
@@ -434,6 +458,7 @@ int site_node_ends(const struct elf *e, const char *callee, const char *within,
 	    !site_find_caller(e, callee, within, &func))
 		return err;
 	err = insn_walk(e, &func, INSNS_MAX, add_step, &f.code, &end);
+	f.has_frame = keeps_frame(&f.code);
 	if (!err && (end != func.vaddr + func.size || !tests_flag(&f) ||
 		     !find_params(&f, within, &loop.params)))
 		err = -ENOENT;

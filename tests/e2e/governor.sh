@@ -44,7 +44,7 @@ assert_ge "operators summed up" "$(sql "$run" 'SELECT coalesce(sum(count), 0) FR
 start "$LLMPROBE" record --force --overhead-cap 1% -o "$run" -- "$BUILD/tests/fake/fake_engine" -d 10000000 -s 2000
 tool=$PID said=$TMP/start.1
 wait_for 30 grep -q 'operators are summed up' "$said"
-kill -INT "$tool"
+kill "$(pgrep -P "$tool" -x fake_engine)"
 wait "$tool"
 assert_eq "order of shedding" "$(sql "$run" "SELECT substr(text, 11) FROM note WHERE kind = 'governor' ORDER BY at_ns" |
 	sed 's/: tracing took.*//' | head -n 3 | paste -sd';')" \

@@ -19,7 +19,7 @@ enum { WAIT_MS = 5000 };
 
 struct seen {
 	struct watch *w;
-	unsigned count[4];
+	unsigned count[WATCH_STOP + 1];
 	bool resume;
 	pid_t held;
 	char *exec_command; /* of the last exec */
