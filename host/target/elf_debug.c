@@ -1,18 +1,60 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Symbols of stripped files from where distributions put them: .gnu_debugdata, files by build id or
- * debug link. */
+/* Symbols of stripped files from where distributions put them: .gnu_debugdata, separate debug
+ * files. */
 #include <elfutils/libdwfl.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "target/debug_file.h"
 #include "target/elf_impl.h"
 
-static Dwfl_Module *open_module(Dwfl *dwfl, const char *path)
+struct found {
+	int fd;
+	char *path;
+};
+
+static bool take_file(void *ctx, const struct elf *e, int fd, const char *path)
+{
+	struct found *f = ctx;
+	struct diag *quiet = diag_new();
+	struct elf *debug = elf_open_fd(fd, path, quiet);
+
+	if (debug && !strcmp(elf_build_id(debug), elf_build_id(e)))
+		*f = (struct found){fcntl(fd, F_DUPFD_CLOEXEC, 0), xstrdup(path)};
+	elf_close(debug);
+	diag_free(quiet);
+	return f->path;
+}
+
+/* In place of the library's own search, which loads a client of debuginfod with all that this
+ * needs. */
+static int find_debug_file(Dwfl_Module *module, void **userdata, const char *name, Dwarf_Addr base,
+			   const char *file, const char *link, GElf_Word crc, char **path)
+{
+	struct found f = {-1, NULL};
+
+	(void)module;
+	(void)name;
+	(void)base;
+	(void)file;
+	(void)link;
+	(void)crc;
+	debug_file_each(*userdata, "", take_file, &f);
+	*path = f.path;
+	return f.fd;
+}
+
+static Dwfl_Module *open_module(Dwfl *dwfl, struct elf *e, const char *path)
 {
 	Dwfl_Module *module = dwfl ? dwfl_report_offline(dwfl, "", path, -1) : NULL;
+	void **userdata;
 
-	if (module)
-		dwfl_report_end(dwfl, NULL, NULL);
+	if (!module)
+		return NULL;
+	dwfl_report_end(dwfl, NULL, NULL);
+	dwfl_module_info(module, &userdata, NULL, NULL, NULL, NULL, NULL, NULL);
+	*userdata = e;
 	return module;
 }
 
@@ -52,8 +94,8 @@ static void add_module(struct elf *e, Dwfl_Module *module)
 bool elf_add_debug_symbols(struct elf *e, const char *path)
 {
 	static const Dwfl_Callbacks callbacks = {
-		.find_elf = dwfl_build_id_find_elf,
-		.find_debuginfo = dwfl_standard_find_debuginfo,
+		.find_elf = dwfl_linux_proc_find_elf,
+		.find_debuginfo = find_debug_file,
 		.section_address = dwfl_offline_section_address,
 	};
 	size_t before;
@@ -66,7 +108,7 @@ bool elf_add_debug_symbols(struct elf *e, const char *path)
 	elf_load_symbols(e);
 	before = e->n_syms;
 	dwfl = dwfl_begin(&callbacks);
-	module = open_module(dwfl, path);
+	module = open_module(dwfl, e, path);
 	if (module)
 		add_module(e, module);
 	if (dwfl)
