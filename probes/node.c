@@ -171,22 +171,27 @@ INLINE struct graph_run *node_run(struct thread_state *t, u64 graph)
 	return 0;
 }
 
-/* Ends what the thread ran before, and returns when the node that ends at `now` began. */
+/* When all workers had ended the node before, and this one had a CPU to go on with. */
+INLINE u64 node_release(const struct thread_state *t, const struct graph_run *r)
+{
+	u64 at = r->arrival_ns[LAST_CELL(t)];
+
+	if (t->gap_off_ns <= at && at <= t->gap_on_ns)
+		at = t->gap_on_ns;
+	return at < t->op.barrier_ns ? t->op.barrier_ns : at;
+}
+
+/* Ends what the thread ran before, and returns when the node that ends at `now` began. One place
+ * that ends operators keeps the text, and with it the time to attach, small. */
 INLINE u64 node_begin(struct pt_regs *ctx, struct thread_state *t, const struct graph_run *r,
 		      u64 params, u64 now)
 {
-	u64 begin;
+	int same = t->run_graph == r->graph && t->run == r->run;
+	u64 begin = same ? node_release(t, r) : now;
 
-	if (t->run_graph == r->graph && t->run == r->run) {
-		begin = r->arrival_ns[LAST_CELL(t)];
-		if (t->gap_off_ns <= begin && begin <= t->gap_on_ns)
-			begin = t->gap_on_ns;
-		if (begin < t->op.barrier_ns)
-			begin = t->op.barrier_ns;
-		op_close(ctx, t, begin, 0);
+	op_close(ctx, t, begin, same ? 0 : OP_GRAPH_LAST);
+	if (same)
 		return begin;
-	}
-	op_close(ctx, t, now, OP_GRAPH_LAST);
 	t->run_graph = r->graph;
 	t->run = r->run;
 	t->node_next = 0;
