@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-enum { REST_NS = 1000000000, LOOK_OUT_NS = 100000000 };
+enum { REST_NS = 1000000000, LOOK_OUT_NS = 100000000, LOADING_LOOK_MS = 50 };
 
 static struct session_process *find(struct session *s, pid_t pid)
 {
@@ -102,6 +103,26 @@ static int plan_all(struct session *s, struct diag *d)
 	return err < 0 ? err : 0;
 }
 
+static bool someone_loads(const struct session *s)
+{
+	for (size_t i = 0; i < s->n_processes; i++)
+		if (process_may_load(&s->processes[i].process))
+			return true;
+	return false;
+}
+
+/* Who has just begun is given the time to map its engine before it is told to have none. */
+static void await_points(struct session *s, struct diag *d)
+{
+	while (!plan_mark(s->plan).points && someone_loads(s)) {
+		struct pollfd p = {.fd = watch_fd(s->watch), .events = POLLIN};
+
+		poll(&p, 1, LOADING_LOOK_MS);
+		session_watch_ready(s, d);
+		session_reap(s, d);
+	}
+}
+
 /*
  * Takes the named processes with what they have forked. The watch is there before anybody is looked
  * at: who is forked and what is mapped during that is told by it afterwards.
@@ -117,6 +138,7 @@ static int plan_running(struct session *s, struct diag *d)
 		err = plan_all(s, d);
 	if (err)
 		return err;
+	await_points(s, d);
 	if (!plan_mark(s->plan).points)
 		return diag_fail(d, -ENOENT, "no probe point was found in the target\n%s",
 				 plan_level_reason(s->plan, LEVEL_TOKEN));

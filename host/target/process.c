@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "util/buf.h"
 #include "util/file.h"
 #include "util/text.h"
 
-enum { STAT_MAX = 4096, CMDLINE_MAX = 1 << 20, KTHREAD_FLAG = 0x00200000 };
+enum { STAT_MAX = 4096, CMDLINE_MAX = 1 << 20, KTHREAD_FLAG = 0x00200000, LOADING_S = 3 };
 
 /* What is used of /proc/PID/stat. */
 struct stat_line {
@@ -179,6 +180,16 @@ bool process_alive(const struct process *p)
 
 	return !read_stat(p->pid, 0, &st) && st.start_ticks == p->start_ticks && st.state != 'Z' &&
 	       st.state != 'X';
+}
+
+bool process_may_load(const struct process *p)
+{
+	struct timespec now;
+	long hz = sysconf(_SC_CLK_TCK);
+
+	if (hz <= 0 || clock_gettime(CLOCK_BOOTTIME, &now) != 0 || !process_alive(p))
+		return false;
+	return (uint64_t)now.tv_sec < p->start_ticks / (uint64_t)hz + LOADING_S;
 }
 
 char process_state(pid_t pid)

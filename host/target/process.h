@@ -25,6 +25,8 @@ struct process {
 int process_find(pid_t pid, struct process *out, struct diag *d);
 /* True while the process that was found is still alive (not a zombie, not a reused pid). */
 bool process_alive(const struct process *p);
+/* True while it lives and began so recently that its loader may still be mapping libraries. */
+bool process_may_load(const struct process *p);
 
 /* A list of processes with what a person needs to choose among them. */
 struct process_entry {

@@ -11,7 +11,7 @@ fake=$BUILD/tests/fake/fake_engine
 # engine COMMAND...: in the background until it has mapped its library. Sets PID.
 engine() {
 	start "$@"
-	wait_for 20 grep -qE 'libllama[^ ]*\.so' "/proc/$PID/maps"
+	wait_for 20 grep -qE 'libggml-cpu|fake/libllama' "/proc/$PID/maps"
 	sleep 0.3
 }
 tokens() { # RUN [PID]
@@ -40,6 +40,21 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
 done
 assert_le "from start to attached, ms" "$best" 500
 assert_ge "from start to attached, ms" "$best" 1
+
+# Entered before it has mapped anything of its engine.
+held() {
+	start sh -c "kill -STOP \$\$; exec $fake -d 10000000 -P 1000"
+	wait_for 10 grep -q '^State:.T' "/proc/$PID/status"
+	(sleep 0.3 && kill -CONT "$PID") &
+}
+held
+expect_exit 0 record -o "$TMP/early.llmp" -p "$PID" --duration 300ms
+assert_ge "calls of one that was still loading" "$(tokens "$TMP/early.llmp")" 1
+kill "$PID"
+held
+expect_exit 0 script -p "$PID" -e 'token:end { @n = count(); exit() }'
+assert_eq "the same in a script" "$(grep -c '^@n: ' "$TMP/stdout")" 1
+kill "$PID"
 
 # Every process of an executable or library, and nobody else.
 engine "$fake" -d 10000000 -P 1000

@@ -2,6 +2,7 @@
 #include "script/engine/engine_attach.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@
 #include "target/process.h"
 #include "target/watch.h"
 #include "util/text.h"
+
+enum { LOADING_LOOK_MS = 50 };
 
 struct attached {
 	pid_t pid; /* 0: in every process that maps the file */
@@ -419,15 +422,12 @@ int engine_targets_go(struct engine_targets *t, struct diag *d)
 	return err;
 }
 
-static int watch_all(struct engine_targets *t, bool hold, struct diag *d)
+static int watch_pids(struct engine_targets *t, const pid_t *pids, size_t n, bool hold,
+		      struct diag *d)
 {
-	pid_t *pids = xcalloc(t->n_processes + 1, sizeof(*pids));
 	struct watch_opts o = {.hold = hold};
 
-	for (size_t i = 0; i < t->n_processes; i++)
-		pids[i] = t->processes[i].pid;
-	t->watch = watch_new(pids, t->n_processes, &o, d);
-	free(pids);
+	t->watch = watch_new(pids, n, &o, d);
 	return t->watch ? 0 : -EIO;
 }
 
@@ -439,7 +439,10 @@ static int add_tree(struct engine_targets *t, pid_t pid, struct diag *d)
 
 	if (!err && process_tree(pid, &tree, &n) == 0)
 		for (size_t i = 0; i < n && !err; i++)
-			err = add_process(t, tree[i], d);
+			if (tree[i] != pid) {
+				watch_add(t->watch, tree[i], d);
+				err = add_process(t, tree[i], d);
+			}
 	free(tree);
 	return err;
 }
@@ -451,6 +454,19 @@ static const enum rec_level level_of[] = {
 	[ENGINE_EXPERT] = LEVEL_OPERATOR,
 };
 
+static bool slot_found(const struct slot *s)
+{
+	return s->want.source == ENGINE_SCHED || s->found;
+}
+
+static bool all_found(const struct engine_targets *t)
+{
+	for (int i = 0; i < t->n_slots; i++)
+		if (!slot_found(&t->slots[i]))
+			return false;
+	return true;
+}
+
 int engine_targets_check(struct engine_targets *t, struct diag *d)
 {
 	static const char *const names[] = {"token", "graph", "op", "expert"};
@@ -460,7 +476,7 @@ int engine_targets_check(struct engine_targets *t, struct diag *d)
 	for (int i = 0; i < t->n_slots; i++) {
 		enum engine_source source = t->slots[i].want.source;
 
-		if (source == ENGINE_SCHED || t->slots[i].found)
+		if (slot_found(&t->slots[i]))
 			continue;
 		return diag_fail(d, -ENOENT, "nothing to attach %s probes to in the target\n%s",
 				 names[source], plan_level_reason(t->plan, level_of[source]));
@@ -468,23 +484,52 @@ int engine_targets_check(struct engine_targets *t, struct diag *d)
 	return 0;
 }
 
-static int started(struct engine_targets *t, int err, struct diag *d)
+static bool someone_loads(const struct engine_targets *t)
 {
-	err = err ? err : engine_targets_check(t, d);
-	return err ? err : watch_all(t, false, d);
+	for (size_t i = 0; i < t->n_processes; i++)
+		if (process_may_load(&t->processes[i]))
+			return true;
+	return false;
+}
+
+/* Who has just begun is given the time to map its engine before it is told to have none. */
+static int started(struct engine_targets *t, struct diag *d)
+{
+	while (!t->failed && !all_found(t) && someone_loads(t)) {
+		struct pollfd p = {.fd = watch_fd(t->watch), .events = POLLIN};
+
+		poll(&p, 1, LOADING_LOOK_MS);
+		engine_targets_ready(t, d);
+	}
+	return engine_targets_check(t, d);
+}
+
+/* The watch is there before anybody is looked at, so that no library comes unseen in between. */
+static int take_pids(struct engine_targets *t, const pid_t *pids, size_t n, struct diag *d)
+{
+	int err = watch_pids(t, pids, n, false, d);
+
+	for (size_t i = 0; !err && i < n; i++)
+		err = add_tree(t, pids[i], d);
+	return err ? err : started(t, d);
 }
 
 int engine_targets_pid(struct engine_targets *t, pid_t pid, struct diag *d)
 {
-	return started(t, add_tree(t, pid, d), d);
+	return take_pids(t, &pid, 1, d);
 }
 
 static int take_list(struct engine_targets *t, struct process_list *list, int err, struct diag *d)
 {
-	for (size_t i = 0; !err && i < list->count; i++)
-		err = add_tree(t, list->at[i].process.pid, d);
+	pid_t *pids = xcalloc(list->count + 1, sizeof(*pids));
+
+	for (size_t i = 0; i < list->count; i++)
+		pids[i] = list->at[i].process.pid;
+	if (!err)
+		err = take_pids(t, pids, list->count, d);
+	free(pids);
 	process_list_free(list);
-	return started(t, err, d);
+	return err;
 }
 
 int engine_targets_exe(struct engine_targets *t, const char *path, struct diag *d)
@@ -507,7 +552,7 @@ int engine_targets_child(struct engine_targets *t, pid_t pid, struct diag *d)
 {
 	int err = add_process(t, pid, d);
 
-	return err ? err : watch_all(t, true, d);
+	return err ? err : watch_pids(t, &pid, 1, true, d);
 }
 
 static void drop_sites(struct slot *s, pid_t pid)
