@@ -17,6 +17,15 @@ static bool same_error(const struct sema *s, const struct node *n, const char *t
 	       s->last_error_at.pos == n->loc.pos && s->last_error_at.end == n->loc.end;
 }
 
+const char *sema_name(const struct type *t)
+{
+	static _Thread_local char text[2][128];
+	static _Thread_local int i;
+
+	i = !i;
+	return type_text(t, text[i]);
+}
+
 const struct type *sema_error(struct sema *s, const struct node *n, const char *fmt, ...)
 {
 	va_list ap;

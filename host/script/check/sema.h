@@ -102,6 +102,15 @@ void sema_warn(struct sema *s, const struct node *n, const char *fmt, ...) PRINT
 /* The type of a value; of what may have none (calls, blocks) sema_any gives it. */
 const struct type *sema_expr(struct sema *s, struct node *n);
 const struct type *sema_any(struct sema *s, struct node *n);
+/* sema_operator.c */
+const struct type *sema_unary(struct sema *s, struct node *n);
+const struct type *sema_step(struct sema *s, struct node *n);
+const struct type *sema_binary(struct sema *s, struct node *n);
+const struct type *sema_ternary(struct sema *s, struct node *n);
+/* The type as an operand: an aggregation is an integer there; stats() is none. */
+const struct type *sema_value(struct sema *s, const struct type *t);
+/* What messages call the type; two names live at a time. */
+const char *sema_name(const struct type *t);
 /* After its type is known: a call, block or choice that has no value. */
 bool sema_is_void(const struct node *n);
 void sema_stmt(struct sema *s, struct node *n);

@@ -12,15 +12,6 @@ enum { MAX_EXPR_DEPTH = 2000 };
 static const struct type *type_expr(struct sema *s, struct node *n);
 static const struct type *literal_type(const struct node *n);
 
-static const char *tt(const struct type *t)
-{
-	static _Thread_local char text[2][128];
-	static _Thread_local int i;
-
-	i = !i;
-	return type_text(t, text[i]);
-}
-
 bool sema_is_void(const struct node *n)
 {
 	switch (n->kind) {
@@ -191,227 +182,6 @@ static const struct type *map_type(struct sema *s, struct node *n)
 	return n->sym->type;
 }
 
-/* An aggregation among operands is an integer; stats() is none. */
-static const struct type *as_value(struct sema *s, const struct type *t)
-{
-	return type_is_aggregate(t->kind) && type_in_register(t) ? type_value_of(s->types, t) : t;
-}
-
-static const struct type *unary_type(struct sema *s, struct node *n)
-{
-	const struct type *t = as_value(s, sema_expr(s, n->a));
-
-	if (t->kind == TY_NONE)
-		return t;
-	if (sema_fold_unary(n))
-		return sema_expr(s, n);
-	if (n->op == '-' && n->a->kind == N_INT && !n->a->op && n->a->value > 1ull << 63)
-		return sema_error(s, n, "negative value will underflow");
-	switch (n->op) {
-	case '!':
-		if (!type_in_register(t))
-			break;
-		return &type_bool;
-	case '-':
-	case '~':
-		if (type_is_int(t) && t->kind != TY_BOOL)
-			return &type_i64;
-		break;
-	case '*':
-		if (t->kind == TY_PTR && t->elem->kind != TY_VOID)
-			return sema_complete(s, t->elem);
-		if (type_is_int(t))
-			return &type_u64;
-		break;
-	case '&':
-		if (sema_forbidden(s, n, s->settings->unstable_addr, "address-of operator",
-				   "unstable_addr"))
-			return &type_none;
-		if (n->a->kind == N_VAR || n->a->kind == N_MAP)
-			return type_ptr(s->types, t);
-		break;
-	}
-	return sema_error(s, n, "The %s operator can not be used on expressions of type '%s'",
-			  n->op == '&' ? "&" : op_text(n->op), tt(t));
-}
-
-static const struct type *step_type(struct sema *s, struct node *n)
-{
-	const struct type *t;
-
-	if (n->a->kind != N_VAR && n->a->kind != N_MAP)
-		return sema_error(s, n, "The %s operator must be applied to a map or variable",
-				  op_text(n->op));
-	if (n->a->kind == N_MAP) {
-		n->a->sym = sema_map(s, n->a->name, n->a->name_loc);
-		n->a->sym->assigned = true;
-		if (n->a->sym->type->kind == TY_NONE)
-			sema_assign_type(s, n->a->sym, &type_i64, true);
-	}
-	t = sema_expr(s, n->a);
-	if (t->kind == TY_INT && n->a->sym && !n->a->sym->fixed) {
-		/* it may grow without end */
-		sema_assign_type(s, n->a->sym, &type_i64, true);
-		t = n->a->sym->type;
-	}
-	if (t->kind != TY_NONE && t->kind != TY_INT && t->kind != TY_ENUM && t->kind != TY_PTR)
-		return sema_error(s, n,
-				  "The %s operator can not be used on expressions of type '%s'",
-				  op_text(n->op), tt(t));
-	return n->a->type = t;
-}
-
-/* 64 bits, signed as soon as one side is or a difference is taken. */
-static const struct type *arith_type(const struct node *n, const struct type *a,
-				     const struct type *b)
-{
-	if (a->kind == TY_BOOL && b->kind == TY_BOOL && strchr("&|^", n->op))
-		return &type_bool;
-	if (n->op == TOK_SHL || n->op == TOK_SHR)
-		return a->is_signed ? &type_i64 : &type_u64;
-	return n->op == '-' || a->is_signed || b->is_signed ? &type_i64 : &type_u64;
-}
-
-static const struct type *pointer_arith(struct sema *s, struct node *n, const struct type *a,
-					const struct type *b)
-{
-	if (op_is_comparison(n->op))
-		return &type_bool;
-	if (n->op == '+' && b->kind == TY_PTR && type_is_int(a))
-		return b;
-	if ((n->op == '+' || n->op == '-') && a->kind == TY_PTR && type_is_int(b))
-		return a;
-	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
-			  op_text(n->op), tt(a), tt(b));
-}
-
-static bool comparable(struct sema *s, const struct type *a, const struct type *b)
-{
-	if (a->kind != b->kind)
-		return false;
-	if (a->kind == TY_TUPLE)
-		return sema_join(s, a, b) != NULL;
-	return type_in_register(a) || a->kind == TY_STRING || a->kind == TY_RECORD ||
-	       a->kind == TY_BUFFER || a->kind == TY_INET || a->kind == TY_USYM || type_is_stack(a);
-}
-
-static const struct type *array_binary(struct sema *s, struct node *n, const struct type *a,
-				       const struct type *b)
-{
-	if (n->op != TOK_EQ && n->op != TOK_NE)
-		return sema_error(s, n, "The %s operator cannot be used on arrays.",
-				  op_text(n->op));
-	if (a->count != b->count)
-		return sema_error(s, n, "Only arrays of same size support comparison operators.");
-	if (!type_is_int(a->elem) || !type_same(a, b))
-		return sema_error(
-			s, n, "Only arrays of same sized integer support comparison operators.");
-	return &type_bool;
-}
-
-/* @x = @x + 1 makes @x an integer; whether anything sets it is seen in the end. */
-static bool unset_map(const struct node *n, const struct type *t)
-{
-	return n->kind == N_MAP && t->kind == TY_NONE;
-}
-
-/* `probe` and `func` against each other or a literal: their names are known to the host. */
-static bool comparable_names(struct sema *s, const struct node *n, const struct type *a,
-			     const struct type *b)
-{
-	bool is_a = a->kind == TY_PROBE || a->kind == TY_FUNC;
-	bool is_b = b->kind == TY_PROBE || b->kind == TY_FUNC;
-
-	return (is_a && is_b && a->kind == b->kind) || (is_a && n->b->kind == N_STR) ||
-	       (is_b && n->a->kind == N_STR) || sema_needs_probe_text(s, a, b);
-}
-
-static const struct type *binary_type(struct sema *s, struct node *n)
-{
-	const struct type *a = as_value(s, sema_expr(s, n->a)),
-			  *b = as_value(s, sema_expr(s, n->b));
-	bool fits;
-
-	if (unset_map(n->a, a) && type_is_int(b))
-		return arith_type(n, b, b);
-	if (unset_map(n->b, b) && type_is_int(a))
-		return arith_type(n, a, a);
-	if (a->kind == TY_NONE || b->kind == TY_NONE)
-		return n->op == TOK_AND || n->op == TOK_OR || op_is_comparison(n->op) ? &type_bool
-										      : &type_none;
-	switch (sema_fold_binary(s, n)) {
-	case 1:
-		return sema_expr(s, n);
-	case -1:
-		return sema_error(s, n, "unable to fold literals due to overflow or underflow");
-	}
-	if (n->op == TOK_AND || n->op == TOK_OR) {
-		if (!type_in_register(a) || !type_in_register(b))
-			return sema_error(s, n,
-					  "The %s operator can not be used on expressions of "
-					  "types %s, %s",
-					  op_text(n->op), tt(a), tt(b));
-		return &type_bool;
-	}
-	if (a->kind == TY_PTR || b->kind == TY_PTR) {
-		if (type_in_register(a) && type_in_register(b))
-			return pointer_arith(s, n, a, b);
-	} else if (type_is_int(a) && type_is_int(b)) {
-		return op_is_comparison(n->op) ? &type_bool : arith_type(n, a, b);
-	}
-	if (a->kind == TY_ARRAY && b->kind == TY_ARRAY)
-		return array_binary(s, n, a, b);
-	fits = comparable(s, a, b) || comparable_names(s, n, a, b);
-	if ((n->op == TOK_EQ || n->op == TOK_NE) && fits)
-		return &type_bool;
-	if (!fits)
-		return sema_error(s, n, "Type mismatch for '%s': comparing %s with %s",
-				  op_text(n->op), tt(a), tt(b));
-	return sema_error(s, n, "The %s operator can not be used on expressions of types %s, %s",
-			  op_text(n->op), tt(a), tt(b));
-}
-
-/* Only the side that is taken is looked at: the other one may not even have types. */
-static const struct type *comptime_ternary(struct sema *s, struct node *n)
-{
-	if (sema_expr(s, n->a)->kind == TY_NONE || n->a->kind == N_COMPTIME)
-		return &type_none;
-	node_become(n, (n->a->kind == N_STR ? n->a->len : n->a->value) ? n->b : n->c);
-	s->changed = true;
-	return sema_any(s, n);
-}
-
-static const struct type *ternary_type(struct sema *s, struct node *n)
-{
-	const struct type *c, *a, *b, *t;
-
-	if (n->a->kind == N_COMPTIME && n->b)
-		return comptime_ternary(s, n);
-	c = sema_expr(s, n->a);
-	a = n->b ? sema_any(s, n->b) : c;
-	b = sema_any(s, n->c);
-	if (c->kind != TY_NONE && !type_in_register(c))
-		return sema_error(s, n->a, "Invalid condition in ternary: %s", tt(c));
-	a = as_value(s, a);
-	b = as_value(s, b);
-	if ((n->b && sema_is_void(n->b) && b->kind != TY_NONE) ||
-	    (sema_is_void(n->c) && a->kind != TY_NONE))
-		return sema_error(s, n,
-				  "Branches must return the same type or compatible types: have "
-				  "'%s' and '%s'",
-				  a->kind == TY_NONE ? "void" : tt(a),
-				  b->kind == TY_NONE ? "void" : tt(b));
-	if (a->kind == TY_NONE || b->kind == TY_NONE)
-		return a->kind == TY_NONE ? b : a;
-	t = sema_join(s, a, b);
-	if (!t)
-		return sema_error(s, n,
-				  "Branches must return the same type or compatible types: have "
-				  "'%s' and '%s'",
-				  tt(a), tt(b));
-	return t;
-}
-
 /* char[N] is a string to scripts. */
 static const struct type *field_value_type(struct sema *s, const struct type *t)
 {
@@ -437,14 +207,14 @@ static const struct type *no_field(struct sema *s, struct node *n, const struct 
 	const char *near = st->fields ? text_nearest(n->name, field_name_at, st) : NULL;
 
 	if (st->fields && !st->fields->complete)
-		return sema_error(s, n, "Unknown struct/union: '%s'", tt(st));
+		return sema_error(s, n, "Unknown struct/union: '%s'", sema_name(st));
 	if (st->kind == TY_RECORD)
 		sema_error(s, n, "Record does not contain a field named '%s'", n->name);
 	else if (st->is_ctx && s->attach && s->attach->kind == PROBE_UPROBE)
 		sema_error(s, n, "Can't find function parameter %s", n->name);
 	else
 		sema_error(s, n, "Struct/union of type '%s' does not contain a field named '%s'",
-			   tt(st), n->name);
+			   sema_name(st), n->name);
 	if (near && *near)
 		sema_hint(s, "did you mean '%s'?", near);
 	return &type_none;
@@ -463,7 +233,7 @@ static const struct type *field_type(struct sema *s, struct node *n)
 	if (t->kind == TY_STATS || t->kind == TY_AVG ||
 	    (t->kind != TY_STRUCT && t->kind != TY_RECORD))
 		return sema_error(s, n, "Can not access field '%s' on expression of type '%s'",
-				  n->name, tt(t));
+				  n->name, sema_name(t));
 	t = sema_complete(s, t);
 	f = type_field(t, n->name, &offset);
 	if (!f)
@@ -484,7 +254,7 @@ static const struct type *tuple_field_type(struct sema *s, struct node *n)
 		return t;
 	if (t->kind != TY_TUPLE)
 		return sema_error(s, n, "Can not access index '%llu' on expression of type '%s'",
-				  (unsigned long long)n->value, tt(t));
+				  (unsigned long long)n->value, sema_name(t));
 	if (n->value >= t->fields->n)
 		return sema_error(s, n, "Invalid tuple index: %llu. Found %zu elements in tuple.",
 				  (unsigned long long)n->value, t->fields->n);
@@ -509,7 +279,7 @@ static const struct type *index_type(struct sema *s, struct node *n)
 		return sema_error(s, n,
 				  "The array index operator [] only accepts positive (unsigned) "
 				  "integer indices. Got: %s",
-				  tt(i));
+				  sema_name(i));
 	known = const_eval(s->types, n->b, &v);
 	if (t->kind == TY_STRING && (!known || (v >= 0 && v < t->size)))
 		return type_int(1, true);
@@ -523,7 +293,7 @@ static const struct type *index_type(struct sema *s, struct node *n)
 		return sema_error(s, n,
 				  "The array index operator [] can only be used on arrays and "
 				  "pointers, found %s.",
-				  tt(t));
+				  sema_name(t));
 	count = t->kind == TY_STRING ? t->size : t->count;
 	if (known && count && (v < 0 || v >= count))
 		return sema_error(s, n, "the index %lld is out of bounds for array of size %u",
@@ -579,16 +349,17 @@ static const struct type *cast_type(struct sema *s, struct node *n)
 	const struct type *from = sema_expr(s, n->b), *to = sema_resolve_type(s, n->a);
 
 	if (from->kind != TY_NONE && to->kind != TY_NONE)
-		to = sized_by(s, n, to, as_value(s, from));
+		to = sized_by(s, n, to, sema_value(s, from));
 	if (from->kind == TY_NONE || to->kind == TY_NONE)
 		return to;
 	if (from->kind == TY_PTR && to->kind == TY_STRUCT)
 		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"; did you mean \"%s *\"?",
-				  tt(from), tt(to), to->name ? to->name : "struct");
+				  sema_name(from), sema_name(to), to->name ? to->name : "struct");
 	if (from->kind == TY_STRUCT && to->kind != TY_PTR && !type_same(to, from))
-		return sema_error(s, n, "Cannot cast from struct type \"%s\"", tt(from));
+		return sema_error(s, n, "Cannot cast from struct type \"%s\"", sema_name(from));
 	if (!castable(to, from))
-		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"", tt(from), tt(to));
+		return sema_error(s, n, "Cannot cast from \"%s\" to \"%s\"", sema_name(from),
+				  sema_name(to));
 	if (to->kind == TY_ENUM && n->b->kind == N_INT && to->fields &&
 	    !type_enum_name(to, (int64_t)n->b->value))
 		return sema_error(s, n, "Enum: %s doesn't contain a variant value of %lld",
@@ -616,7 +387,7 @@ static const struct type *sizeof_type(struct sema *s, struct node *n)
 
 	if (t->kind == TY_NONE)
 		return t;
-	t = sema_complete(s, as_value(s, t));
+	t = sema_complete(s, sema_value(s, t));
 	value.value = type_c_size(t);
 	value.len = 8;
 	node_become(n, &value);
@@ -639,9 +410,10 @@ static const struct type *offsetof_type(struct sema *s, struct node *n)
 			    ? type_field(t, part->name, &offset)
 			    : NULL;
 		if (!f && t->kind != TY_STRUCT && t->kind != TY_RECORD)
-			return sema_error(s, n, "'%s' is not a c_struct type.", tt(t));
+			return sema_error(s, n, "'%s' is not a c_struct type.", sema_name(t));
 		if (!f)
-			return sema_error(s, n, "'%s' has no field named '%s'", tt(t), part->name);
+			return sema_error(s, n, "'%s' has no field named '%s'", sema_name(t),
+					  part->name);
 		value.value += offset;
 		t = f->type;
 	}
@@ -665,7 +437,7 @@ static const struct type *tuple_type(struct sema *s, struct node *n)
 			return &type_none;
 		if (type_is_aggregate(types[i]->kind))
 			return sema_error(s, v, "Map type %s cannot exist inside a %s.",
-					  tt(types[i]), names ? "record" : "tuple");
+					  sema_name(types[i]), names ? "record" : "tuple");
 		if (names)
 			names[i] = e->name;
 	}
@@ -747,13 +519,13 @@ static const struct type *type_expr(struct sema *s, struct node *n)
 		n->kind = N_INT;
 		return literal_type(n);
 	case N_UNARY:
-		return unary_type(s, n);
+		return sema_unary(s, n);
 	case N_STEP:
-		return step_type(s, n);
+		return sema_step(s, n);
 	case N_BINARY:
-		return binary_type(s, n);
+		return sema_binary(s, n);
 	case N_TERNARY:
-		return ternary_type(s, n);
+		return sema_ternary(s, n);
 	case N_FIELD:
 		return field_type(s, n);
 	case N_TUPLE_FIELD:

@@ -7,23 +7,14 @@
 
 enum { MAX_UNROLL = 100 };
 
-static const char *tt(const struct type *t)
-{
-	static _Thread_local char text[2][128];
-	static _Thread_local int i;
-
-	i = !i;
-	return type_text(t, text[i]);
-}
-
 static void mismatch(struct sema *s, struct node *n, const struct symbol *sym,
 		     const struct type *type)
 {
 	sema_error(s, n,
 		   "Type mismatch for %s%s: trying to assign value of type '%s' when %s already "
 		   "has a type '%s'",
-		   sym->is_map ? "" : "$", sym->name, tt(type), sym->is_map ? "map" : "variable",
-		   tt(sym->type));
+		   sym->is_map ? "" : "$", sym->name, sema_name(type),
+		   sym->is_map ? "map" : "variable", sema_name(sym->type));
 }
 
 /* A value that cannot be kept: what `value` yields is nothing. */
@@ -75,7 +66,8 @@ static void assign_var(struct sema *s, struct node *n, struct node *target, stru
 	if (type_is_aggregate(t->kind) && value->kind == N_MAP && type_in_register(t))
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	if (type_is_aggregate(t->kind)) {
-		sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.", tt(t));
+		sema_error(s, n, "Value '%s' cannot be assigned to a scratch variable.",
+			   sema_name(t));
 		return;
 	}
 	if (!sema_assign_type(s, v, t, weak) || !fits_declared(v, t, value))
@@ -102,7 +94,7 @@ static void from_map(struct sema *s, struct node *n, const struct symbol *m, con
 	sema_error(s, n,
 		   "Map value '%s' cannot be assigned from one map to another. The function that "
 		   "returns this type must be called directly e.g. `%s = %s;`.",
-		   tt(t), m->name, calls[t->kind]);
+		   sema_name(t), m->name, calls[t->kind]);
 	if (type_in_register(t) && value->kind == N_MAP)
 		sema_hint(s,
 			  "Add a cast to integer if you want the value of the aggregate, e.g. `%s "
@@ -130,7 +122,7 @@ static void assign_map(struct sema *s, struct node *n, struct node *target, stru
 		t = t->kind == TY_COUNT || !t->is_signed ? &type_u64 : &type_i64;
 	}
 	if (t->kind == TY_STRUCT && t->is_ctx) {
-		sema_error(s, n, "Map value '%s' cannot be assigned", tt(t));
+		sema_error(s, n, "Map value '%s' cannot be assigned", sema_name(t));
 		return;
 	}
 	if (!sema_assign_type(s, m, t, is_weak(value)))
@@ -208,7 +200,7 @@ static void check_condition(struct sema *s, struct node *cond, const char *what)
 	if (t->kind == TY_NONE && sema_is_void(cond))
 		sema_error(s, cond, "Invalid condition in %s(): void", what);
 	else if (t->kind != TY_NONE && !type_in_register(t))
-		sema_error(s, cond, "Invalid condition in %s(): %s", what, tt(t));
+		sema_error(s, cond, "Invalid condition in %s(): %s", what, sema_name(t));
 }
 
 static void check_body(struct sema *s, struct node *body)
@@ -241,7 +233,8 @@ static void check_for_map(struct sema *s, struct node *n)
 		return;
 	}
 	if (type_is_aggregate(m->type->kind) && !type_in_register(m->type)) {
-		sema_error(s, n->b, "Loop expression does not support type: %s", tt(m->type));
+		sema_error(s, n->b, "Loop expression does not support type: %s",
+			   sema_name(m->type));
 		return;
 	}
 	s->scope = &sc;
@@ -351,7 +344,8 @@ static void check_return(struct sema *s, struct node *n)
 	const struct type *t = n->a ? sema_expr(s, n->a) : &type_none;
 
 	if (t->kind != TY_NONE && !type_is_int(t))
-		sema_error(s, n, "Probe return values can only be integers. Found %s", tt(t));
+		sema_error(s, n, "Probe return values can only be integers. Found %s",
+			   sema_name(t));
 }
 
 static void shadow_error(struct sema *s, struct node *n)
