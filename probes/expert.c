@@ -19,6 +19,7 @@ INLINE void expert_send(void *ctx, struct thread_state *t, u32 first, u32 n, u32
 	u32 size = (sizeof(*rec) + n * row_len + 7) & 0x7f8;
 
 	fill_head(&rec->head, size, REC_EXPERT, LEVEL_OPERATOR, t->expert.point);
+	rec->head.ts_ns = t->expert.begin_ns;
 	rec->tensor = t->expert.tensor;
 	rec->first_token = first;
 	rec->n_tokens = n;
@@ -99,6 +100,7 @@ INLINE void experts_begin(struct pt_regs *ctx, struct thread_state *t, u32 point
 		return;
 	}
 	t->expert.tensor = tensor;
+	t->expert.begin_ns = t->op.begin_ns;
 	t->expert.next = m->data;
 	t->expert.row_bytes = m->row_bytes;
 	t->expert.n_used = m->n_used;

@@ -161,9 +161,9 @@ struct rec_wakeup {
 
 /* Experts of some tokens of one MUL_MAT_ID. */
 struct rec_expert {
-	struct rec_head head;
-	u64 tensor;	 /* the MUL_MAT_ID node */
-	u32 first_token; /* row of the first of them within the batch */
+	struct rec_head head; /* ts_ns: begin_ns of the operator's slot */
+	u64 tensor;	      /* the MUL_MAT_ID node */
+	u32 first_token;      /* row of the first of them within the batch */
 	u16 n_tokens, n_used;
 	/* s32 expert[n_tokens][n_used], padded to 8 */
 };

@@ -104,6 +104,7 @@ struct expert_state {
 	u64 tensor;
 	u64 next; /* address of the next row */
 	u64 row_bytes;
+	u64 begin_ns; /* of the operator: what its row is found by */
 	u32 n_used, n_tokens, i;
 	u32 point;
 };

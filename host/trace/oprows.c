@@ -227,9 +227,8 @@ static void unlink_pending(struct oprows *o, struct pending **at)
 	free(p);
 }
 
-/* Experts are read as the operator begins, by a program that may read the clock a little earlier,
- * or at its end. */
-enum { EXPERT_SLACK_NS = 20000, EXPERT_DISORDER_NS = 100000000 };
+/* Records of several threads are in order to within this. */
+enum { EXPERT_DISORDER_NS = 100000000 };
 
 static bool has_experts(const struct oprows *o, const struct item *it, uint32_t tensor)
 {
@@ -244,12 +243,11 @@ static void take_experts(struct oprows *o, const struct item *it, int64_t op, ui
 	struct pending **at = &o->pending;
 	unsigned distinct = 0;
 
-	while (*at && (*at)->ts <= (int64_t)it->slot.next_ns + EXPERT_DISORDER_NS) {
+	while (*at && (*at)->ts <= (int64_t)it->slot.begin_ns + EXPERT_DISORDER_NS) {
 		struct pending *p = *at;
 
 		if (p->tensor == it->slot.tensor && p->pid == it->pid &&
-		    p->ts >= (int64_t)it->slot.begin_ns - EXPERT_SLACK_NS &&
-		    p->ts <= (int64_t)it->slot.next_ns + EXPERT_SLACK_NS) {
+		    p->ts == (int64_t)it->slot.begin_ns) {
 			write_experts(o, p, op, tensor, seen, &distinct);
 			unlink_pending(o, at);
 		} else {
