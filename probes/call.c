@@ -17,7 +17,7 @@ INLINE int call_begin(u32 point, u64 a, u64 b, u64 c, u64 d)
 	count_hit(LEVEL_OF_CALLS);
 	n = t->n_calls;
 	/* A function is not called from within itself: what lies there never returned. */
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = CALL_DEPTH - 1; i >= 0; i--)
 		if ((u32)i < n && t->call[i].point == point)
 			n = i;
@@ -48,7 +48,7 @@ INLINE int call_end(struct pt_regs *ctx, u32 point, s64 ret)
 	if (!t)
 		return 0;
 	count_hit(LEVEL_OF_CALLS);
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < CALL_DEPTH; i++)
 		if ((u32)i < t->n_calls && t->call[i].point == begin)
 			at = i;
@@ -61,7 +61,7 @@ INLINE int call_end(struct pt_regs *ctx, u32 point, s64 ret)
 	fill_head(&rec.head, sizeof(rec), REC_CALL, LEVEL_OF_CALLS, begin);
 	rec.head.ts_ns = f->begin_ns;
 	rec.end_ns = end;
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 4; i++)
 		rec.arg[i] = f->arg[i];
 	rec.ret = ret;

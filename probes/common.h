@@ -10,8 +10,6 @@
  * Helpers have names of their own: libbcc would scan /proc/kallsyms once per call of
  * bpf_probe_read_user and friends.
  */
-#include <uapi/linux/ptrace.h>
-
 #ifndef EXTERN_MAP
 #define EXTERN_MAP(n) ((void *)bpf_pseudo_fd(1, 0x4c500000 + (n)))
 #endif
@@ -53,7 +51,7 @@ static long (*loop_rounds)(u32 n, void *fn, void *arg, u64 flags) = (void *)181;
 #define ARG6 ((u64)PT_REGS_PARM6(ctx))
 #define RET  ((u64)PT_REGS_RC(ctx))
 /* A register by the number that instructions call it by. */
-#if defined(__TARGET_ARCH_x86) || defined(__x86_64__)
+#if defined(__x86_64__)
 #define REG(n) ((u64)ctx->REG_##n)
 #define REG_0  ax
 #define REG_1  cx
@@ -71,8 +69,10 @@ static long (*loop_rounds)(u32 n, void *fn, void *arg, u64 flags) = (void *)181;
 #define REG_14 r14
 #define REG_15 r15
 #else
-#define REG(n) ((u64)((PT_REGS_ARM64 *)ctx)->regs[n])
+#define REG(n) (ctx->regs[n])
 #endif
+/* Whether the probed instruction lies there in its page: files are mapped by whole ones. */
+#define IS_AT(place) ((PT_REGS_IP(ctx) & 4095) == (place))
 /* The stack pointer at the probed instruction; the plan adds what the prologue took off it. */
 #define SP		((u64)PT_REGS_SP(ctx))
 #define RD_U8(address)	((u64)rd(address, 1))

@@ -37,7 +37,7 @@ INLINE u32 graph_running(const struct thread_state *t, u32 point, u64 graph)
 {
 	u32 at = GRAPH_DEPTH;
 
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < GRAPH_DEPTH; i++)
 		if ((u32)i < t->depth && t->frame[i].point == point &&
 		    (!graph || t->frame[i].graph == graph))

@@ -27,7 +27,7 @@ INLINE int node_is_computed(const u8 *raw)
 
 	if (OP_BIT(op, EMPTY_OPS) || !(*(const u32 *)(raw + LAYOUT_TENSOR_FLAGS) & TENSOR_COMPUTE))
 		return 0;
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 4; i++)
 		some = raw_u64(raw, LAYOUT_TENSOR_NE + i * 8) ? some : 0;
 	return some;

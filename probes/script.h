@@ -1,23 +1,8 @@
 /* SPDX-License-Identifier: (Dual BSD/GPL) OR Apache-2.0 */
 /*
  * What the text that is made of a script stands on. WAKE_BYTES is the fill level of the ring that
- * wakes the reader, SCRATCH_LEVELS how deep programs may interrupt one another; LEAN says that
- * libbcc's own headers are left out, which take clang most of its time.
+ * wakes the reader, SCRATCH_LEVELS how deep programs may interrupt one another.
  */
-#ifdef LEAN
-typedef unsigned char u8;
-typedef unsigned short u16;
-typedef unsigned int u32;
-typedef unsigned long long u64;
-typedef signed char s8;
-typedef short s16;
-typedef int s32;
-typedef long long s64;
-#define SEC(name)     __attribute__((section(name), used))
-#define BCC_SEC(name) SEC(name)
-u64 bpf_pseudo_fd(u64, u64) asm("llvm.bpf.pseudo");
-#endif
-
 #define EXTERN_MAP(n) ((void *)bpf_pseudo_fd(1, 0x4c500000 + (n)))
 #define INLINE	      static __attribute__((always_inline)) inline
 static void *(*map_lookup)(void *map, const void *key) = (void *)1;

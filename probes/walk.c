@@ -36,14 +36,14 @@ INLINE u64 tensor_hash(const u8 *raw)
 {
 	u64 h = mix(*(const u32 *)raw, *(const u32 *)(raw + LAYOUT_TENSOR_OP));
 
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 4; i++)
 		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NE + i * 8));
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 3; i++)
 		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8));
 #ifdef LAYOUT_TENSOR_NAME
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 3; i++)
 		h = mix(h, raw_u64(raw, LAYOUT_TENSOR_NAME + i * 8));
 #endif
@@ -195,7 +195,7 @@ INLINE int source_settled(const struct tensor_key *source, u64 node)
  * the verifier's work, and with it the time to attach, within bounds. */
 INLINE void walk_sources(struct thread_state *t, const u8 *raw, u64 node)
 {
-#pragma unroll
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < WALK_SRC; i++) {
 		struct tensor_key key = {raw_u64(raw, LAYOUT_TENSOR_SRC + i * 8), t->pid};
 		u32 n = t->walk.n_sources;
@@ -322,9 +322,11 @@ INLINE int walk_begin(struct pt_regs *ctx, u32 point, u64 graph)
 	s32 n_nodes = RD_S32(graph + LAYOUT_CGRAPH_N_NODES);
 
 	control_add(CONTROL_GRAPHS, 1);
+#ifndef NODE_ENDS
 	/* Whatever the calling thread ran before is over since long. */
 	if (t)
 		op_close(ctx, t, now_ns(), OP_GRAPH_LAST);
+#endif
 	if (!t || n_nodes <= 0 || !control_get(CONTROL_OPERATORS) ||
 	    graph_known(t, graph, graph_uid(graph), n_nodes))
 		return 0;

@@ -2,14 +2,10 @@
 #include "bpf/compile.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -17,8 +13,8 @@
 #include <unistd.h>
 
 #include "bpf/cache.h"
-#include "bpf/compile_child.h"
 #include "bpf/compile_log.h"
+#include "bpf/compile_run.h"
 #include "bpf/headers.h"
 #include "util/alloc.h"
 #include "util/buf.h"
@@ -26,7 +22,7 @@
 #include "util/file.h"
 #include "util/text.h"
 
-enum { COMPILE_TIMEOUT_MS = 60000, COMPILE_OUTPUT_MAX = 64 << 20, OBJECT_VERSION = 1 };
+enum { COMPILE_TIMEOUT_MS = 60000, OBJECT_VERSION = 1, FLAGS_OWN = 8 };
 
 /* Where a dynamic linker would look; the cache file of ld.so has no stable format. */
 static bool find_libbcc(char path[PATH_MAX])
@@ -71,16 +67,34 @@ struct flags {
 	char version[48], page[48];
 };
 
+/* libbcc's own headers are left out by the guards that they have. */
+static void add_lean(struct flags *f)
+{
+	f->list[f->n++] = "-D__BPF_HELPERS_H";
+	f->list[f->n++] = "-D_UAPI__LINUX_BPF_H__";
+}
+
+/* Clang leaves its optimisation out; libbcc does it all once more in any case. */
+static void add_once(struct flags *f)
+{
+	f->list[f->n++] = "-Xclang";
+	f->list[f->n++] = "-disable-llvm-passes";
+}
+
 static void make_flags(const struct bpf_compile_opts *o, uint32_t kernel, struct flags *f)
 {
 	size_t i;
 
-	f->list = xcalloc(o->n_cflags + 4, sizeof(*f->list));
+	f->list = xcalloc(o->n_cflags + FLAGS_OWN, sizeof(*f->list));
 	snprintf(f->version, sizeof(f->version), "-DLLMPROBE_KERNEL_VERSION=%u", kernel);
 	snprintf(f->page, sizeof(f->page), "-DLLMPROBE_PAGE_SIZE=%ld", sysconf(_SC_PAGESIZE));
 	f->list[f->n++] = "-DEXTERN_MAP(n)=((void *)bpf_pseudo_fd(1, 0x4c500000 + (n)))";
 	f->list[f->n++] = f->version;
 	f->list[f->n++] = f->page;
+	if (o->lean)
+		add_lean(f);
+	if (o->optimise_once)
+		add_once(f);
 	for (i = 0; i < o->n_cflags; i++)
 		f->list[f->n++] = o->cflags[i];
 }
@@ -107,142 +121,11 @@ static void make_key(const char *text, const struct flags *f, bool stubs, const 
 		headers_hash(k);
 }
 
-/* In the child: everything the parent has must stay as it is, and nothing may outlive it. */
-static void enter_child(const struct compile_child *c, int log)
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	sigset_t none;
-
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGINT, SIG_IGN);
-	signal(SIGPIPE, SIG_DFL);
-	signal(SIGSEGV, SIG_DFL);
-	signal(SIGABRT, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	dup2(null, STDIN_FILENO);
-	dup2(log, STDOUT_FILENO);
-	dup2(log, STDERR_FILENO);
-	compile_child_run(c);
-	fflush(NULL);
-	_exit(0);
-}
-
-struct pipes {
-	int out[2], log[2];
-};
-
-static int open_pipes(struct pipes *p)
-{
-	*p = (struct pipes){{-1, -1}, {-1, -1}};
-	if (pipe2(p->out, O_CLOEXEC))
-		return -errno;
-	if (pipe2(p->log, O_CLOEXEC)) {
-		int err = -errno;
-
-		close(p->out[0]);
-		close(p->out[1]);
-		return err;
-	}
-	return 0;
-}
-
-/* Reads both pipes to their end. Returns 0, -ETIMEDOUT, -EFBIG or -errno. */
-static int collect(const struct pipes *p, uint64_t deadline, struct buf *out, struct buf *log)
-{
-	struct pollfd fds[2] = {{p->out[0], POLLIN, 0}, {p->log[0], POLLIN, 0}};
-	struct buf *bufs[2] = {out, log};
-	char chunk[65536];
-	int open_fds = 2, i;
-
-	while (open_fds) {
-		uint64_t now = clock_now();
-		int n = now >= deadline ? 0 : poll(fds, 2, (int)((deadline - now) / 1000000) + 1);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (now >= deadline)
-			return -ETIMEDOUT;
-		for (i = 0; n > 0 && i < 2; i++) {
-			ssize_t got;
-
-			if (!(fds[i].revents & (POLLIN | POLLHUP | POLLERR)))
-				continue;
-			got = read(fds[i].fd, chunk, sizeof(chunk));
-			if (got > 0) {
-				buf_add(bufs[i], chunk, got);
-			} else if (!got || errno != EINTR) {
-				fds[i].fd = -1;
-				open_fds--;
-			}
-			if (bufs[i]->len > COMPILE_OUTPUT_MAX)
-				return -EFBIG;
-		}
-	}
-	return 0;
-}
-
-static int wait_child(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -1;
-	}
-	return status;
-}
-
-struct outcome {
-	struct buf out, log;
-	int err;    /* of collect */
-	int status; /* of waitpid */
-};
-
-/* A compiler that was started. */
-struct running {
-	struct pipes p;
-	pid_t pid;
-};
-
-static int start_child(struct compile_child *c, struct running *r)
-{
-	int err = open_pipes(&r->p);
-
-	if (err)
-		return err;
-	c->out = r->p.out[1];
-	r->pid = fork();
-	if (!r->pid)
-		enter_child(c, r->p.log[1]);
-	err = r->pid < 0 ? -errno : 0;
-	close(r->p.out[1]);
-	close(r->p.log[1]);
-	if (err) {
-		close(r->p.out[0]);
-		close(r->p.log[0]);
-	}
-	return err;
-}
-
-static void finish_child(struct running *r, unsigned timeout_ms, struct outcome *res)
-{
-	res->err = collect(&r->p, clock_now() + timeout_ms * 1000000ull, &res->out, &res->log);
-	if (res->err) {
-		kill(-r->pid, SIGKILL);
-		kill(r->pid, SIGKILL);
-	}
-	res->status = wait_child(r->pid);
-	close(r->p.out[0]);
-	close(r->p.log[0]);
-}
-
-static void explain(const struct outcome *res, const char *name, unsigned timeout_ms,
+static void explain(const struct compile_run *res, const char *name, unsigned timeout_ms,
 		    struct diag *d)
 {
 	size_t before = diag_count(d, DIAG_ERROR);
-	char kind = res->out.len ? res->out.data[0] : '\0';
+	char kind = res->answer.len ? res->answer.data[0] : '\0';
 
 	compile_log_to_diag(res->log.data, res->log.len, d);
 	if (res->err == -ETIMEDOUT)
@@ -253,7 +136,8 @@ static void explain(const struct outcome *res, const char *name, unsigned timeou
 		diag_add(d, DIAG_ERROR, "%s: no answer from the compiler: %s", name,
 			 strerror(-res->err));
 	else if (kind == CHILD_ERROR)
-		diag_add(d, DIAG_ERROR, "%s: %.*s", name, (int)res->out.len - 1, res->out.data + 1);
+		diag_add(d, DIAG_ERROR, "%s: %.*s", name, (int)res->answer.len - 1,
+			 res->answer.data + 1);
 	else if (WIFSIGNALED(res->status))
 		diag_add(d, DIAG_ERROR, "%s: the compiler crashed (%s)", name,
 			 strsignal(WTERMSIG(res->status)));
@@ -261,13 +145,13 @@ static void explain(const struct outcome *res, const char *name, unsigned timeou
 		diag_add(d, DIAG_ERROR, "%s: libbcc refused the program without a reason", name);
 }
 
-static struct bpf_code *take_answer(struct outcome *res, const char *name, unsigned timeout_ms,
+static struct bpf_code *take_answer(struct compile_run *res, const char *name, unsigned timeout_ms,
 				    struct diag *d)
 {
 	struct bpf_code *code = NULL;
 
-	if (!res->err && res->out.len && res->out.data[0] == CHILD_CODE) {
-		code = bpf_code_decode(res->out.data + 1, res->out.len - 1);
+	if (!res->err && res->answer.len && res->answer.data[0] == CHILD_CODE) {
+		code = bpf_code_decode(res->answer.data + 1, res->answer.len - 1);
 		if (code)
 			compile_log_to_diag(res->log.data, res->log.len, d);
 	}
@@ -314,9 +198,14 @@ struct attempt {
 	struct cache_key key;
 	bool stubs, headers_made;
 	char headers[PATH_MAX];
-	struct running child;
+	struct compile_run child;
 	int start_err;
 };
+
+static unsigned timeout_ms(const struct attempt *a)
+{
+	return a->o.timeout_ms ? a->o.timeout_ms : COMPILE_TIMEOUT_MS;
+}
 
 static void start_compiler(struct attempt *a, struct diag *d)
 {
@@ -328,26 +217,27 @@ static void start_compiler(struct attempt *a, struct diag *d)
 	a->headers_made = a->stubs;
 	if (a->stubs)
 		c.headers = a->headers;
-	a->start_err = start_child(&c, &a->child);
+	a->start_err = compile_run_start(&a->child, &c, timeout_ms(a));
 	if (a->start_err)
 		diag_add(d, DIAG_ERROR, "%s: cannot start the compiler: %s", a->o.name,
 			 strerror(-a->start_err));
 }
 
+/* After compile_run_await. */
 static struct bpf_code *take_compiled(struct attempt *a, struct diag *d)
 {
-	unsigned timeout = a->o.timeout_ms ? a->o.timeout_ms : COMPILE_TIMEOUT_MS;
-	struct outcome res = {0};
+	struct compile_run *res = &a->child;
 	struct bpf_code *code = NULL;
 
 	if (!a->start_err) {
-		finish_child(&a->child, timeout, &res);
-		code = take_answer(&res, a->o.name, timeout, d);
+		compile_run_end(res);
+		code = take_answer(res, a->o.name, timeout_ms(a), d);
 	}
+	if (code)
+		to_cache(a->o.cache_dir, &a->key, code);
 	if (a->headers_made)
 		headers_remove(a->headers);
-	buf_free(&res.out);
-	buf_free(&res.log);
+	compile_run_free(res);
 	return code;
 }
 
@@ -389,10 +279,12 @@ struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d)
 	if (o->from_cache)
 		*o->from_cache = code != NULL;
 	if (!err && !code) {
+		struct compile_run *child = &a.child;
+
 		start_compiler(&a, d);
+		if (!a.start_err)
+			compile_run_await(&child, 1);
 		code = take_compiled(&a, d);
-		if (code)
-			to_cache(o->cache_dir, &a.key, code);
 	}
 	if (o->took_ns)
 		*o->took_ns = clock_now() - start;
@@ -400,27 +292,72 @@ struct bpf_code *bpf_compile(const struct bpf_compile_opts *o, struct diag *d)
 	return code;
 }
 
+static int by_length(const void *a, const void *b)
+{
+	const struct attempt *const *x = a, *const *y = b;
+	size_t nx = strlen((*x)->text), ny = strlen((*y)->text);
+
+	return nx < ny ? 1 : nx > ny ? -1 : 0;
+}
+
+/* The children that run, and whose result goes where. */
+struct pool {
+	struct compile_run **child;
+	struct attempt **attempt;
+	size_t n;
+};
+
+static void finish_one(struct pool *p, struct attempt *first, struct bpf_code **out, struct diag *d)
+{
+	size_t i = compile_run_await(p->child, p->n);
+	struct attempt *a = p->attempt[i];
+
+	out[a - first] = take_compiled(a, d);
+	p->n--;
+	p->child[i] = p->child[p->n];
+	p->attempt[i] = p->attempt[p->n];
+}
+
+/* The longest first: begun last it would run alone in the end. */
+static void compile_side_by_side(struct attempt *first, struct attempt **todo, size_t n,
+				 struct bpf_code **out, struct diag *d)
+{
+	size_t at_once = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
+	struct pool p = {xcalloc(n + 1, sizeof(*p.child)), xcalloc(n + 1, sizeof(*p.attempt)), 0};
+
+	qsort(todo, n, sizeof(*todo), by_length);
+	for (size_t i = 0; i < n; i++) {
+		if (p.n == at_once)
+			finish_one(&p, first, out, d);
+		start_compiler(todo[i], d);
+		if (todo[i]->start_err) {
+			take_compiled(todo[i], d);
+			continue;
+		}
+		p.attempt[p.n] = todo[i];
+		p.child[p.n++] = &todo[i]->child;
+	}
+	while (p.n)
+		finish_one(&p, first, out, d);
+	free(p.child);
+	free(p.attempt);
+}
+
 void bpf_compile_many(const struct bpf_compile_opts *o, size_t n, struct bpf_code **out)
 {
 	struct attempt *a = xcalloc(n + 1, sizeof(*a));
+	struct attempt **todo = xcalloc(n + 1, sizeof(*todo));
 	struct diag *quiet = diag_new();
-	size_t begun = 0, at_once = (size_t)sysconf(_SC_NPROCESSORS_ONLN), i;
+	size_t n_todo = 0, i;
 
-	for (i = 0; i < n; i++) {
-		for (; begun < n && begun < i + at_once; begun++) {
-			a[begun].start_err =
-				begin_attempt(&a[begun], &o[begun], &out[begun], quiet);
-			if (!a[begun].start_err && !out[begun])
-				start_compiler(&a[begun], quiet);
-		}
-		if (out[i] || a[i].start_err)
-			continue;
-		out[i] = take_compiled(&a[i], quiet);
-		if (out[i])
-			to_cache(o[i].cache_dir, &a[i].key, out[i]);
-	}
+	for (i = 0; i < n; i++)
+		if (!begin_attempt(&a[i], &o[i], &out[i], quiet) && !out[i])
+			todo[n_todo++] = &a[i];
+	if (n_todo)
+		compile_side_by_side(a, todo, n_todo, out, quiet);
 	for (i = 0; i < n; i++)
 		end_attempt(&a[i]);
+	free(todo);
 	free(a);
 	diag_free(quiet);
 }

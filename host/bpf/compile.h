@@ -19,6 +19,9 @@ struct bpf_compile_opts {
 	const char *name; /* what messages call the text where no #line does; NULL: "program" */
 	const char *const *cflags; /* further compiler flags, "-DX=1" */
 	size_t n_cflags;
+	bool lean; /* the text has probes/lean.h in place of what libbcc includes by itself */
+	bool optimise_once;    /* a third of the time less; the code differs somewhat, so it is for
+				* text that is known to load this way */
 	const char *cache_dir; /* bpf_cache_dir(), or NULL for no cache */
 	unsigned timeout_ms;   /* after which the child is killed; 0: 60 s */
 	bool *from_cache;      /* set when not NULL */

@@ -100,11 +100,11 @@ int level_text(const struct level *l, const struct level_input *in,
 					     "probes/common.h"};
 	static const char *const calls[] = {"probes/call.c", NULL};
 	bool bare = l->needs_layout && !in->layout;
-	int err = 0;
+	int err = data_file_include(out, "probes/lean.h", d);
 
 	common_defines(out, in);
 	buf_printf(out, "#define LEVEL_OF_CALLS %d\n", l->id);
-	if (l->defines && !bare)
+	if (!err && l->defines && !bare)
 		err = l->defines(out, in, d);
 	for (size_t i = 0; !err && i < ARRAY_LEN(common); i++)
 		err = data_file_include(out, common[i], d);

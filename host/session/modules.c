@@ -67,8 +67,11 @@ static int set_jumps(struct session *s, const struct level *l, unsigned layout_i
 static struct bpf_compile_opts compile_opts(const struct session *s, enum rec_level level,
 					    const char *text)
 {
-	return (struct bpf_compile_opts){
-		.text = text, .name = level_name(level), .cache_dir = s->opts.cache_dir};
+	return (struct bpf_compile_opts){.text = text,
+					 .name = level_name(level),
+					 .lean = true,
+					 .optimise_once = true,
+					 .cache_dir = s->opts.cache_dir};
 }
 
 /* Takes what session_compile_wanted has made of the text, or compiles it now. */
@@ -87,6 +90,27 @@ static struct bpf_code *code_of(struct session *s, enum rec_level level, const c
 	return bpf_compile(&o, d);
 }
 
+/* Code that the kernel refuses may be another compiler's: what clang makes with all its
+ * optimisation is the last word. */
+static struct bpf_module *load_code(const struct session *s, const struct level *l,
+				    const char *text, struct bpf_code *code,
+				    const struct bpf_load_opts *lo, struct diag *d)
+{
+	struct bpf_compile_opts o = compile_opts(s, l->id, text);
+	struct diag *quiet = diag_new();
+	struct bpf_module *m = bpf_module_load(code, lo, quiet);
+
+	bpf_code_free(code);
+	diag_free(quiet);
+	if (m)
+		return m;
+	o.optimise_once = false;
+	code = bpf_compile(&o, d);
+	m = code ? bpf_module_load(code, lo, d) : NULL;
+	bpf_code_free(code);
+	return m;
+}
+
 static struct bpf_module *load(struct session *s, const struct level *l, const char *text,
 			       struct diag *d)
 {
@@ -94,7 +118,6 @@ static struct bpf_module *load(struct session *s, const struct level *l, const c
 	struct bpf_extern externs[MAP_COUNT];
 	struct bpf_load_opts lo = {.externs = externs, .kinds = kinds};
 	struct bpf_code *code = code_of(s, l->id, text, d);
-	struct bpf_module *m;
 
 	if (!code)
 		return NULL;
@@ -102,9 +125,7 @@ static struct bpf_module *load(struct session *s, const struct level *l, const c
 	for (uint32_t i = 0; i < MAP_COUNT; i++)
 		if (s->map[i] >= 0)
 			externs[lo.n_externs++] = (struct bpf_extern){i, s->map[i]};
-	m = bpf_module_load(code, &lo, d);
-	bpf_code_free(code);
-	return m;
+	return load_code(s, l, text, code, &lo, d);
 }
 
 static struct session_module *find_module(struct session *s, const char *text)

@@ -32,7 +32,13 @@ struct node_loop {
 	/* Index of the node that follows; no place: the last node ends; LOOP_ENTRY: none has begun.
 	 */
 	struct loop_place next;
+	/* Where the last bits of the instruction's address are these no node follows, whatever
+	 * `next` says. */
+	bool has_last;
+	uint16_t last_at; /* address & LOOP_AT_MASK */
 };
+
+enum { LOOP_AT_MASK = 4095 }; /* what mapping a file leaves as it is */
 
 bool node_loop_equal(const struct node_loop *a, const struct node_loop *b);
 

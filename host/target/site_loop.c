@@ -341,7 +341,8 @@ static bool same_place(const struct loop_place *a, const struct loop_place *b)
 bool node_loop_equal(const struct node_loop *a, const struct node_loop *b)
 {
 	return same_place(&a->params, &b->params) && same_place(&a->graph, &b->graph) &&
-	       same_place(&a->next, &b->next);
+	       same_place(&a->next, &b->next) && a->has_last == b->has_last &&
+	       a->last_at == b->last_at;
 }
 
 /* All calls of `within` are given the same struct, which lies on the stack or is noted there. */
@@ -444,6 +445,46 @@ static int add_entry(const struct finder *f, const struct elf_func *func, struct
 	return 0;
 }
 
+static bool is_middle(const struct site *s)
+{
+	return s->loop.next.kind != LOOP_NO_PLACE && s->loop.next.kind != LOOP_ENTRY;
+}
+
+static const struct site *only_last(const struct site_exits *ends)
+{
+	const struct site *last = NULL;
+
+	for (size_t i = 0; i < ends->count; i++) {
+		if (ends->at[i].loop.next.kind != LOOP_NO_PLACE)
+			continue;
+		if (last)
+			return NULL;
+		last = &ends->at[i];
+	}
+	return last;
+}
+
+/* One program for the last node and the others is compiled and verified once: the address of the
+ * instruction tells which of them ends. */
+static void join_last(struct site_exits *ends)
+{
+	const struct site *last = only_last(ends);
+	uint16_t at = last ? last->vaddr & LOOP_AT_MASK : 0;
+
+	for (size_t i = 0; i < ends->count && last; i++)
+		if (is_middle(&ends->at[i]) && (ends->at[i].vaddr & LOOP_AT_MASK) == at)
+			last = NULL;
+	for (size_t i = 0; i < ends->count && last; i++) {
+		struct node_loop *loop = &ends->at[i].loop;
+
+		if (!is_middle(&ends->at[i]))
+			continue;
+		loop->has_last = true;
+		loop->last_at = at;
+		ends->at[last - ends->at].loop = *loop;
+	}
+}
+
 int site_node_ends(const struct elf *e, const char *callee, const char *within,
 		   const struct loop_layout *layout, struct site_exits *out)
 {
@@ -468,6 +509,8 @@ int site_node_ends(const struct elf *e, const char *callee, const char *within,
 		err = add_last_ends(&f, &func, callee, &loop, out);
 	if (!err)
 		err = add_entry(&f, &func, out);
+	if (!err)
+		join_last(out);
 	free(f.code.at);
 	out->complete = !err;
 	return err;

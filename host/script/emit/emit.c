@@ -483,9 +483,9 @@ int emit_script(struct sema *s, struct probe_plan *plans, size_t n, const struct
 	code->action_tail = &code->actions;
 	buf_printf(&code->text, "#define WAKE_BYTES %llu\n", (unsigned long long)o->wake_bytes);
 	buf_printf(&code->text, "#define SCRATCH_LEVELS %d\n", SCRATCH_LEVELS);
-	if (!o->engine)
-		buf_puts(&code->text, "#define LEAN\n");
-	e.err = data_file_include(&code->text, "probes/script.h", s->diag);
+	e.err = data_file_include(&code->text, "probes/lean.h", s->diag);
+	if (!e.err)
+		e.err = data_file_include(&code->text, "probes/script.h", s->diag);
 	if (o->engine)
 		o->engine->prologue(o->engine->ctx, &code->text);
 	for (size_t i = 0; i < n && !e.err; i++)

@@ -276,7 +276,8 @@ static void program_text(struct buf *out, const struct plan_point *p, enum engin
 static int front_text(struct buf *out, const struct front_opts *o, const struct plan_point *p,
 		      struct diag *d)
 {
-	static const char *const files[] = {"probes/record.h", "probes/state.h", "probes/common.h",
+	static const char *const files[] = {"probes/lean.h",	      "probes/record.h",
+					    "probes/state.h",	      "probes/common.h",
 					    "probes/script_engine.h", "probes/script_front.c"};
 	const struct layout *l =
 		p->layout < 0 ? NULL : plan_layout(o->plan, (size_t)p->layout)->layout;
@@ -306,7 +307,7 @@ static struct bpf_module *load(const struct front_opts *o, const char *text, str
 {
 	struct bpf_load_opts lo = {.externs = o->externs, .n_externs = o->n_externs};
 	char dir[512];
-	struct bpf_compile_opts co = {.text = text, .name = "front"};
+	struct bpf_compile_opts co = {.text = text, .name = "front", .lean = true};
 	struct bpf_code *code;
 	struct bpf_module *m;
 

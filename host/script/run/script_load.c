@@ -227,20 +227,13 @@ static int check_engine(struct script *s, struct diag *d)
 int script_load(struct script *s, struct diag *d)
 {
 	char dir[512];
-	/* The text has all it needs: libbcc's own headers, which take clang most of its time, are
-	 * left out by the guards that they have. */
-	static const char *const lean[] = {"-D__BPF_HELPERS_H", "-D_UAPI__LINUX_BPF_H__"};
-	struct bpf_compile_opts o = {.name = s->src.name};
+	struct bpf_compile_opts o = {.name = s->src.name, .lean = true};
 	int err = script_emit(s, d);
 
 	err = err ? err : check_engine(s, d);
 	if (err)
 		return err;
 	o.text = buf_str(&s->code.text);
-	if (!script_uses_engine(s)) {
-		o.cflags = lean;
-		o.n_cflags = ARRAY_LEN(lean);
-	}
 	o.cache_dir = *bpf_cache_dir(dir, sizeof(dir)) ? dir : NULL;
 	s->bpf = bpf_compile(&o, d);
 	if (!s->bpf)
