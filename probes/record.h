@@ -59,13 +59,19 @@ struct rec_head {
 	u64 ts_ns;
 };
 
-/* A decode or encode call. At its end n_tokens is what the begin said and ret the return value. */
+/* A decode or encode call: the begin has n_tokens and flags, the end the return value. */
 struct rec_token {
 	struct rec_head head;
 	u64 context; /* address of the llama_context */
 	s32 n_tokens;
 	s32 ret;
+	u32 flags; /* TOKEN_* */
+	u32 pad;
 };
+
+/* The batch's last two tokens are of different sequences: each sequence is given one token, as when
+ * a server decodes for several users at once. A prompt's tokens lie side by side. */
+#define TOKEN_PER_SEQUENCE 1
 
 /* One computation of one graph by one backend. `depth` counts enclosing ones on the same thread. */
 struct rec_graph {

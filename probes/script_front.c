@@ -31,7 +31,8 @@ INLINE void front_jump(void *ctx)
 /* ---- token calls ---- */
 
 /* An outer call whose end was not seen has left a stack pointer that lies deeper than ours. */
-INLINE int front_token_begin(struct pt_regs *ctx, u64 context, s32 n_tokens, u32 is_encode)
+INLINE int front_token_begin(struct pt_regs *ctx, u64 context, s32 n_tokens, u32 is_encode,
+			     u32 per_sequence)
 {
 	struct engine_process *p = front_process();
 	struct engine_call *c = p ? front_call() : 0;
@@ -45,7 +46,9 @@ INLINE int front_token_begin(struct pt_regs *ctx, u64 context, s32 n_tokens, u32
 	c->sp = SP;
 	c->token.context = context;
 	c->token.n_tokens = n_tokens;
-	c->token.phase = is_encode ? ENGINE_ENCODE : n_tokens > 1 ? ENGINE_PREFILL : ENGINE_DECODE;
+	c->token.phase = is_encode			 ? ENGINE_ENCODE
+			 : n_tokens > 1 && !per_sequence ? ENGINE_PREFILL
+							 : ENGINE_DECODE;
 	c->token.id = ++p->ids[ENGINE_INDEX];
 	c->token.begin_ns = now_ns();
 #ifdef AT_BEGIN
@@ -422,10 +425,13 @@ INLINE int front_expert(struct pt_regs *ctx, u64 params, u64 tensor)
 		return front_op_graph_begin();                                                     \
 	}
 
-#define PROGRAM_token_begin(name, kind, backend, context, n_tokens)                                \
+#define PROGRAM_token_begin(name, kind, backend, context, n_tokens, sequence, sequence_before)     \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return front_token_begin(ctx, context, (s32)(n_tokens), kind);                     \
+		s32 n = (s32)(n_tokens);                                                           \
+                                                                                                   \
+		return front_token_begin(ctx, context, n, kind,                                    \
+					 n > 1 && (sequence) != (sequence_before));                \
 	}
 #define PROGRAM_token_end(name, kind, backend, ret)                                                \
 	int name(struct pt_regs *ctx)                                                              \

@@ -4,7 +4,7 @@
  * around an internal decode) are sent too; the converter keeps the outermost.
  */
 INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s32 n_tokens,
-			s32 ret)
+			s32 ret, u32 flags)
 {
 	struct rec_token rec = {};
 
@@ -15,19 +15,23 @@ INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s
 	rec.context = context;
 	rec.n_tokens = n_tokens;
 	rec.ret = ret;
+	rec.flags = flags;
 	emit(ctx, LEVEL_TOKEN, &rec, sizeof(rec), 1);
 	return 0;
 }
 
-#define PROGRAM_token_begin(name, point, context, n_tokens)                                        \
+#define PROGRAM_token_begin(name, point, context, n_tokens, sequence, sequence_before)             \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
-		return token_record(ctx, REC_TOKEN_BEGIN, point, context, (s32)(n_tokens), 0);     \
+		s32 n = (s32)(n_tokens);                                                           \
+		u32 flags = n > 1 && (sequence) != (sequence_before) ? TOKEN_PER_SEQUENCE : 0;     \
+                                                                                                   \
+		return token_record(ctx, REC_TOKEN_BEGIN, point, context, n, 0, flags);            \
 	}
 
 #define PROGRAM_token_end(name, point, ret)                                                        \
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
 		control_add(CONTROL_DECODES, 1);                                                   \
-		return token_record(ctx, REC_TOKEN_END, point, 0, 0, (s32)(ret));                  \
+		return token_record(ctx, REC_TOKEN_END, point, 0, 0, (s32)(ret), 0);               \
 	}

@@ -75,7 +75,7 @@ static void on_token(void *ctx, const struct session_token *t)
 
 	l->tokens += (uint64_t)(t->n_tokens > 0 ? t->n_tokens : 0);
 	l->interval_tokens += (uint64_t)(t->n_tokens > 0 ? t->n_tokens : 0);
-	if (t->n_tokens > 1) {
+	if (t->is_prefill) {
 		l->phase = "prefill";
 		l->ttft_ns = ns;
 		return;

@@ -32,7 +32,7 @@ static void on_token(void *ctx, const struct session_token *t)
 {
 	struct serve *v = ctx;
 
-	metrics_call(v->metrics, (int64_t)t->context, t->n_tokens > 1 ? "prefill" : "decode",
+	metrics_call(v->metrics, (int64_t)t->context, t->is_prefill ? "prefill" : "decode",
 		     t->n_tokens, (int64_t)t->begin_ns, (int64_t)t->end_ns);
 }
 

@@ -4,7 +4,9 @@
 static const char *const files[] = {"probes/token.c", NULL};
 
 static const struct level_event events[] = {
-	{.event = "token_begin", .macro = "token_begin", .args = {"context", "n_tokens"}},
+	{.event = "token_begin",
+	 .macro = "token_begin",
+	 .args = {"context", "n_tokens", "sequence", "sequence_before"}},
 	{.event = "token_end", .macro = "token_end", .args = {"ret"}, .is_end = true},
 	{.event = NULL},
 };

@@ -88,6 +88,7 @@ struct session_token {
 	pid_t pid, tid;
 	uint64_t context;
 	int32_t n_tokens;
+	bool is_prefill; /* several tokens of one sequence */
 	uint64_t begin_ns, end_ns;
 };
 typedef void (*session_token_fn)(void *ctx, const struct session_token *t);

@@ -21,11 +21,15 @@ enum { ENGINE_ARGS_MAX = 6 };
 struct engine_event {
 	const char *name;
 	const char *args[ENGINE_ARGS_MAX + 1]; /* NULL-terminated */
-	bool open_args;			       /* up to four arguments of any name instead */
-	bool is_end;			       /* belongs at a function's exit */
-	bool is_own; /* of one operator's own function: only where plan_opts asks for it */
+	size_t n_optional; /* the last ones may be left out, and are where a build does not tell
+			    * them */
+	bool open_args;	   /* up to four arguments of any name instead */
+	bool is_end;	   /* belongs at a function's exit */
+	bool is_own;	   /* of one operator's own function: only where plan_opts asks for it */
 };
 extern const struct engine_event engine_events[]; /* ends with name NULL */
+/* Whether argument `i` of the event may be left out. */
+bool engine_arg_is_optional(const struct engine_event *e, size_t i);
 
 struct engine_arg {
 	char *name;

@@ -11,7 +11,9 @@
 enum { FILE_BYTES_MAX = 1 << 20, LIST_MAX = 256, CALL_ARGS_MAX = 4 };
 
 const struct engine_event engine_events[] = {
-	{.name = "token_begin", .args = {"context", "n_tokens"}},
+	{.name = "token_begin",
+	 .args = {"context", "n_tokens", "sequence", "sequence_before"},
+	 .n_optional = 2},
 	{.name = "token_end", .args = {"ret"}, .is_end = true},
 	{.name = "graph_begin", .args = {"graph", "backend"}},
 	{.name = "graph_end", .is_end = true},
@@ -318,6 +320,20 @@ static struct engine_arg *find_arg(struct engine_probe *p, const char *name)
 	return NULL;
 }
 
+static size_t count_args(const struct engine_event *e)
+{
+	size_t n = 0;
+
+	while (e->args[n])
+		n++;
+	return n;
+}
+
+bool engine_arg_is_optional(const struct engine_event *e, size_t i)
+{
+	return i + e->n_optional >= count_args(e);
+}
+
 /* The arguments must be those of the event; they are put into its order. */
 static void check_named_args(struct reader *r, yaml_node_t *n, struct engine_probe *p)
 {
@@ -327,6 +343,8 @@ static void check_named_args(struct reader *r, yaml_node_t *n, struct engine_pro
 	for (; p->event->args[want]; want++) {
 		struct engine_arg *a = find_arg(p, p->event->args[want]);
 
+		if (!a && engine_arg_is_optional(p->event, want))
+			break;
 		if (!a) {
 			mistake(r, n, "the event %s needs the argument '%s'", p->event->name,
 				p->event->args[want]);
@@ -335,8 +353,8 @@ static void check_named_args(struct reader *r, yaml_node_t *n, struct engine_pro
 		sorted[want] = *a;
 	}
 	if (p->n_args > want) {
-		mistake(r, n, "the event %s takes %zu arguments, not %zu", p->event->name, want,
-			p->n_args);
+		mistake(r, n, "the event %s takes %zu arguments, not %zu", p->event->name,
+			count_args(p->event), p->n_args);
 		return;
 	}
 	memcpy(p->args, sorted, sizeof(sorted));

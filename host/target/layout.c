@@ -50,6 +50,7 @@ static const char *const field_names[LAYOUT_FIELD_COUNT] = {
 	[LAYOUT_BATCH_EXT_TOKENS_BEGIN] = "batch_ext.tokens_begin",
 	[LAYOUT_BATCH_EXT_TOKENS_END] = "batch_ext.tokens_end",
 	[LAYOUT_BATCH_EXT_TOKEN_SIZE] = "batch_ext.token_size",
+	[LAYOUT_BATCH_EXT_TOKEN_SEQS] = "batch_ext.token_seqs",
 	[LAYOUT_UBATCH_N_TOKENS] = "ubatch.n_tokens",
 	[LAYOUT_UBATCH_ARG] = "ubatch.arg",
 };

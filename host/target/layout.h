@@ -56,6 +56,8 @@ enum layout_field {
 	LAYOUT_BATCH_EXT_TOKENS_BEGIN,
 	LAYOUT_BATCH_EXT_TOKENS_END,
 	LAYOUT_BATCH_EXT_TOKEN_SIZE, /* bytes per token */
+	LAYOUT_BATCH_EXT_TOKEN_SEQS, /* in a token: address of the first node of its set of
+				      * sequences */
 	LAYOUT_UBATCH_N_TOKENS,
 	LAYOUT_UBATCH_ARG, /* number of the argument of process_ubatch that is the ubatch */
 	LAYOUT_FIELD_COUNT

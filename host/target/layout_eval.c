@@ -105,6 +105,13 @@ struct eval_value eval_advance_by(struct eval_machine *m, struct eval_value what
 	return eval_add(what, imm);
 }
 
+void eval_read_behind(struct eval_machine *m, struct eval_value pointer, int64_t off, size_t size)
+{
+	if (pointer.root == ROOT_LOAD && m->out->n_behind < EVAL_MAX)
+		m->out->behind[m->out->n_behind++] =
+			(struct eval_behind){pointer, off, (uint8_t)size};
+}
+
 struct eval_value eval_shift(struct eval_value base)
 {
 	if (base.root != ROOT_ARG && base.root != ROOT_RET)

@@ -51,6 +51,13 @@ struct eval_advance {
 	int64_t imm;
 };
 
+/* A read at `off` behind a loaded pointer. */
+struct eval_behind {
+	struct eval_value pointer; /* ROOT_LOAD */
+	int64_t off;
+	uint8_t size;
+};
+
 /* A constant that was put into a register. */
 struct eval_const {
 	int reg; /* register number as in target/insn.h */
@@ -69,6 +76,8 @@ struct eval {
 	size_t n_compare;
 	struct eval_advance advance[EVAL_MAX];
 	size_t n_advance;
+	struct eval_behind behind[EVAL_MAX];
+	size_t n_behind;
 	struct eval_const constant[EVAL_MAX];
 	size_t n_constant;
 	uint64_t address[EVAL_MAX]; /* file addresses taken or read through */

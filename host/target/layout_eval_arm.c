@@ -68,6 +68,7 @@ static void do_memory(struct eval_machine *m, const cs_insn *ci, bool load)
 	const cs_arm64_op *mem = NULL;
 	struct insn_writeback wb;
 	struct eval_value *base, at = unknown;
+	int64_t displacement = 0;
 	uint32_t w;
 	uint8_t n = 0;
 
@@ -78,13 +79,17 @@ static void do_memory(struct eval_machine *m, const cs_insn *ci, bool load)
 	if (n < a->op_count && a->operands[n].type == ARM64_OP_MEM)
 		mem = &a->operands[n];
 	base = mem ? general(m, mem->mem.base) : NULL;
-	if (base)
-		at = eval_add(*base, wb.post ? 0 : wb.pre ? wb.amount : mem->mem.disp);
+	if (base) {
+		displacement = wb.post ? 0 : wb.pre ? wb.amount : mem->mem.disp;
+		at = eval_add(*base, displacement);
+	}
 	for (uint8_t i = 0; i < n && i < 2; i++) {
 		size_t size = width(ci, a->operands[i].reg);
 		struct eval_value to = eval_add(at, (int64_t)(i * size));
 		bool indexed = mem && mem->mem.index != ARM64_REG_INVALID;
 
+		if (load && base && !indexed)
+			eval_read_behind(m, *base, displacement + (int64_t)(i * size), size);
 		if (load)
 			set(m, a->operands[i].reg, eval_load(m, to, size, indexed, ci->address));
 		else

@@ -49,6 +49,8 @@ void eval_store(struct eval_machine *m, struct eval_value address, size_t size, 
 void eval_compare_to(struct eval_machine *m, struct eval_value what, int64_t imm);
 /* Notes `what + imm` and returns its value. */
 struct eval_value eval_advance_by(struct eval_machine *m, struct eval_value what, int64_t imm);
+/* Notes a read at `pointer` + `off`, when a load has given the pointer. */
+void eval_read_behind(struct eval_machine *m, struct eval_value pointer, int64_t off, size_t size);
 /* The address `base` plus an index that is not known. */
 struct eval_value eval_shift(struct eval_value base);
 void eval_set_constant(struct eval_machine *m, int reg, int64_t value);

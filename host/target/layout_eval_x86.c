@@ -55,8 +55,12 @@ static struct eval_value operand(struct eval_machine *m, const cs_insn *ci, cons
 
 	if (op->type == X86_OP_IMM)
 		return (struct eval_value){.root = ROOT_CONST, .off = op->imm};
-	if (op->type == X86_OP_MEM)
+	if (op->type == X86_OP_MEM) {
+		reg = general(m, op->mem.base);
+		if (reg && !is_indexed(op))
+			eval_read_behind(m, *reg, op->mem.disp, op->size);
 		return eval_load(m, address_of(m, ci, op), op->size, is_indexed(op), ci->address);
+	}
 	reg = op->type == X86_OP_REG ? general(m, op->reg) : NULL;
 	return reg ? *reg : unknown;
 }

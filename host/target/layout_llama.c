@@ -29,6 +29,23 @@ static void infer_batch(struct infer *in)
 			  "llama_batch_get_one: fills %d bytes", (int)high);
 }
 
+/* What the loop over the tokens reads of them first is the list that it frees: of a token's members
+ * only the set of sequences owns something. */
+static void infer_token_seqs(struct infer *in, int64_t begin)
+{
+	const struct eval *v = in->eval;
+
+	for (size_t i = 0; i < v->n_behind; i++) {
+		const struct eval_behind *b = &v->behind[i];
+
+		if (b->pointer.base != ROOT_ARG || b->pointer.off != begin || b->size != 8)
+			continue;
+		infer_put(in, LAYOUT_BATCH_EXT_TOKEN_SEQS, b->off, LAYOUT_ACCESSOR,
+			  "llama_batch_ext::clear: first read of a token");
+		return;
+	}
+}
+
 static void infer_batch_ext(struct infer *in)
 {
 	const struct eval *v = in->eval;
@@ -48,6 +65,7 @@ static void infer_batch_ext(struct infer *in)
 			high = low + 8;
 	if (low < 0 || high < 0)
 		return;
+	infer_token_seqs(in, low);
 	infer_put(in, LAYOUT_BATCH_EXT_TOKENS_BEGIN, low, LAYOUT_ACCESSOR,
 		  "llama_batch_ext::clear: start of its loop");
 	infer_put(in, LAYOUT_BATCH_EXT_TOKENS_END, high, LAYOUT_ACCESSOR,

@@ -57,6 +57,15 @@ static const struct layout *layout_of(const struct context *c)
 	return c->layout < 0 ? NULL : c->p->layouts[c->layout]->layout;
 }
 
+/* An optional argument that this build does not tell. */
+static bool is_left_out(const struct context *c, const struct engine_probe *probe, size_t i)
+{
+	const struct expr *e = probe->args[i].expr[c->arch];
+
+	return engine_arg_is_optional(probe->event, i) &&
+	       (!e || expr_missing_field(e, layout_of(c)));
+}
+
 static struct plan_point *add_point(const struct context *c, const struct engine_probe *probe,
 				    struct expr_place at)
 {
@@ -78,6 +87,8 @@ static struct plan_point *add_point(const struct context *c, const struct engine
 	for (size_t i = 0; i < probe->n_args; i++) {
 		struct buf text = {0};
 
+		if (is_left_out(c, probe, i))
+			continue;
 		expr_emit(probe->args[i].expr[c->arch], layout_of(c), &at, &text);
 		pt->args[pt->n_args].name = probe->args[i].name;
 		pt->args[pt->n_args++].expr = buf_take(&text);
@@ -115,6 +126,8 @@ static bool check_args(const struct context *c, const struct engine_probe *probe
 					    ? expr_missing_field(a->expr[c->arch], layout_of(c))
 					    : NULL;
 
+		if (is_left_out(c, probe, i))
+			continue;
 		if (!a->expr[c->arch]) {
 			snprintf(why, n, "%s: where argument '%s' lies on %s is not known",
 				 c->at->symbol, a->name, elf_arch_name(c->elf));
@@ -138,6 +151,8 @@ static bool find_entry(const struct context *c, struct site *out, char *why, siz
 	int err;
 
 	for (size_t i = 0; i < probe->n_args; i++) {
+		if (is_left_out(c, probe, i))
+			continue;
 		mask |= expr_arg_mask(probe->args[i].expr[c->arch]);
 		sp |= expr_uses_sp(probe->args[i].expr[c->arch]);
 	}

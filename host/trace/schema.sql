@@ -4,9 +4,10 @@
 -- Times are ns of CLOCK_MONOTONIC. NULL means not recorded.
 
 CREATE TABLE run_t(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
--- phase: encode (the probe point says so), prefill (n_tokens > 1), decode (n_tokens = 1) or
--- unknown (the number of tokens could not be read). first_op and last_op bound the ids of the
--- op rows inside; rows of other calls running at the same time may lie between them.
+-- phase: encode (the probe point says so), prefill (several tokens of one sequence), decode (one
+-- token, or one for each of several sequences) or unknown (the number of tokens could not be read).
+-- first_op and last_op bound the ids of the op rows inside; rows of other calls running at the same
+-- time may lie between them.
 CREATE TABLE token_t(id INTEGER PRIMARY KEY, begin_ns INT, end_ns INT, pid INT, tid INT,
 	context INT, phase TEXT, n_tokens INT, ret INT, first_op INT, last_op INT);
 CREATE TABLE graph_t(id INTEGER PRIMARY KEY, token_id INT, begin_ns INT, end_ns INT, pid INT,

@@ -70,6 +70,19 @@ check fake 5 --decodes 53 --threads 1 --spin 100000
 # With both, a worker that starts late waits less inside: neither time would be the other.
 check fake 5 --decodes 53 --spin 100000 --imbalance 50 --barriers 0
 check fake 5 --decodes 53 --spin 100000 --barriers 3
+# A token for each of three sequences is a decode; the first call is a prompt.
+check_sequences() {
+	local script='token:end { @[args.phase, args.n_tokens] = count(); }'
+	llmprobe record --force -o "$TMP/sequences.llmp" --levels token -- \
+		"$BUILD/tests/fake/fake_engine" --decodes 53 --sequences 3 >/dev/null || fail record
+	assert_eq "phases" "$(sql "$TMP/sequences.llmp" 'SELECT phase, n_tokens, count(*) FROM token
+		GROUP BY 1, 2 ORDER BY 1' | paste -sd' ')" "decode|3|52 prefill|7|1"
+	expect_exit 0 script -c "$BUILD/tests/fake/fake_engine --decodes 53 --sequences 3" \
+		-e "$script"
+	assert_eq "phases in a script" "$(grep '^@' "$TMP/stdout" | sort | paste -sd' ')" \
+		"@[decode, 3]: 52 @[prefill, 7]: 1"
+}
+check_sequences
 check fake 5 --decodes 53 --spin 100000 --moe
 experts "$TMP/fake.llmp" "$TMP/fake.json"
 # Where an exception leaves a graph computation its end is not seen, but all others are.

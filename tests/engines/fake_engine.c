@@ -12,15 +12,18 @@
 
 #include "fake/fake.h"
 
+enum { MAX_SEQUENCES = 64 };
+
 struct options {
 	struct fake_options engine;
-	long decodes, encodes, prompt, pause_us, wait_ms;
+	long decodes, encodes, prompt, sequences, pause_us, wait_ms;
 };
 
 static const struct option longs[] = {
 	{"decodes", required_argument, NULL, 'd'},
 	{"encodes", required_argument, NULL, 'e'},
 	{"prompt", required_argument, NULL, 'p'},
+	{"sequences", required_argument, NULL, 'n'},
 	{"threads", required_argument, NULL, 't'},
 	{"layers", required_argument, NULL, 'l'},
 	{"spin", required_argument, NULL, 's'},
@@ -40,7 +43,9 @@ static void usage(FILE *f)
 	      "Runs a made engine and prints exactly what it did.\n\n"
 	      "  -d, --decodes N    calls of llama_decode (default 101, a prime)\n"
 	      "  -e, --encodes N    calls of llama_encode before them (default 0)\n"
-	      "  -p, --prompt N     tokens of the first call (default 7); the others have one\n"
+	      "  -p, --prompt N     tokens of the first call (default 7)\n"
+	      "  -n, --sequences N  tokens of the others, each of a sequence of its own (default "
+	      "1)\n"
 	      "  -t, --threads N    (default 2)\n"
 	      "  -l, --layers N     (default 3)\n"
 	      "  -s, --spin NS      busy time of an operator on each thread (default 20000)\n"
@@ -82,6 +87,9 @@ static void set(struct options *o, int c)
 		break;
 	case 'p':
 		o->prompt = number(c, optarg, 1, 512);
+		break;
+	case 'n':
+		o->sequences = number(c, optarg, 1, MAX_SEQUENCES);
 		break;
 	case 't':
 		e->threads = (int)number(c, optarg, 1, FAKE_MAX_THREADS);
@@ -202,8 +210,17 @@ static void print_account(const struct llama_context *ctx, const struct options 
 
 static void call(struct llama_context *ctx, const struct options *o, long i)
 {
-	struct llama_batch batch = {.n_tokens = i ? 1 : (int32_t)o->prompt};
-	int32_t err = i < o->encodes ? llama_encode(ctx, batch) : llama_decode(ctx, batch);
+	static int32_t prompt = 5, own[MAX_SEQUENCES], *seq_id[512];
+	struct llama_batch batch = {.n_tokens = (int32_t)(i ? o->sequences : o->prompt),
+				    .seq_id = seq_id};
+	int32_t err;
+
+	for (int32_t k = 0; k < batch.n_tokens; k++) {
+		if (i)
+			own[k] = k;
+		seq_id[k] = i ? &own[k] : &prompt;
+	}
+	err = i < o->encodes ? llama_encode(ctx, batch) : llama_decode(ctx, batch);
 
 	if (err) {
 		fprintf(stderr, "fake_engine: call %ld returned %d\n", i, (int)err);
@@ -218,12 +235,13 @@ int main(int argc, char **argv)
 	struct options o = {
 		.engine = {.threads = 2, .layers = 3, .spin_ns = 20000, .inner_barriers = 1},
 		.decodes = 101,
-		.prompt = 7};
+		.prompt = 7,
+		.sequences = 1};
 	struct llama_context *ctx;
 	long i;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "d:e:p:t:l:s:i:b:x:mP:w:h", longs, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "d:e:p:n:t:l:s:i:b:x:mP:w:h", longs, NULL)) != -1)
 		set(&o, c);
 	if (optind != argc) {
 		usage(stderr);

@@ -20,9 +20,13 @@ static const struct {
 	const char *event, *macro;
 	enum engine_source source;
 	bool only_end; /* of no use for begin events */
-	const char *args[3];
+	const char *args[4];
 } events[] = {
-	{"token_begin", "token_begin", ENGINE_TOKEN, false, {"context", "n_tokens"}},
+	{"token_begin",
+	 "token_begin",
+	 ENGINE_TOKEN,
+	 false,
+	 {"context", "n_tokens", "sequence", "sequence_before"}},
 	{"token_end", "token_end", ENGINE_TOKEN, false, {"ret"}},
 	{"graph_begin", "graph_begin", ENGINE_GRAPH, false, {"graph", "backend"}},
 	{"graph_end", "graph_end", ENGINE_GRAPH, false, {NULL}},
@@ -268,7 +272,7 @@ static void program_text(struct buf *out, const struct plan_point *p, enum engin
 
 	buf_printf(out, "#line 1 \"probe point\"\nPROGRAM_%s(front, %d, \"%.15s\"", events[i].macro,
 		   strcmp(p->kind, "encode") == 0, p->backend);
-	for (size_t a = 0; a < 3 && events[i].args[a]; a++)
+	for (size_t a = 0; a < ARRAY_LEN(events[i].args) && events[i].args[a]; a++)
 		buf_printf(out, ", %s", arg_of(p, events[i].args[a]));
 	buf_puts(out, ")\n");
 }

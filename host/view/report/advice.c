@@ -321,10 +321,10 @@ static void recording(const struct summary *s, struct findings *f)
 		    NULL);
 	if (s->batches > 0)
 		add(f, SEVERITY_NOTE,
-		    xasprintf("%lld of the prefill calls ask for a result of every token: several "
-			      "sequences decoded together, or a draft checked; they count as "
-			      "prefill, "
-			      "as every call of more than one token does",
+		    xasprintf("%lld of the prefill calls ask for a result of every token: drafts "
+			      "that "
+			      "are checked, or several sequences at once in an engine whose "
+			      "batches could not be read",
 			      (long long)s->batches),
 		    NULL);
 	if (*s->only)

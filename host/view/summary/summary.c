@@ -179,9 +179,9 @@ static void own_cost(sqlite3 *db, struct summary *s)
 }
 
 /*
- * A call of more than one token counts as prefill. A prompt asks for a result of its last token
- * only; where a small batch asks for one of every token, several sequences are decoded together (or
- * a draft is checked). The output's shape tells, where operators were recorded.
+ * A call of several tokens of one sequence counts as prefill. A prompt asks for a result of its
+ * last token only; where a small batch asks for one of every token, a draft is checked. The
+ * output's shape tells, where operators were recorded.
  */
 static int64_t count_batches(sqlite3 *db)
 {
