@@ -261,6 +261,7 @@ INLINE int op_node(struct pt_regs *ctx, u32 point, u64 params, u64 graph, u64 ne
 	t->op.tensor = NODE_TENSOR(first);
 	t->op.begin_ns = begin;
 	t->op.barrier_ns = now;
+	t->op.at_end = 1;
 	t->op.cpu = t->op.barrier_cpu = this_cpu();
 	t->op.ith = t->ith;
 	t->op.flags = first != word ? OP_FUSED : 0;

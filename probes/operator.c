@@ -137,7 +137,7 @@ INLINE void op_close(void *ctx, struct thread_state *t, u64 now, u16 flags)
 
 	if (!t->op.tensor)
 		return;
-	if (t->op.barrier_ns && control_get(CONTROL_NO_BARRIER))
+	if (t->op.barrier_ns && !t->op.at_end && control_get(CONTROL_NO_BARRIER))
 		t->op.barrier_ns = 0;
 	end = t->op.barrier_ns;
 	flags |= t->op.flags;
@@ -180,6 +180,7 @@ INLINE void op_start(struct pt_regs *ctx, u32 point, struct thread_state *t, u64
 	t->op.begin_ns = now;
 	t->op.barrier_ns = 0;
 	t->op.nested = 0;
+	t->op.at_end = 0;
 	t->op.cpu = this_cpu();
 	t->op.ith = worker_index(t, params);
 	t->op.flags = flags;

@@ -115,9 +115,9 @@ struct op_pending {
 	u64 begin_ns;
 	u64 barrier_ns; /* last barrier entry since begin_ns, 0: none */
 	u16 cpu, ith, flags, barrier_cpu;
-	u32 nested; /* operator functions that it called, still open */
-	u32 pad;
-	u64 counted;						      /* the readings are good */
+	u32 nested;  /* operator functions that it called, still open */
+	u32 at_end;  /* it was seen at its end: barrier_ns is that */
+	u64 counted; /* the readings are good */
 	u64 counter[MAX_COUNTERS + 2], counter_end[MAX_COUNTERS + 2]; /* + enabled, running ns */
 };
 

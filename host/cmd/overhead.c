@@ -31,18 +31,18 @@ enum {
 struct setting {
 	const char *name;
 	unsigned levels; /* bits; the token level is always on, it takes the measure */
-	bool barrier;
+	bool begin_only;
 };
 
 static const struct setting settings[] = {
 	{"token", 1u << LEVEL_TOKEN, false},
 	{"token, graph", 1u << LEVEL_TOKEN | 1u << LEVEL_GRAPH, false},
-	{"token, operator (begin only)", 1u << LEVEL_TOKEN | 1u << LEVEL_OPERATOR, false},
-	{"token, operator", 1u << LEVEL_TOKEN | 1u << LEVEL_OPERATOR, true},
+	{"token, operator (begin only)", 1u << LEVEL_TOKEN | 1u << LEVEL_OPERATOR, true},
+	{"token, operator", 1u << LEVEL_TOKEN | 1u << LEVEL_OPERATOR, false},
 	{"token, scheduler", 1u << LEVEL_TOKEN | 1u << LEVEL_SCHEDULER, false},
 	{"all levels",
 	 1u << LEVEL_TOKEN | 1u << LEVEL_GRAPH | 1u << LEVEL_OPERATOR | 1u << LEVEL_SCHEDULER,
-	 true},
+	 false},
 };
 enum { N_SETTINGS = ARRAY_LEN(settings) };
 
@@ -58,12 +58,14 @@ struct overhead {
 	bool stopped;
 };
 
-/* Decodes only: the time of a prompt's call depends on how long the prompt is. */
+/* Decodes only: the time of a prompt's call depends on how long the prompt is. Those for several
+ * sequences differ less. */
 static void on_token(void *ctx, const struct session_token *t)
 {
 	struct overhead *o = ctx;
 
-	if (t->n_tokens != 1 || o->n_seen++ < SKIP_TOKENS || o->n_samples == STRETCH_TOKENS)
+	if (t->is_prefill || t->n_tokens < 1 || o->n_seen++ < SKIP_TOKENS ||
+	    o->n_samples == STRETCH_TOKENS)
 		return;
 	o->sample[o->n_samples++] = (double)(t->end_ns - t->begin_ns);
 }
@@ -73,7 +75,7 @@ static int apply(struct overhead *o, const struct setting *set)
 	struct session *s = o->trace.session;
 	struct diag *d = o->ctx->diag;
 	unsigned every = (unsigned)o->ctx->config->operators.barrier_every;
-	int err = session_set_barrier_every(s, set->barrier ? every : 0, d);
+	int err = session_set_barrier_every(s, set->begin_only ? 0 : every, d);
 
 	for (int i = 0; i < LEVEL_COUNT && !err; i++) {
 		if (!level_get(i) || !o->ctx->config->level[i])
@@ -83,9 +85,11 @@ static int apply(struct overhead *o, const struct setting *set)
 	return err;
 }
 
-/* A setting is measured when the user asked for all of its levels. */
+/* A setting is measured when the user asked for all of its levels, and it is one of its own. */
 static bool wanted(const struct overhead *o, const struct setting *set)
 {
+	if (set->begin_only && session_waits_are_free(o->trace.session))
+		return false;
 	for (int i = 0; i < LEVEL_COUNT; i++)
 		if (set->levels >> i & 1 && !o->ctx->config->level[i])
 			return false;

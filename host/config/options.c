@@ -233,8 +233,8 @@ const struct option option_table[] = {
 			"during one of N stretches of decodes. A stretch is at least 4 decodes "
 			"and 0.1 s; operators outside have no wait, and the report says so. Builds "
 			"of ggml since 2026-01 show the wait where their loop over nodes could be "
-			"read (doctor: op_node), at one hit per operator; nothing is sampled "
-			"there.",
+			"read (doctor: op_node), at one hit per operator, which is what a begin "
+			"alone costs: there this setting changes nothing.",
 	},
 	{
 		.key = "trace_tensor_dimensions",

@@ -3,8 +3,8 @@
  * By which probes the operators that are asked for (operators.include and exclude) are seen.
  *
  * In a build whose loop over nodes tells which of them ends, one probe there sees all: half the
- * hits of a begin and a barrier. Counters want to be read at an operator's begin, though, and who
- * asks for no barrier wait gets begins.
+ * hits of a begin and a barrier, and no more than begins alone take. operators.barrier has no say
+ * there. Counters want to be read at an operator's begin, though.
  *
  * Where the operators are few and all of them have functions of their own, those are probed and the
  * others cost nothing; an operator then ends at its function's exit and its barrier wait is not
@@ -122,9 +122,7 @@ static bool computes_some(struct session *s, const struct plan_point *p)
 
 static bool wants_node_ends(const struct session *s)
 {
-	bool counters = s->n_counters && !s->counters_shed;
-
-	return s->opts.barrier_every && !counters;
+	return !s->n_counters || s->counters_shed;
 }
 
 static bool is_node_end(const struct plan_point *p)
@@ -157,6 +155,11 @@ bool session_node_ends(struct session *s, int layout)
 			return true;
 	}
 	return false;
+}
+
+bool session_waits_are_free(struct session *s)
+{
+	return session_node_ends(s, -1);
 }
 
 bool session_takes_event(struct session *s, const struct level_event *e,

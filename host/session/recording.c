@@ -313,11 +313,13 @@ int session_drain(struct session *s, struct diag *d)
 
 static const char *barrier_way(struct session *s)
 {
-	if (s->barrier_changed)
-		return "sampled";
-	if (!s->opts.barrier_every || s->own_functions)
+	if (s->own_functions)
 		return "never";
-	return s->opts.barrier_every == 1 || session_node_ends(s, -1) ? "always" : "sampled";
+	if (session_node_ends(s, -1))
+		return "always";
+	if (s->barrier_changed || s->opts.barrier_every > 1)
+		return "sampled";
+	return s->opts.barrier_every ? "always" : "never";
 }
 
 void session_note_barrier(struct session *s)

@@ -51,29 +51,14 @@ int session_set_barrier(struct session *s, bool on, struct diag *d)
 	return switch_barrier(s, on && s->opts.barrier_every, d);
 }
 
-/* Operators are seen in another way with waits than without: the level is put on anew. */
-static int change_way(struct session *s, struct diag *d)
-{
-	bool on = s->level[LEVEL_OPERATOR].on;
-
-	session_operators_off(s);
-	session_begin_barrier(s);
-	return on ? session_enable(s, LEVEL_OPERATOR, d) : 0;
-}
-
 int session_set_barrier_every(struct session *s, unsigned every, struct diag *d)
 {
-	unsigned before = s->opts.barrier_every;
-	bool ends = session_node_ends(s, -1);
 	int err;
 
-	if (every == before)
+	if (every == s->opts.barrier_every)
 		return 0;
 	s->opts.barrier_every = every;
-	if (session_node_ends(s, -1) != ends)
-		err = change_way(s, d);
-	else
-		err = session_set_barrier(s, every != 0, d);
+	err = session_set_barrier(s, every != 0, d);
 	s->barrier_changed = s->spool != NULL;
 	session_note_barrier(s);
 	return err;

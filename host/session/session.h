@@ -117,6 +117,9 @@ pid_t session_first_pid(const struct session *s);
  * is on. Each returns 0 or -errno with an error in `d`.
  */
 int session_set_barrier_every(struct session *s, unsigned every, struct diag *d);
+/* True where operators are seen at their ends alone (see `operators.barrier`): the setting then
+ * changes nothing. */
+bool session_waits_are_free(struct session *s);
 int session_set_summary(struct session *s, bool summary, struct diag *d);
 /* 0: none. What the governor had switched off comes back. */
 int session_set_cap(struct session *s, double share, struct diag *d);

@@ -45,11 +45,9 @@ static const struct setting settings[] = {
 	{"off", ""},
 	{"token", "enable token\n"},
 	{"token, graph", "enable token\nenable graph\n"},
-	{"operator, begin only", "set operators.barrier never\nenable operator\n"},
-	{"operator", "set operators.barrier always\nenable operator\n"},
+	{"operator", "enable operator\n"},
 	{"scheduler", "enable scheduler\n"},
-	{"all levels", "set operators.barrier always\nenable token\nenable graph\nenable operator\n"
-		       "enable scheduler\n"},
+	{"all levels", "enable token\nenable graph\nenable operator\nenable scheduler\n"},
 	{"bpftrace, begin and barrier", NULL},
 };
 enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };

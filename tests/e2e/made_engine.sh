@@ -70,6 +70,18 @@ check fake 5 --decodes 53 --threads 1 --spin 100000
 # With both, a worker that starts late waits less inside: neither time would be the other.
 check fake 5 --decodes 53 --spin 100000 --imbalance 50 --barriers 0
 check fake 5 --decodes 53 --spin 100000 --barriers 3
+# Begins alone tell no wait; where nodes are seen at their ends it is there all the same.
+check_never() { # ERA WAY
+	llmprobe record --force -o "$TMP/never.llmp" --barrier never -- \
+		"$BUILD/tests/$1/fake_engine" --decodes 53 >/dev/null || fail record
+	assert_eq "barrier of $1" "$(sql "$TMP/never.llmp" "SELECT value FROM run
+		WHERE key = 'barrier'")" "$2"
+	assert_eq "operators without wait" "$(sql "$TMP/never.llmp" 'SELECT count(*) FROM op
+		WHERE wait_ns IS NULL')" \
+		"$([ "$2" = always ] && echo 0 || sql "$TMP/never.llmp" 'SELECT count(*) FROM op')"
+}
+check_never fake never
+[ "$(uname -m)" != x86_64 ] || check_never fake_loop always
 # A token for each of three sequences is a decode; the first call is a prompt.
 check_sequences() {
 	local script='token:end { @[args.phase, args.n_tokens] = count(); }'

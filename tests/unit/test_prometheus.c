@@ -61,6 +61,24 @@ static void test_requests_are_told_apart(void **state)
 	metrics_free(m);
 }
 
+/* Each of three users waits for all of a call's tokens. */
+static void test_sequences_share_a_call(void **state)
+{
+	struct metrics *m = metrics_new("llama.cpp", "m");
+	struct metrics_histogram h;
+
+	(void)state;
+	metrics_call(m, 1, "prefill", 30, 0, 50 * MS);
+	metrics_call(m, 1, "decode", 3, 50 * MS, 70 * MS);
+	metrics_call(m, 1, "decode", 3, 70 * MS, 90 * MS);
+	metrics_finish(m);
+	h = metrics_histogram(m, METRICS_TPOT);
+	assert_float_equal(h.sum, 0.02, 1e-9);
+	h = metrics_histogram(m, METRICS_OUTPUT_TOKENS);
+	assert_float_equal(h.sum, 7, 0);
+	metrics_free(m);
+}
+
 static void has(const char *text, const char *line)
 {
 	if (!strstr(text, line))
@@ -360,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests_are_told_apart),
+		cmocka_unit_test(test_sequences_share_a_call),
 		cmocka_unit_test(test_exposition),
 		cmocka_unit_test(test_a_run_gives_the_same_sums),
 		cmocka_unit_test(test_operators_not_seen_are_no_zeros),

@@ -52,7 +52,8 @@ struct request {
 	int64_t context;
 	bool open;
 	int64_t begin_ns, first_token_ns, end_ns;
-	int64_t in, out;
+	int64_t in, out; /* tokens; of all sequences that the context works on at once */
+	int64_t decodes;
 	UT_hash_handle hh;
 };
 
@@ -139,7 +140,7 @@ static void end_request(struct metrics *m, struct request *r)
 		end_prompt(m, r);
 	if (r->out && r->first_token_ns)
 		observe(&m->histograms[METRICS_TPOT],
-			(double)(r->end_ns - r->first_token_ns) / 1e9 / (double)r->out);
+			(double)(r->end_ns - r->first_token_ns) / 1e9 / (double)r->decodes);
 	observe(&m->histograms[METRICS_REQUEST], (double)(r->end_ns - r->begin_ns) / 1e9);
 	if (r->in)
 		observe(&m->histograms[METRICS_INPUT_TOKENS], (double)r->in);
@@ -191,7 +192,7 @@ void metrics_call(struct metrics *m, int64_t context, const char *phase, int64_t
 			r->open = true;
 			r->begin_ns = begin_ns;
 			r->first_token_ns = 0;
-			r->in = r->out = 0;
+			r->in = r->out = r->decodes = 0;
 		}
 		r->end_ns = end_ns;
 		if (prefill) {
@@ -201,6 +202,7 @@ void metrics_call(struct metrics *m, int64_t context, const char *phase, int64_t
 			if (!r->out)
 				end_prompt(m, r);
 			r->out += n_tokens;
+			r->decodes++;
 		}
 	}
 	pthread_mutex_unlock(&m->lock);
