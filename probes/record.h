@@ -48,6 +48,13 @@ enum rec_kind {
 	REC_KIND_COUNT
 };
 
+/* How records lie in the blocks of memory and file that hold many of them. */
+enum record_block {
+	BLOCK_RING = 1,	 /* as in a BPF ring buffer, each behind its header */
+	BLOCK_PLAIN = 2, /* back to back */
+	BLOCK_NOTE = 3,	 /* none, but a note of the host */
+};
+
 struct rec_head {
 	u16 size; /* whole record, head included */
 	u8 kind;  /* enum rec_kind */

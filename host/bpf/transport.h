@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "trace/spool.h"
+#include "probes/record.h"
 #include "util/buf.h"
 #include "util/diag.h"
 
@@ -29,7 +29,7 @@ struct transport;
 struct transport *transport_new(enum transport_kind kind, uint64_t bytes, struct diag *d);
 /*
  * Reads a map that somebody else made: a plugin's or script's BPF_RINGBUF_OUTPUT or
- * BPF_PERF_OUTPUT. `bytes` per CPU for the latter. Both kinds are handed out as SPOOL_RECORDS, so
+ * BPF_PERF_OUTPUT. `bytes` per CPU for the latter. Both kinds are handed out as BLOCK_RING, so
  * that records of any size can be told apart with transport_next. The descriptor is borrowed.
  */
 struct transport *transport_wrap(int map_fd, uint64_t bytes, struct diag *d);
@@ -55,17 +55,17 @@ double transport_fill(const struct transport *t);
 
 /*
  * Hands out everything committed. `data` is contiguous and valid during the call. With
- * SPOOL_RECORDS it is ring memory as it is (headers, discarded records and padding included, no
- * BUSY record); with SPOOL_RECORDS_PLAIN the records back to back. Non-zero from the callback
+ * BLOCK_RING it is ring memory as it is (headers, discarded records and padding included, no
+ * BUSY record); with BLOCK_PLAIN the records back to back. Non-zero from the callback
  * stops: what it refused is handed out again next time, and the value is returned. Otherwise
  * returns 0.
  */
-typedef int (*transport_fn)(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
+typedef int (*transport_fn)(void *ctx, enum record_block kind, unsigned cpu, const void *data,
 			    size_t len);
 int transport_drain(struct transport *t, transport_fn fn, void *ctx);
 
 /*
- * Steps through a SPOOL_RECORDS block: `*at` starts at 0, returns false at the end or where the
+ * Steps through a BLOCK_RING block: `*at` starts at 0, returns false at the end or where the
  * block is damaged. Discarded records are passed over.
  */
 bool transport_next(const void *data, size_t len, size_t *at, const void **rec, size_t *rec_len);

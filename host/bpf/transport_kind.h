@@ -39,7 +39,7 @@ struct perf_state {
 struct transport {
 	const struct transport_ops *ops;
 	enum transport_kind kind;
-	bool framed; /* SPOOL_RECORDS from perf buffers too */
+	bool framed; /* BLOCK_RING from perf buffers too */
 	bool own_map;
 	int map_fd, poll_fd;
 	uint64_t bytes; /* ring: all of it, perf: per CPU */

@@ -209,7 +209,7 @@ static int drain_cpu(struct transport *t, const struct perf_cpu *c, transport_fn
 		w.lost = 0;
 		take_batch(t, c, head, &w);
 		if (t->perf.batch.len)
-			rc = fn(ctx, t->framed ? SPOOL_RECORDS : SPOOL_RECORDS_PLAIN, c->cpu,
+			rc = fn(ctx, t->framed ? BLOCK_RING : BLOCK_PLAIN, c->cpu,
 				t->perf.batch.data, t->perf.batch.len);
 		if (rc) {
 			t->stats.bad = bad;

@@ -69,7 +69,7 @@ static int ring_drain(struct transport *t, transport_fn fn, void *ctx)
 
 		if (end == at)
 			break;
-		rc = fn(ctx, SPOOL_RECORDS, 0, t->ring.data + (at & (t->bytes - 1)), end - at);
+		rc = fn(ctx, BLOCK_RING, 0, t->ring.data + (at & (t->bytes - 1)), end - at);
 		if (rc)
 			return rc;
 		t->stats.bytes += end - at;

@@ -81,8 +81,7 @@ static void print_record(const struct plugin_output *o, const void *data, size_t
 	buf_free(&b);
 }
 
-static int take_block(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
-		      size_t len)
+static int take_block(void *ctx, enum record_block kind, unsigned cpu, const void *data, size_t len)
 {
 	struct plugin_output *o = ctx;
 	struct plugins *set = o->plugin->set;

@@ -312,7 +312,7 @@ void session_tell_ops(struct session *s, const uint8_t *at, size_t len);
 /* trust.c */
 void session_judge_tensor(struct session *s, const uint8_t *record, size_t len);
 /* Bytes of a block up to the first record that is not to be believed, and in `*skip` its own. */
-size_t session_trusted_bytes(struct session *s, enum spool_block_kind kind, const uint8_t *block,
+size_t session_trusted_bytes(struct session *s, enum record_block kind, const uint8_t *block,
 			     size_t len, size_t *skip);
 /* Takes the operator level off when a verdict says so, and tells why. */
 void session_apply_trust(struct session *s, struct diag *d);
@@ -320,7 +320,7 @@ void session_apply_trust(struct session *s, struct diag *d);
 void session_trust_anew(struct session *s);
 
 /* tokens.c */
-void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len);
+void session_look_at(struct session *s, enum record_block kind, const void *data, size_t len);
 
 /* cost.c */
 void session_level_count(struct session *s, enum rec_level level, struct level_count *out);

@@ -264,7 +264,7 @@ static void send_batch(struct session *s, struct thread_state *t)
 	if (s->distrusted)
 		s->distrusted_ops += n;
 	else if (n && s->spool)
-		spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len);
+		spool_write(s->spool, BLOCK_PLAIN, 0, rec, len);
 }
 
 void session_forget_graphs(struct session *s)

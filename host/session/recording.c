@@ -258,13 +258,13 @@ static size_t ring_block(const uint8_t *p, size_t len)
 }
 
 /* In blocks of a bounded size: when the disk is full, what fits is kept. */
-static int write_blocks(struct session *s, enum spool_block_kind kind, unsigned cpu,
-			const uint8_t *p, size_t len)
+static int write_blocks(struct session *s, enum record_block kind, unsigned cpu, const uint8_t *p,
+			size_t len)
 {
 	int err = 0;
 
 	while (len && !err) {
-		size_t n = kind == SPOOL_RECORDS ? ring_block(p, len) : len;
+		size_t n = kind == BLOCK_RING ? ring_block(p, len) : len;
 
 		err = spool_write(s->spool, kind, (uint16_t)cpu, p, n);
 		p += n;
@@ -273,8 +273,8 @@ static int write_blocks(struct session *s, enum spool_block_kind kind, unsigned 
 	return err;
 }
 
-static int write_trusted(struct session *s, enum spool_block_kind kind, unsigned cpu,
-			 const uint8_t *p, size_t len)
+static int write_trusted(struct session *s, enum record_block kind, unsigned cpu, const uint8_t *p,
+			 size_t len)
 {
 	int err = 0;
 
@@ -288,8 +288,7 @@ static int write_trusted(struct session *s, enum spool_block_kind kind, unsigned
 	return err;
 }
 
-static int to_spool(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
-		    size_t len)
+static int to_spool(void *ctx, enum record_block kind, unsigned cpu, const void *data, size_t len)
 {
 	struct session *s = ctx;
 

@@ -64,7 +64,7 @@ void session_add_note(struct session *s, cJSON *note)
 
 int session_add_record(struct session *s, const void *rec, size_t len)
 {
-	return s->spool ? spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, rec, len) : 0;
+	return s->spool ? spool_write(s->spool, BLOCK_PLAIN, 0, rec, len) : 0;
 }
 
 void session_tell_process(struct session *s, pid_t pid, struct diag *d)

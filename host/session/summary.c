@@ -66,7 +66,7 @@ static int write_one(void *ctx, const void *key, const void *value)
 		return 0;
 	fill_record(&rec, &e->key, &now, &e->written);
 	e->written = now;
-	spool_write(s->spool, SPOOL_RECORDS_PLAIN, 0, &rec, sizeof(rec));
+	spool_write(s->spool, BLOCK_PLAIN, 0, &rec, sizeof(rec));
 	return 0;
 }
 

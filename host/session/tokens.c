@@ -136,9 +136,9 @@ static void walk_plain(struct session *s, const uint8_t *p, size_t len)
 	}
 }
 
-void session_look_at(struct session *s, enum spool_block_kind kind, const void *data, size_t len)
+void session_look_at(struct session *s, enum record_block kind, const void *data, size_t len)
 {
-	if (kind == SPOOL_RECORDS)
+	if (kind == BLOCK_RING)
 		walk_ring(s, data, len);
 	else
 		walk_plain(s, data, len);

@@ -75,14 +75,14 @@ static bool is_distrusted(struct session *s, const uint8_t *at, size_t len)
 }
 
 /* Bytes of the first record of a block and where its payload is; 0: the rest is no record. */
-static size_t first_record(enum spool_block_kind kind, const uint8_t *p, size_t len,
+static size_t first_record(enum record_block kind, const uint8_t *p, size_t len,
 			   const uint8_t **payload, size_t *payload_len)
 {
 	uint32_t head = 0;
 	uint16_t size;
 	size_t step;
 
-	if (kind == SPOOL_RECORDS) {
+	if (kind == BLOCK_RING) {
 		if (len < BPF_RINGBUF_HDR_SZ)
 			return 0;
 		memcpy(&head, p, sizeof(head));
@@ -109,7 +109,7 @@ static uint64_t operators_in(const uint8_t *at, size_t len)
 	return rec.head.kind == REC_OPS ? rec.n : 0;
 }
 
-size_t session_trusted_bytes(struct session *s, enum spool_block_kind kind, const uint8_t *p,
+size_t session_trusted_bytes(struct session *s, enum record_block kind, const uint8_t *p,
 			     size_t len, size_t *skip)
 {
 	const uint8_t *payload;

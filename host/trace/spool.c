@@ -88,8 +88,7 @@ static int write_all(int fd, struct iovec *iov, int n)
 	return 0;
 }
 
-int spool_write(struct spool *s, enum spool_block_kind kind, uint16_t cpu, const void *data,
-		size_t len)
+int spool_write(struct spool *s, enum record_block kind, uint16_t cpu, const void *data, size_t len)
 {
 	static const char zero[8];
 	struct spool_block head = {
@@ -114,7 +113,7 @@ int spool_write(struct spool *s, enum spool_block_kind kind, uint16_t cpu, const
 int spool_note(struct spool *s, struct cJSON *note)
 {
 	char *text = cJSON_PrintUnformatted(note);
-	int err = text ? spool_write(s, SPOOL_NOTE, 0, text, strlen(text)) : -ENOMEM;
+	int err = text ? spool_write(s, BLOCK_NOTE, 0, text, strlen(text)) : -ENOMEM;
 
 	free(text);
 	cJSON_Delete(note);
@@ -245,11 +244,11 @@ static int one_note(struct reader *r, const uint8_t *p, uint64_t len)
 static int one_block(struct reader *r, const struct spool_block *b, const uint8_t *payload)
 {
 	switch (b->kind) {
-	case SPOOL_RECORDS:
+	case BLOCK_RING:
 		return ring_records(r, payload, b->len);
-	case SPOOL_RECORDS_PLAIN:
+	case BLOCK_PLAIN:
 		return plain_records(r, payload, b->len);
-	case SPOOL_NOTE:
+	case BLOCK_NOTE:
 		return one_note(r, payload, b->len);
 	}
 	return 0; /* a kind of a later version */

@@ -5,10 +5,10 @@
  *
  *   file   := "LLMPSPL1" block*
  *   block  := struct spool_block, payload[len], padding to 8
- *   SPOOL_RECORDS payload: BPF ring-buffer memory as it is: { u32 len_and_flags; u32 pg_off;
+ *   BLOCK_RING payload: BPF ring-buffer memory as it is: { u32 len_and_flags; u32 pg_off;
  * record; padding to 8 }*, with the kernel's BUSY (1<<31) and DISCARD (1<<30) bits
- *   SPOOL_RECORDS_PLAIN  : records back to back (perf buffers, records made by the host)
- *   SPOOL_NOTE           : one JSON object, UTF-8, its "k" names the kind:
+ *   BLOCK_PLAIN  : records back to back (perf buffers, records made by the host)
+ *   BLOCK_NOTE           : one JSON object, UTF-8, its "k" names the kind:
  *     {"k":"run", "<key>":"<value>"...}            rows for `run`
  *     {"k":"layout","id":N, "size":N,"type":N,"ne":N,"nb":N,"op":N,"op_params":N,"src":N,
  *      "n_src":N,"view_src":N,"data":N,"name":N,"name_len":N,"flags":N,"ne_width":4|8,
@@ -33,13 +33,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "probes/record.h"
 #include "util/diag.h"
-
-enum spool_block_kind { SPOOL_RECORDS = 1, SPOOL_RECORDS_PLAIN = 2, SPOOL_NOTE = 3 };
 
 struct spool_block {
 	uint32_t magic; /* SPOOL_BLOCK_MAGIC */
-	uint16_t kind;	/* enum spool_block_kind */
+	uint16_t kind;	/* enum record_block */
 	uint16_t cpu;	/* perf buffers: which CPU */
 	uint64_t len;	/* bytes of payload */
 };
@@ -57,7 +56,7 @@ struct spool *spool_create(const char *path, bool force, struct diag *d);
  * Appends a block. Returns 0 or -errno; after -ENOSPC (or any failed write) the spool stays valid
  * up to the last whole block, `spool_failed` is true and later calls return the same error.
  */
-int spool_write(struct spool *s, enum spool_block_kind kind, uint16_t cpu, const void *data,
+int spool_write(struct spool *s, enum record_block kind, uint16_t cpu, const void *data,
 		size_t len);
 /* Appends a note; takes the object and frees it. */
 int spool_note(struct spool *s, struct cJSON *note);

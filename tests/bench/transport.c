@@ -53,7 +53,7 @@ struct reader {
 	int stop;
 };
 
-static int take(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data, size_t len)
+static int take(void *ctx, enum record_block kind, unsigned cpu, const void *data, size_t len)
 {
 	struct reader *r = ctx;
 

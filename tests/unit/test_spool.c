@@ -81,9 +81,9 @@ static void fill(struct spool *s)
 		     {sizeof(t[0]) | 1u << 30, 0, token(2000)},
 		     {sizeof(t[0]), 0, token(20)}};
 
-	assert_int_equal(spool_write(s, SPOOL_RECORDS_PLAIN, 1, t, sizeof(t)), 0);
+	assert_int_equal(spool_write(s, BLOCK_PLAIN, 1, t, sizeof(t)), 0);
 	add_note(s, "run");
-	assert_int_equal(spool_write(s, SPOOL_RECORDS, 0, ring, sizeof(ring)), 0);
+	assert_int_equal(spool_write(s, BLOCK_RING, 0, ring, sizeof(ring)), 0);
 }
 
 static void round_trip(void **state)
@@ -158,10 +158,10 @@ static void full_disk(void **state)
 	getrlimit(RLIMIT_FSIZE, &old);
 	small = (struct rlimit){before + 1000, old.rlim_max};
 	setrlimit(RLIMIT_FSIZE, &small);
-	assert_int_equal(spool_write(s, SPOOL_RECORDS_PLAIN, 0, big, 1 << 20), -EFBIG);
+	assert_int_equal(spool_write(s, BLOCK_PLAIN, 0, big, 1 << 20), -EFBIG);
 	setrlimit(RLIMIT_FSIZE, &old);
 	assert_true(spool_failed(s));
-	assert_int_equal(spool_write(s, SPOOL_RECORDS_PLAIN, 0, big, 8), -EFBIG);
+	assert_int_equal(spool_write(s, BLOCK_PLAIN, 0, big, 8), -EFBIG);
 	assert_int_equal(spool_bytes(s), before);
 	spool_close(s);
 	assert_int_equal(spool_read(path, &ops, &seen, &whole, d), 0);

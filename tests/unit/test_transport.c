@@ -46,7 +46,7 @@ struct sink {
 	int refuse;
 };
 
-static int take(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data, size_t len)
+static int take(void *ctx, enum record_block kind, unsigned cpu, const void *data, size_t len)
 {
 	struct sink *s = ctx;
 	const void *rec;
@@ -57,7 +57,7 @@ static int take(void *ctx, enum spool_block_kind kind, unsigned cpu, const void 
 	s->calls++;
 	if (s->refuse)
 		return -ENOSPC;
-	if (kind == SPOOL_RECORDS) {
+	if (kind == BLOCK_RING) {
 		while (transport_next(data, len, &at, &rec, &n)) {
 			memcpy(&e, rec, sizeof(e));
 			s->wrong += n != sizeof(e) || e.n[0] != s->next;

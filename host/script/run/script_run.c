@@ -9,14 +9,13 @@
 enum { RECORD_BUSY = 1u << 31, RECORD_DISCARD = 1u << 30, RECORD_HEAD = 8 };
 
 /* Ring memory as the kernel lays it out: length and flags, page offset, data, padding to 8. */
-static int on_block(void *ctx, enum spool_block_kind kind, unsigned cpu, const void *data,
-		    size_t len)
+static int on_block(void *ctx, enum record_block kind, unsigned cpu, const void *data, size_t len)
 {
 	struct script *s = ctx;
 	const char *p = data;
 
 	(void)cpu;
-	if (kind != SPOOL_RECORDS)
+	if (kind != BLOCK_RING)
 		return 0;
 	while (len >= RECORD_HEAD) {
 		uint32_t head, size;
