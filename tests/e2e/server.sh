@@ -8,10 +8,10 @@ debian_engine
 model tiny
 command -v curl >/dev/null || skip_unless_ci "needs curl"
 
-USERS=3 PROMPT=10 PREDICT=240
+USERS=3 PROMPT=10 PREDICT=2000
 port=$((20000 + $$ % 10000))
 "$LLMPROBE" record -o "$TMP/run.llmp" -- "${IN_ROOT[@]}" /usr/bin/llama-server -m "$MODEL_IN" \
-	-np $USERS -c $((USERS * 256)) -t 1 --no-warmup --host 127.0.0.1 --port "$port" --no-webui \
+	-np $USERS -c $((USERS * 2048)) -t 1 --no-warmup --host 127.0.0.1 --port "$port" --no-webui \
 	>"$TMP/server.log" 2>&1 &
 recorder=$!
 PIDS+=("$recorder")
