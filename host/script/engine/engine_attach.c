@@ -286,20 +286,26 @@ static size_t front_externs(struct engine_targets *t, int program, struct bpf_ex
 	return 3 + slot_externs(&t->slots[program], program, &ext[3]);
 }
 
+static struct front_opts front_opts_of(struct engine_targets *t, int program,
+				       struct bpf_extern ext[static 5])
+{
+	return (struct front_opts){.plan = t->plan,
+				   .layouts = t->layouts,
+				   .names_fd = t->names_fd,
+				   .program = program,
+				   .want = &t->slots[program].want,
+				   .can_loop = t->can_loop,
+				   .notes_tokens = program == ENGINE_PROGRAMS,
+				   .externs = ext,
+				   .n_externs = front_externs(t, program, ext)};
+}
+
 static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_t i, struct diag *d)
 {
 	const struct plan_site *site = plan_site(t->plan, i);
 	struct slot *s = &t->slots[program];
 	struct bpf_extern ext[5];
-	struct front_opts o = {.plan = t->plan,
-			       .layouts = t->layouts,
-			       .names_fd = t->names_fd,
-			       .program = program,
-			       .want = &s->want,
-			       .can_loop = t->can_loop,
-			       .notes_tokens = program == ENGINE_PROGRAMS,
-			       .externs = ext,
-			       .n_externs = front_externs(t, program, ext)};
+	struct front_opts o = front_opts_of(t, program, ext);
 	int fd;
 
 	if (!s->fronts)
@@ -312,22 +318,38 @@ static int attach_site(struct engine_targets *t, int program, pid_t pid, uint32_
 	return link_site(t, pid, site, fd, d);
 }
 
+static bool wants_site(const struct engine_targets *t, const struct slot *s, pid_t pid, uint32_t i,
+		       const struct mapping_list *maps)
+{
+	const struct plan_site *site = plan_site(t->plan, i);
+
+	return front_takes(&s->want, plan_point(t->plan, site->point)) &&
+	       !is_attached(t, s, pid, i) &&
+	       plan_file_is_mapped(plan_file(t->plan, site->file), maps);
+}
+
 static int attach_program(struct engine_targets *t, int program, pid_t pid,
 			  const struct mapping_list *maps, struct diag *d)
 {
 	struct plan_mark n = plan_mark(t->plan);
-	struct slot *s = &t->slots[program];
 	int err = 0;
 
-	for (uint32_t i = 0; i < n.sites && !err; i++) {
-		const struct plan_site *site = plan_site(t->plan, i);
-
-		if (front_takes(&s->want, plan_point(t->plan, site->point)) &&
-		    !is_attached(t, s, pid, i) &&
-		    plan_file_is_mapped(plan_file(t->plan, site->file), maps))
+	for (uint32_t i = 0; i < n.sites && !err; i++)
+		if (wants_site(t, &t->slots[program], pid, i, maps))
 			err = attach_site(t, program, pid, i, d);
-	}
 	return err;
+}
+
+static void prepare_program(struct engine_targets *t, int program, pid_t pid,
+			    const struct mapping_list *maps, struct front_batch *b)
+{
+	struct plan_mark n = plan_mark(t->plan);
+	struct bpf_extern ext[5];
+	struct front_opts o = front_opts_of(t, program, ext);
+
+	for (uint32_t i = 0; i < n.sites; i++)
+		if (wants_site(t, &t->slots[program], pid, i, maps))
+			front_batch_add(b, &o, plan_site(t->plan, i)->point);
 }
 
 static bool need_token(const struct engine_targets *t)
@@ -357,6 +379,17 @@ static int make_token_notes(struct engine_targets *t, struct diag *d)
 	return make_slot_maps(s, d);
 }
 
+static void prepare(struct engine_targets *t, pid_t pid, const struct mapping_list *maps)
+{
+	struct front_batch *b = front_batch_new();
+
+	for (int i = 0; i < t->n_slots; i++)
+		prepare_program(t, i, pid, maps, b);
+	if (need_token(t))
+		prepare_program(t, ENGINE_PROGRAMS, pid, maps, b);
+	front_batch_compile(b);
+}
+
 static int attach_process(struct engine_targets *t, pid_t pid, struct diag *d)
 {
 	struct mapping_list maps = {0};
@@ -367,6 +400,8 @@ static int attach_process(struct engine_targets *t, pid_t pid, struct diag *d)
 	err = plan_extend(t->plan, pid, d);
 	err = err < 0 ? err : mapping_list_read(pid, &maps, d);
 	err = err ? err : make_token_notes(t, d);
+	if (!err)
+		prepare(t, pid, &maps);
 	for (int i = 0; i < t->n_slots && !err; i++)
 		err = attach_program(t, i, pid, &maps, d);
 	if (!err && need_token(t))

@@ -307,17 +307,22 @@ static int front_text(struct buf *out, const struct front_opts *o, const struct 
 	return err;
 }
 
+static struct bpf_compile_opts compile_opts(const char *text, char dir[static 512])
+{
+	return (struct bpf_compile_opts){.text = text,
+					 .name = "front",
+					 .lean = true,
+					 .cache_dir = *bpf_cache_dir(dir, 512) ? dir : NULL};
+}
+
 static struct bpf_module *load(const struct front_opts *o, const char *text, struct diag *d)
 {
 	struct bpf_load_opts lo = {.externs = o->externs, .n_externs = o->n_externs};
 	char dir[512];
-	struct bpf_compile_opts co = {.text = text, .name = "front", .lean = true};
-	struct bpf_code *code;
-	struct bpf_module *m;
+	struct bpf_compile_opts co = compile_opts(text, dir);
+	struct bpf_code *code = bpf_compile(&co, d);
+	struct bpf_module *m = code ? bpf_module_load(code, &lo, d) : NULL;
 
-	co.cache_dir = *bpf_cache_dir(dir, sizeof(dir)) ? dir : NULL;
-	code = bpf_compile(&co, d);
-	m = code ? bpf_module_load(code, &lo, d) : NULL;
 	bpf_code_free(code);
 	return m;
 }
@@ -339,4 +344,54 @@ int fronts_get(struct fronts *f, const struct front_opts *o, unsigned point, str
 	}
 	buf_free(&text);
 	return err ? err : m ? bpf_module_prog_fd(m, "front") : -EINVAL;
+}
+
+struct front_batch {
+	char **text;
+	size_t n, cap;
+};
+
+struct front_batch *front_batch_new(void)
+{
+	return xcalloc(1, sizeof(struct front_batch));
+}
+
+static bool has_text(const struct front_batch *b, const char *text)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (strcmp(b->text[i], text) == 0)
+			return true;
+	return false;
+}
+
+void front_batch_add(struct front_batch *b, const struct front_opts *o, unsigned point)
+{
+	struct diag *quiet = diag_new();
+	struct buf text = {0};
+
+	if (!front_text(&text, o, plan_point(o->plan, point), quiet) &&
+	    !has_text(b, buf_str(&text)))
+		*VEC_PUSH(b->text, b->n, b->cap) = xstrdup(buf_str(&text));
+	buf_free(&text);
+	diag_free(quiet);
+}
+
+void front_batch_compile(struct front_batch *b)
+{
+	struct bpf_compile_opts *o = xcalloc(b->n + 1, sizeof(*o));
+	struct bpf_code **code = xcalloc(b->n + 1, sizeof(*code));
+	char dir[512];
+
+	for (size_t i = 0; i < b->n; i++)
+		o[i] = compile_opts(b->text[i], dir);
+	if (b->n > 1 && o[0].cache_dir)
+		bpf_compile_many(o, b->n, code);
+	for (size_t i = 0; i < b->n; i++) {
+		bpf_code_free(code[i]);
+		free(b->text[i]);
+	}
+	free(code);
+	free(o);
+	free(b->text);
+	free(b);
 }

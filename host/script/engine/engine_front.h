@@ -28,6 +28,15 @@ struct front_opts {
 	size_t n_externs;
 };
 
+/*
+ * Compiles the fronts for many points side by side, so that fronts_get finds them in the cache.
+ * Without a cache it does nothing. What cannot be made is left to fronts_get, which says why.
+ */
+struct front_batch;
+struct front_batch *front_batch_new(void);
+void front_batch_add(struct front_batch *b, const struct front_opts *o, unsigned point);
+void front_batch_compile(struct front_batch *b); /* and frees it */
+
 /* The point's event is of use for a program that wants this. */
 bool front_takes(const struct engine_want *w, const struct plan_point *p);
 /* The front for the point, loaded now or before; borrowed. -errno with an error in `d`. */
