@@ -15,6 +15,7 @@
 struct spawn {
 	pid_t pid;
 	char *path;
+	char **script;	/* arguments for a shell, where the file may be a script without #! */
 	int release_fd; /* a byte written here lets the child go on */
 	int result_fd;	/* gives errno of a failed execve, or its end when it worked */
 	bool started, reaped;
@@ -75,6 +76,34 @@ static char *find_program(const char *name, int *err)
 	return NULL;
 }
 
+/* As shells judge it: no byte of a text is zero. execvp would run a program for another machine as
+ * a script, whose bytes then are commands. */
+static bool is_text(const char *path)
+{
+	char head[256];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, head, sizeof(head));
+
+	if (fd >= 0)
+		close(fd);
+	return n >= 0 && !memchr(head, 0, (size_t)n);
+}
+
+static char **shell_arguments(char *path, char *const argv[])
+{
+	char **out;
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	out = xcalloc(n + 2, sizeof(*out));
+	out[0] = "/bin/sh";
+	out[1] = path;
+	for (size_t i = 1; i < n; i++)
+		out[i + 1] = argv[i];
+	return out;
+}
+
 /* What the caller's own signal handling must not pass on. */
 static void restore_signals(void)
 {
@@ -107,8 +136,10 @@ __attribute__((noreturn)) static void run_child(const struct spawn *s, char *con
 	/* Nobody is left to release it: end as if it had never been. */
 	if (n != 1)
 		_exit(0);
-	execvp(s->path, argv);
+	execv(s->path, argv);
 	err = errno;
+	if (err == ENOEXEC && s->script)
+		execv(s->script[0], s->script);
 	if (write(result_fd, &err, sizeof(err)) != sizeof(err))
 		_exit(126);
 	_exit(127);
@@ -162,6 +193,7 @@ struct spawn *process_spawn(char *const argv[], struct diag *d)
 	}
 	s = xcalloc(1, sizeof(*s));
 	s->path = path;
+	s->script = is_text(path) ? shell_arguments(path, argv) : NULL;
 	s->release_fd = s->result_fd = -1;
 	err = start_child(s, argv);
 	if (!err)
@@ -235,5 +267,6 @@ void spawn_free(struct spawn *s)
 	if (!s->reaped && s->pid > 0)
 		spawn_wait(s, waiting, &status);
 	free(s->path);
+	free(s->script);
 	free(s);
 }

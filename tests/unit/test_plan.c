@@ -274,13 +274,15 @@ static void test_process(void **state)
 	char *argv[] = {exe, NULL};
 	struct spawn *s = process_spawn(argv, d);
 	struct plan *p = plan_new(&(struct plan_opts){.engines = engines});
-	int status, n = 0;
+	int status, started, n = 0;
 
 	(void)state;
 	assert_non_null(s);
 	spawn_release(s);
-	assert_int_equal(spawn_started(s, d), 0);
-	for (int i = 0; i < 100 && n == 0; i++) {
+	started = spawn_started(s, d);
+	/* Under an emulator the made engine is a program for another machine. */
+	assert_true(!started || started == -ENOEXEC);
+	for (int i = 0; !started && i < 100 && n == 0; i++) {
 		n = plan_extend(p, spawn_pid(s), d);
 		usleep(n ? 0 : 2000);
 	}

@@ -214,6 +214,39 @@ static void copy_file(const char *from, const char *to)
 	buf_free(&data);
 }
 
+/* A script without #! is run by a shell; what is no program for this machine is not. */
+static void test_what_cannot_be_executed(void **state)
+{
+	static const char foreign[] = "\x7f"
+				      "ELF\2\1\1\0\nexit 3\n",
+			  script[] = "exit $1\n";
+	char path[] = "/tmp/llmprobe-test-XXXXXX", *argv[] = {path, "5", NULL};
+	struct spawn *s;
+	int status;
+
+	(void)state;
+	close(mkstemp(path));
+	assert_int_equal(file_replace(path, script, sizeof(script) - 1), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	s = process_spawn(argv, d);
+	assert_non_null(s);
+	spawn_release(s);
+	assert_int_equal(spawn_started(s, d), 0);
+	assert_int_equal(spawn_wait(s, true, &status), 1);
+	assert_int_equal(WEXITSTATUS(status), 5);
+	spawn_free(s);
+	assert_int_equal(file_replace(path, foreign, sizeof(foreign) - 1), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	s = process_spawn(argv, d);
+	assert_non_null(s);
+	spawn_release(s);
+	assert_int_equal(spawn_started(s, d), -ENOEXEC);
+	assert_non_null(strstr(diag_first_error(d), "Exec format error"));
+	diag_clear(d);
+	spawn_free(s);
+	unlink(path);
+}
+
 static const struct mapping *find_mapping(const struct mapping_list *l, const char *path)
 {
 	for (size_t i = 0; i < l->count; i++)
@@ -335,6 +368,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_signal_status_and_mask, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_threads_and_tree, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_command, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_cannot_be_executed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_replaced_file, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_resolve, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_several_engines, set_up, tear_down),
