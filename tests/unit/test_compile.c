@@ -129,6 +129,57 @@ static void test_slow_compiler_is_ended(void **state)
 	diag_free(d);
 }
 
+/* probes/lean.h stands for libbcc's headers; the code loads however it was optimised. */
+static void test_lean_text_loads(void **state)
+{
+	struct diag *d = diag_new();
+	struct buf text = {0};
+
+	(void)state;
+	need_bpf();
+	assert_int_equal(data_file_include(&text, "probes/lean.h", d), 0);
+	buf_puts(&text, "static int twice(u64 v) { return (int)(2 * v); }\n"
+			"int on_call(struct pt_regs *ctx)\n"
+			"{ return twice(PT_REGS_PARM2(ctx) + PT_REGS_IP(ctx)) != 0; }\n");
+	for (int once = 0; once < 2; once++) {
+		struct bpf_compile_opts o = {.text = buf_str(&text),
+					     .name = "lean",
+					     .lean = true,
+					     .optimise_once = once};
+		struct bpf_code *code = must_compile_with(&o);
+		struct bpf_module *m = bpf_module_load(code, NULL, d);
+
+		assert_non_null(m);
+		assert_true(bpf_module_prog_fd(m, "on_call") >= 0);
+		bpf_module_free(m);
+		bpf_code_free(code);
+	}
+	buf_free(&text);
+	diag_free(d);
+}
+
+/* Each result is that of its own text, in whatever order they are compiled. */
+static void test_many_at_once(void **state)
+{
+	struct bpf_compile_opts o[4] = {
+		{.text = "int a(void *ctx) { return 0; }\n"},
+		{.text = "int b(void *ctx) { return nothing; }\n"},
+		{.text = good},
+		{.text = "int c(void *ctx) { return 0; } /* and more than the first */\n"},
+	};
+	struct bpf_code *out[4] = {NULL};
+
+	(void)state;
+	need_bpf();
+	bpf_compile_many(o, ARRAY_LEN(o), out);
+	assert_non_null(bpf_code_program(out[0], "a"));
+	assert_null(out[1]);
+	assert_non_null(bpf_code_program(out[2], "on_call"));
+	assert_non_null(bpf_code_program(out[3], "c"));
+	for (size_t i = 0; i < ARRAY_LEN(o); i++)
+		bpf_code_free(out[i]);
+}
+
 static void test_extern_maps_are_kept_apart(void **state)
 {
 	static const char text[] = "static void *(*lookup)(void *, const void *) = (void *)1;\n"
@@ -232,6 +283,8 @@ int main(void)
 		cmocka_unit_test(test_errors_name_file_and_line),
 		cmocka_unit_test(test_second_time_comes_from_the_cache),
 		cmocka_unit_test(test_slow_compiler_is_ended),
+		cmocka_unit_test(test_lean_text_loads),
+		cmocka_unit_test(test_many_at_once),
 		cmocka_unit_test(test_extern_maps_are_kept_apart),
 		cmocka_unit_test(test_tracepoint_formats_are_found),
 		cmocka_unit_test(test_real_headers_are_asked_for_by_name),
