@@ -37,7 +37,8 @@ check() {
 
 # Every operator by name, kind and thread: number of rows, and the shortest time until its last
 # barrier. Not the sum of times: what else runs on the machine may take the CPU between a probe's
-# clock and the engine's.
+# clock and the engine's. It may do so even in the shortest of one operator's calls, but not in those
+# of many.
 names() {
 	jq -r '.ops[] | . as $o | range(.min_ns | length) |
 		[$o.name, $o.op, ., $o.calls, $o.min_ns[.]] | @tsv' "$2" | sort >"$TMP/said"
@@ -47,9 +48,9 @@ names() {
 	diff <(cut -f 1-4 "$TMP/said") <(cut -f 1-4 "$TMP/seen") || fail "other operators than wanted"
 	paste "$TMP/said" "$TMP/seen" | awk -F'\t' -v p="$3" '
 		{d = ($10 - $5) / $5 * 100; d = d < 0 ? -d : d; worst = d > worst ? d : worst}
-		d > p {print $1 " " $2 " of thread " $3 ": " $10 " ns, wanted " $5; bad = 1}
+		d > p {print $1 " " $2 " of thread " $3 ": " $10 " ns, wanted " $5; bad++}
 		END {printf "%d operators and threads, shortest times within %.2f %%\n", NR, worst
-			exit bad}' || fail "times differ"
+			exit bad > NR / 20}' || fail "times differ"
 }
 
 experts() { # RUN ACCOUNT

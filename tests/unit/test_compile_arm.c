@@ -2,6 +2,8 @@
 /* Probes compiled for aarch64 on any machine: libbcc takes the architecture from ARCH. */
 #include "bpf_helper.h"
 
+#include "util/file.h"
+
 enum { X0 = 0, X1 = 8, SP_AT = 31 * 8, PC_AT = 32 * 8 };
 
 static const char text[] = "#include <uapi/linux/ptrace.h>\n"
@@ -48,10 +50,46 @@ static void test_registers_of_aarch64(void **state)
 	bpf_code_free(code);
 }
 
+/* A level's text, with the registers that the engine files name. */
+static void test_text_of_a_level(void **state)
+{
+	static const char *const files[] = {"probes/lean.h", "probes/record.h", "probes/state.h",
+					    "probes/common.h", "probes/token.c"};
+	const char *const cflags[] = {"-fcf-protection=none"};
+	struct bpf_compile_opts o = {.name = "token",
+				     .lean = true,
+				     .optimise_once = true,
+				     .cflags = cflags,
+				     .n_cflags = ARRAY_LEN(cflags)};
+	struct buf level = {0};
+	struct diag *d = diag_new();
+	struct bpf_code *code;
+
+	(void)state;
+	need_bpf();
+	buf_puts(&level, "#define LLMPROBE_BPF 1\n#define TRANSPORT_PERF 1\n"
+			 "#define LEVEL_OF_CALLS 0\n");
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		assert_int_equal(data_file_include(&level, files[i], d), 0);
+	buf_puts(&level,
+		 "PROGRAM_token_begin(begin, 0, ARG1, RD_S32(ARG2), REG(20), RD_S32(SP + 8))\n"
+		 "PROGRAM_token_end(end, 1, IS_AT(64) ? RET : REG(0))\n");
+	o.text = buf_str(&level);
+	setenv("ARCH", "arm64", 1);
+	code = must_compile_with(&o);
+	unsetenv("ARCH");
+	assert_non_null(bpf_code_program(code, "begin"));
+	assert_non_null(bpf_code_program(code, "end"));
+	bpf_code_free(code);
+	buf_free(&level);
+	diag_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registers_of_aarch64),
+		cmocka_unit_test(test_text_of_a_level),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
