@@ -73,6 +73,28 @@ wait_for 30 not_recorded
 assert_match "the command, not what became it" "$(key "$TMP/command.llmp" command)" "^$fake -d 1009"
 echo "decodes of the target: $(jq .decodes "$TMP/account" 2>/dev/null)"
 
+# The command is held until its scheduler's backends are probed; nobody is left to let it go on.
+echo "-- killed while it holds its command"
+"$LLMPROBE" record -o "$TMP/held.llmp" -- "$fake" -d 211 -w 1000 >"$TMP/account" 2>/dev/null &
+PID=$!
+PIDS+=("$PID")
+its_engine() {
+	held=$(pgrep -P "$PID" -x fake_engine) && grep -q libllama "/proc/$held/maps"
+}
+is_held() {
+	grep -q '^State:.t' "/proc/$held/status"
+}
+wait_for 20 its_engine
+kill -STOP "$PID"
+wait_for 20 is_held
+kill -KILL "$PID"
+wait "$PID" 2>/dev/null
+is_over() {
+	! kill -0 "$held" 2>/dev/null
+}
+wait_for 20 is_over
+assert_eq "decodes of the target" "$(jq .decodes "$TMP/account")" 211
+
 echo "-- crash of the target"
 expect_exit $((128 + 11)) record -o "$TMP/crash.llmp" -- \
 	sh -c "(sleep 0.7; kill -SEGV \$\$) & exec $fake -d 1000000 -s 2000"
@@ -90,9 +112,12 @@ umount "$TMP/small"
 assert_eq "exit" $rc 1
 assert_match "message" "$(cat "$TMP/stderr")" 'cannot write .*run.llmp.spool: No space left on device'
 assert_eq "errors about it" "$(grep -c 'error:' "$TMP/stderr")" 1
+"$BUILD/tests/bench_spool_dump" "$TMP/full.llmp.spool" >"$TMP/stored" 2>/dev/null
 expect_exit 0 export "$TMP/full.llmp"
 assert_eq "complete" "$(key "$TMP/full.llmp" complete)" 0
-assert_ge "operators kept" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" 1000
+assert_eq "operators, all that the spool has" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" \
+	"$(sed -n 's/^operator|//p' "$TMP/stored")"
+assert_ge "operators kept" "$(sql "$TMP/full.llmp" 'SELECT count(*) FROM op')" 1
 kill -0 "$engine" || fail "the target did not survive"
 
 echo "-- full disk at the prompt: the recording ends, the prompt goes on"
