@@ -9,7 +9,7 @@ model tiny
 
 run=$TMP/run.llmp
 decodes=512 runs=100
-start "$LLMPROBE" record --force --overhead-cap 1% --pmc true -o "$run" -- "${IN_ROOT[@]}" \
+start "$LLMPROBE" record --force --overhead-cap 0.3% --pmc true -o "$run" -- "${IN_ROOT[@]}" \
 	/usr/bin/llama-bench -m "$MODEL_IN" -r $runs --no-warmup -t 2 -p 0 -n $decodes
 tool=$PID said=$TMP/start.0
 wait_for 20 pgrep -P "$tool" -x llama-bench >"$TMP/pids"
