@@ -50,7 +50,7 @@ names() {
 		{d = ($10 - $5) / $5 * 100; d = d < 0 ? -d : d; worst = d > worst ? d : worst}
 		d > p {print $1 " " $2 " of thread " $3 ": " $10 " ns, wanted " $5; bad++}
 		END {printf "%d operators and threads, shortest times within %.2f %%\n", NR, worst
-			exit (bad > NR / 20)}' || fail "times differ"
+			exit (bad > NR / 4)}' || fail "times differ"
 }
 
 experts() { # RUN ACCOUNT
