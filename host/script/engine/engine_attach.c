@@ -439,12 +439,30 @@ static int add_process(struct engine_targets *t, pid_t pid, struct diag *d)
 		return 0;
 	err = process_find(pid, &p, d);
 	err = err ? err : attach_process(t, p.pid, d);
-	if (err) {
-		t->failed = true;
+	if (err)
 		return err;
-	}
 	*VEC_PUSH(t->processes, t->n_processes, t->cap_processes) = p;
 	return t->active ? activate(t, p.pid, d) : 0;
+}
+
+static bool has_ended(pid_t pid)
+{
+	char state = process_state(pid);
+
+	return state == 'X' || state == 'Z';
+}
+
+/* A process that is there by now or has mapped something. Its end meanwhile is no failure. */
+static void take_late(struct engine_targets *t, pid_t pid, struct diag *d)
+{
+	struct diag *own = diag_new();
+	int err = known(t, pid) ? attach_process(t, pid, own) : add_process(t, pid, own);
+
+	if (!has_ended(pid)) {
+		t->failed |= err != 0;
+		diag_move(d, own);
+	}
+	diag_free(own);
 }
 
 int engine_targets_go(struct engine_targets *t, struct diag *d)
@@ -468,17 +486,19 @@ static int watch_pids(struct engine_targets *t, const pid_t *pids, size_t n, boo
 
 static int add_tree(struct engine_targets *t, pid_t pid, struct diag *d)
 {
+	struct diag *quiet = diag_new();
 	pid_t *tree = NULL;
 	size_t n = 0;
 	int err = add_process(t, pid, d);
 
 	if (!err && process_tree(pid, &tree, &n) == 0)
-		for (size_t i = 0; i < n && !err; i++)
+		for (size_t i = 0; i < n; i++)
 			if (tree[i] != pid) {
-				watch_add(t->watch, tree[i], d);
-				err = add_process(t, tree[i], d);
+				watch_add(t->watch, tree[i], quiet);
+				take_late(t, tree[i], d);
 			}
 	free(tree);
+	diag_free(quiet);
 	return err;
 }
 
@@ -620,14 +640,6 @@ struct watch_call {
 	struct diag *d;
 };
 
-static void take_changed(const struct watch_call *c, pid_t pid)
-{
-	if (known(c->t, pid))
-		c->t->failed |= attach_process(c->t, pid, c->d) != 0;
-	else
-		add_process(c->t, pid, c->d);
-}
-
 static void on_watch(void *ctx, const struct watch_event *e)
 {
 	struct watch_call *c = ctx;
@@ -637,7 +649,7 @@ static void on_watch(void *ctx, const struct watch_event *e)
 		return;
 	}
 	if (e->kind != WATCH_STOP)
-		take_changed(c, e->pid);
+		take_late(c->t, e->pid, c->d);
 	if (e->held)
 		watch_resume(c->t->watch, e->pid);
 }
