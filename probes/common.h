@@ -71,6 +71,9 @@ static long (*loop_rounds)(u32 n, void *fn, void *arg, u64 flags) = (void *)181;
 #else
 #define REG(n) (ctx->regs[n])
 #endif
+/* A prompt's tokens lie side by side in a batch: the last two are of one sequence. */
+#define IS_PREFILL(n_tokens, sequence, sequence_before)                                            \
+	((n_tokens) > 1 && (sequence) == (sequence_before))
 /* Whether the probed instruction lies there in its page: files are mapped by whole ones. */
 #define IS_AT(place) ((PT_REGS_IP(ctx) & 4095) == (place))
 /* The stack pointer at the probed instruction; the plan adds what the prologue took off it. */

@@ -76,9 +76,9 @@ struct rec_token {
 	u32 pad;
 };
 
-/* The batch's last two tokens are of different sequences: each sequence is given one token, as when
- * a server decodes for several users at once. A prompt's tokens lie side by side. */
-#define TOKEN_PER_SEQUENCE 1
+/* Several tokens of one sequence; one for each of several, as when a server decodes for its users
+ * at once, is none. */
+#define TOKEN_PREFILL 1
 
 /* One computation of one graph by one backend. `depth` counts enclosing ones on the same thread. */
 struct rec_graph {

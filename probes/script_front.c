@@ -32,7 +32,7 @@ INLINE void front_jump(void *ctx)
 
 /* An outer call whose end was not seen has left a stack pointer that lies deeper than ours. */
 INLINE int front_token_begin(struct pt_regs *ctx, u64 context, s32 n_tokens, u32 is_encode,
-			     u32 per_sequence)
+			     u32 is_prefill)
 {
 	struct engine_process *p = front_process();
 	struct engine_call *c = p ? front_call() : 0;
@@ -46,9 +46,7 @@ INLINE int front_token_begin(struct pt_regs *ctx, u64 context, s32 n_tokens, u32
 	c->sp = SP;
 	c->token.context = context;
 	c->token.n_tokens = n_tokens;
-	c->token.phase = is_encode			 ? ENGINE_ENCODE
-			 : n_tokens > 1 && !per_sequence ? ENGINE_PREFILL
-							 : ENGINE_DECODE;
+	c->token.phase = is_encode ? ENGINE_ENCODE : is_prefill ? ENGINE_PREFILL : ENGINE_DECODE;
 	c->token.id = ++p->ids[ENGINE_INDEX];
 	c->token.begin_ns = now_ns();
 #ifdef AT_BEGIN
@@ -431,7 +429,7 @@ INLINE int front_expert(struct pt_regs *ctx, u64 params, u64 tensor)
 		s32 n = (s32)(n_tokens);                                                           \
                                                                                                    \
 		return front_token_begin(ctx, context, n, kind,                                    \
-					 n > 1 && (sequence) != (sequence_before));                \
+					 IS_PREFILL(n, sequence, sequence_before));                \
 	}
 #define PROGRAM_token_end(name, kind, backend, ret)                                                \
 	int name(struct pt_regs *ctx)                                                              \

@@ -24,7 +24,7 @@ INLINE int token_record(struct pt_regs *ctx, u32 kind, u32 point, u64 context, s
 	int name(struct pt_regs *ctx)                                                              \
 	{                                                                                          \
 		s32 n = (s32)(n_tokens);                                                           \
-		u32 flags = n > 1 && (sequence) != (sequence_before) ? TOKEN_PER_SEQUENCE : 0;     \
+		u32 flags = IS_PREFILL(n, sequence, sequence_before) ? TOKEN_PREFILL : 0;          \
                                                                                                    \
 		return token_record(ctx, REC_TOKEN_BEGIN, point, context, n, 0, flags);            \
 	}

@@ -499,9 +499,9 @@ const struct option option_table[] = {
 		.arg = "[HOST:]PORT",
 		.help = "Serve metrics at /metrics while the recording runs: tokens and their "
 			"times, operators by class, losses and costs of the levels. A call with "
-			"several tokens of one sequence counts as prefill. Threads hand over their "
-			"operators "
-			"some at a time, so the last few are counted with the next ones.",
+			"several tokens of one sequence counts as prefill. Threads hand over "
+			"their operators some at a time, so the last few are counted with the next "
+			"ones.",
 	},
 	{
 		.flag = "param",

@@ -30,8 +30,7 @@ static void token_begin(struct session *s, const struct rec_token *rec)
 					  .tid = (pid_t)rec->head.tid,
 					  .context = rec->context,
 					  .n_tokens = rec->n_tokens,
-					  .is_prefill = rec->n_tokens > 1 &&
-							!(rec->flags & TOKEN_PER_SEQUENCE),
+					  .is_prefill = rec->flags & TOKEN_PREFILL,
 					  .begin_ns = rec->head.ts_ns};
 }
 

@@ -134,8 +134,7 @@ static enum token_phase phase_of(const struct event *e)
 		return PHASE_ENCODE;
 	if (e->token.n_tokens <= 0)
 		return PHASE_UNKNOWN;
-	return e->token.n_tokens > 1 && !(e->token.flags & TOKEN_PER_SEQUENCE) ? PHASE_PREFILL
-									       : PHASE_DECODE;
+	return e->token.flags & TOKEN_PREFILL ? PHASE_PREFILL : PHASE_DECODE;
 }
 
 static void token_begin(struct spans *s, struct stack *k, const struct event *e)

@@ -497,7 +497,7 @@ static void put_graph(unsigned kind)
 
 static void put_token(unsigned kind, int n)
 {
-	struct rec_token t = {.context = 0x4000, .n_tokens = n};
+	struct rec_token t = {.context = 0x4000, .n_tokens = n, .flags = n > 1 ? TOKEN_PREFILL : 0};
 
 	t.head = head(kind, LEVEL_TOKEN, sizeof(t), 0, now);
 	put_record(&t, sizeof(t));

@@ -321,9 +321,8 @@ static void recording(const struct summary *s, struct findings *f)
 		    NULL);
 	if (s->batches > 0)
 		add(f, SEVERITY_NOTE,
-		    xasprintf("%lld of the prefill calls ask for a result of every token: drafts "
-			      "that "
-			      "are checked, or several sequences at once in an engine whose "
+		    xasprintf("%lld of the prefill calls ask for a result of every token: they "
+			      "check drafts, or decode several sequences in an engine whose "
 			      "batches could not be read",
 			      (long long)s->batches),
 		    NULL);
