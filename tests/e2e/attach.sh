@@ -127,3 +127,10 @@ expect_exit 0 record -o "$TMP/forks.llmp" -p "$shell"
 assert_eq "processes and calls of each" "$(sql "$TMP/forks.llmp" 'SELECT count(*), min(n), max(n) FROM
 	(SELECT count(*) AS n FROM token GROUP BY pid)')" '12|53|53'
 assert_eq "problems with those that come and go" "$(grep -c -e error -e warning "$TMP/stderr")" 0
+
+# A script looks at a shell's children while they end: that is no failure of its own.
+start sh -c 'i=0; while [ $((i += 1)) -le 3000 ]; do /bin/true; done; sleep 60'
+for _ in 1 2 3 4 5; do
+	expect_exit 0 script -p "$PID" -e 'sched:offcpu { @n = count() } interval:ms:50 { exit() }'
+	assert_eq "errors about children that ended" "$(grep -c ERROR "$TMP/stderr")" 0
+done
