@@ -10,6 +10,11 @@
 #include "script/fn/builtin.h"
 #include "script/script.h"
 
+struct watchpoint {
+	uint64_t address;
+	struct bpf_links *links; /* NULL: it was taken off */
+};
+
 struct script {
 	struct script_opts o;
 	struct source src;
@@ -30,7 +35,9 @@ struct script {
 	struct transport *transport;
 	struct bpf_code *bpf;
 	struct bpf_module *module;
-	struct bpf_links *links;
+	struct bpf_links *links; /* of all probes but watchpoints */
+	struct watchpoint *watchpoints;
+	size_t n_watchpoints, cap_watchpoints;
 	struct mmaps *mmaps; /* of a script that names addresses of processes */
 	int loss_fd, scratch_fd, globals_fd, seen_fd;
 	int *map_fds, *stack_fds;
@@ -43,5 +50,12 @@ struct script {
 void script_unload(struct script *s);
 /* Runs the begin, end or self programs, in order of the source. */
 void script_run_special(struct script *s, enum probe_kind kind);
+
+/* watchpoint.c: attaches a watchpoint; 0 or -errno with an error in `d`. */
+int script_watch(struct script *s, const struct attach *a, int prog_fd, struct diag *d);
+/* Takes off all of them. */
+void script_unwatch(struct script *s);
+/* Takes off those of the address; `script` is a struct script. */
+void script_unwatch_address(void *script, uint64_t address);
 
 #endif

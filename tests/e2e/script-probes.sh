@@ -48,6 +48,8 @@ int main(int argc, char **argv)
 		sleep(atoi(argv[2]));
 	for (int i = 0; i < 3; i++) {
 		counter++;
+		if (argc > 3)
+			usleep(1000 * atoi(argv[3]));
 		add(i, 2);
 		take(&p, GREEN, q, "hello");
 		many(1, 2, 3, 4, 5, 6, 7, 8);
@@ -189,6 +191,9 @@ want "tracepoint" "@[t, t]: 1" -c ./t -e 't:sched:sched_process_exit /pid == cpi
 want "path of exec" "@: ./t" -c ./t -e 'tracepoint:sched:sched_process_exec /pid == cpid/ { @ = str(args->filename); }'
 want "raw" "@: t" -c ./t -e 'rawtracepoint:sched_process_exit /pid == cpid/ { @ = args.p->comm; }'
 want "watchpoint, also in threads" "@: 4" -c ./t -e "watchpoint:0x$(nm t | awk '/ counter$/ { print $1 }'):4:w /usermode/ { @ = count(); }"
+counter=0x$(nm t | awk '/ counter$/ { print $1 }')
+want "unwatch" "@: 1" -c './t - 0 700' -e "watchpoint:$counter:4:w /usermode/ { @ = count(); unwatch($counter); }"
+refuse "unwatch of a text" 'unwatch() takes an address' -e 'begin { unwatch("a"); }'
 want "fields by address and by value" "ok" -e 't:sched:sched_switch { $i = 0; $c = args.prev_comm[$i]; @[args.prev_comm] = 1;
 	if ($c == args.prev_comm[0] && strlen(args.prev_comm) > 0) { print("ok"); exit(); } } end { clear(@); }'
 want "text of the record" "yes" -c 'sh -c true' -e 't:sched:sched_process_exec { @f = args.filename; if (str(@f) == str(args.filename) && args.filename != 0) { print("yes"); exit(); } } end { clear(@f); }'

@@ -235,6 +235,25 @@ static struct operand emit_join(struct emit *e, struct node *n)
 
 /* ---- exit ---- */
 
+static const struct type *check_unwatch(struct sema *s, struct node *n)
+{
+	const struct type *t = sema_expr(s, n->list);
+
+	if (t->kind != TY_NONE && t->kind != TY_PTR && !type_is_int(t))
+		return sema_error(s, n, "unwatch() takes an address, not %s", type_word(t));
+	return &type_none;
+}
+
+static struct operand emit_unwatch(struct emit *e, struct node *n)
+{
+	struct action *a = em_action(e, n->builtin, n);
+	struct node *args[1] = {n->list};
+
+	em_action_arg(e, a, &type_u64);
+	em_send(e, a, args);
+	return opd_none();
+}
+
 static const struct type *check_exit(struct sema *s, struct node *n)
 {
 	const struct type *t = n->list ? sema_expr(s, n->list) : &type_i64;
@@ -278,6 +297,8 @@ const struct builtin builtins_output[] = {
 	 .emit_into = strftime_into, .help = "time as text"},
 	{.name = "join", BUILTIN_CALL | BUILTIN_VOID, 1, 2, check_join, emit_join,
 	 .run = run_join, .help = "prints an array of strings"},
+	{.name = "unwatch", BUILTIN_CALL | BUILTIN_VOID, 1, 1, check_unwatch, emit_unwatch,
+	 .run = run_unwatch, .help = "takes off the watchpoints of an address"},
 	{.name = "exit", BUILTIN_CALL | BUILTIN_VOID | BUILTIN_ENDS, 0, 1, check_exit, emit_exit,
 	 .run = run_exit, .help = "ends the script"},
 	{.name = NULL},

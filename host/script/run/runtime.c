@@ -160,6 +160,17 @@ void run_exit(struct runtime *r, const struct action *a, const uint8_t *data, si
 	r->exit_code = (int)code & 0xff;
 }
 
+void run_unwatch(struct runtime *r, const struct action *a, const uint8_t *data, size_t len)
+{
+	uint64_t address;
+
+	(void)a;
+	if (len < sizeof(address))
+		return;
+	memcpy(&address, data, sizeof(address));
+	r->unwatch(r->script, address);
+}
+
 void run_assert(struct runtime *r, const struct action *a, const uint8_t *data, size_t len)
 {
 	struct span at = loc_span(a->node->src, a->node->loc);

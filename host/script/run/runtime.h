@@ -28,6 +28,8 @@ struct runtime {
 	bool exiting;
 	bool ending; /* only end probes are heard: the others fire until the kernel has let go */
 	int exit_code;
+	void (*unwatch)(void *script, uint64_t address); /* takes watchpoints off */
+	void *script;
 };
 
 /* One record: the action's number, then its data. Unknown numbers and short data are ignored. */
@@ -43,6 +45,7 @@ void run_system(struct runtime *r, const struct action *a, const uint8_t *data, 
 void run_time(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_join(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_exit(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
+void run_unwatch(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_assert(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_print(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);
 void run_clear(struct runtime *r, const struct action *a, const uint8_t *data, size_t len);

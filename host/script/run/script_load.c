@@ -202,6 +202,8 @@ static void start_runtime(struct script *s)
 		.stack_fds = s->stack_fds,
 		.unsafe = s->o.unsafe,
 		.no_warnings = s->o.no_warnings,
+		.unwatch = script_unwatch_address,
+		.script = s,
 	};
 	for (const struct action *a = s->code.actions; a; a = a->next)
 		s->rt.actions[i++] = a;
@@ -256,6 +258,7 @@ static void close_map(int fd)
 void script_unload(struct script *s)
 {
 	links_free(s->links);
+	script_unwatch(s);
 	if (s->n_usdt && s->o.reaper)
 		reaper_close(s->o.reaper, s->usdt_fds, s->n_usdt, NULL, -1);
 	bpf_module_free(s->module);
@@ -400,26 +403,6 @@ static int attach_event(struct script *s, const struct attach *a, int fd, struct
 	return err;
 }
 
-static int attach_watchpoint(struct script *s, const struct attach *a, int fd, struct diag *d)
-{
-	struct perf_event_attr attr = {
-		.size = sizeof(attr),
-		.type = PERF_TYPE_BREAKPOINT,
-		.sample_period = 1,
-		.bp_addr = a->address,
-		.bp_len = a->period,
-	};
-	pid_t pid = s->o.pid ? s->o.pid : s->o.cpid;
-
-	for (const char *m = a->mode; *m; m++)
-		attr.bp_type |= *m == 'r' ? 1 : *m == 'w' ? 2 : 4;
-	if (attr.bp_type == 4)
-		attr.bp_len = sizeof(long);
-	if (pid)
-		return links_perf_process(s->links, fd, &attr, pid, d);
-	return links_perf_event(s->links, fd, &attr, -1, -1, d);
-}
-
 static int attach_program(struct script *s, const struct script_program *p, struct diag *d)
 {
 	int fd = program_fd(s, p);
@@ -443,7 +426,7 @@ static int attach_program(struct script *s, const struct script_program *p, stru
 	case PROBE_HARDWARE:
 		return attach_event(s, p->attach, fd, d);
 	case PROBE_WATCHPOINT:
-		return attach_watchpoint(s, p->attach, fd, d);
+		return script_watch(s, p->attach, fd, d);
 	case PROBE_ENGINE:
 		return s->o.engine->attach(s->o.engine->ctx, p->attach->engine, fd, d);
 	default:

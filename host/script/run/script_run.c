@@ -78,6 +78,7 @@ void script_stop(struct script *s)
 	silence_probes(s);
 	links_free(s->links);
 	s->links = NULL;
+	script_unwatch(s);
 	script_drain(s);
 	s->rt.exiting = false;
 	s->rt.ending = true;
