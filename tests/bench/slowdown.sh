@@ -40,10 +40,16 @@ chroot "$root" /tmp/ggml_drive -p "$prompt" -n "$tokens" -t "$threads" -r 100000
 	/usr/lib/x86_64-linux-gnu/libllama.so.0 "/models/$model.gguf" >/dev/null 2>&1 &
 engine=$!
 trap 'kill $engine 2>/dev/null; rm -rf "$log" /dev/shm/bench-slowdown.*' EXIT
-for _ in $(seq 100); do
+# a big model that was never read takes its time
+for _ in $(seq 600); do
 	[ -s "$log" ] && break
+	kill -0 $engine 2>/dev/null || break
 	sleep 0.2
 done
+[ -s "$log" ] || {
+	echo "slowdown.sh: the engine did not begin with $file" >&2
+	exit 1
+}
 # as the engine sees it: bpftrace looks below the engine's own root
 lib=$(awk '/libggml-cpu/ { print $6; exit }' "/proc/$engine/maps")
 lib=${lib#"$root"}
