@@ -120,9 +120,10 @@ static const struct type *check_find(struct sema *s, struct node *n)
 	struct node *m = n->list, *key = m->next, *v = n->c;
 
 	if (!v) {
-		v = n->c = key ? key->next : NULL;
+		v = key ? key->next : NULL;
 		if (!v || v->kind != N_VAR)
 			return sema_error(s, n, "find() expects a variable for its third argument");
+		n->c = v;
 		key->next = NULL;
 	}
 	if (!fold_key(s, n))
