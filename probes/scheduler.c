@@ -4,8 +4,9 @@
  * Everybody else's switches are dismissed after two bit tests.
  *
  * Defines: TASK_OFF_PID, TASK_OFF_TGID, TASK_OFF_COMM, TASK_OFF_RUN_DELAY (offsets from the
- * kernel's BTF); SCHED_TYPED when the programs are typed (direct loads), else raw tracepoints
- * (probe reads).
+ * kernel's BTF), SWITCH_TASKS and, where sched_switch hands over the state that the thread leaves
+ * with, SWITCH_STATE_ARG: task_struct may hold that of a waker on another CPU already. SCHED_TYPED
+ * when the programs are typed (direct loads), else raw tracepoints (probe reads).
  */
 #ifdef SCHED_TYPED
 #define TASK_U32(task, offset) (*(volatile u32 *)((char *)(task) + (offset)))
@@ -25,7 +26,7 @@ INLINE u64 read_task(void *task, u32 offset, u32 len)
 
 int sched_switch(u64 *ctx)
 {
-	void *prev = (void *)ctx[1], *next = (void *)ctx[2];
+	void *prev = (void *)ctx[SWITCH_TASKS], *next = (void *)ctx[SWITCH_TASKS + 1];
 	u32 prev_pid = TASK_U32(prev, TASK_OFF_TGID), next_pid = TASK_U32(next, TASK_OFF_TGID);
 	struct rec_switch rec = {};
 
@@ -38,7 +39,11 @@ int sched_switch(u64 *ctx)
 	rec.next_tid = TASK_U32(next, TASK_OFF_PID);
 	rec.next_pid = next_pid;
 	rec.preempt = (u8)ctx[0];
+#ifdef SWITCH_STATE_ARG
+	rec.prev_state = (u32)ctx[SWITCH_STATE_ARG];
+#else
 	rec.prev_state = TASK_U32(prev, TASK_OFF_STATE);
+#endif
 	read_kernel(rec.prev_comm, sizeof(rec.prev_comm), (char *)prev + TASK_OFF_COMM);
 	read_kernel(rec.next_comm, sizeof(rec.next_comm), (char *)next + TASK_OFF_COMM);
 #ifdef TASK_OFF_RUN_DELAY

@@ -4,7 +4,7 @@
  * lies in a per-CPU array: at these points the CPU is not given to anyone else.
  *
  * Defines: TASK_OFF_PID, TASK_OFF_TGID, TASK_OFF_COMM, TASK_OFF_STATE, TASK_OFF_WAKE_CPU (offsets
- * from the kernel's BTF).
+ * from the kernel's BTF), SWITCH_TASKS, SWITCH_STATE_ARG (see scheduler.c).
  */
 INLINE u32 engine_task_u32(u64 task, u32 offset)
 {
@@ -28,13 +28,23 @@ INLINE struct engine_sched *engine_sched(void *state)
 	return map_lookup(state, &zero);
 }
 
-INLINE void engine_off_cpu(u64 prev, u64 next, u64 preempt, void *work)
+/* The state that a thread leaves its CPU with; 0 when it was put off it. */
+INLINE u32 engine_left_as(u64 *arg, u64 prev)
+{
+	if (arg[0] & 1)
+		return 0;
+#ifdef SWITCH_STATE_ARG
+	return arg[SWITCH_STATE_ARG] & 0xff;
+#else
+	return engine_task_u32(prev, TASK_OFF_STATE) & 0xff;
+#endif
+}
+
+INLINE void engine_off_cpu(u64 prev, u64 next, u32 left_as, void *work)
 {
 	u32 tid = engine_task_u32(prev, TASK_OFF_PID);
-	struct engine_off off = {.since_ns = now_ns()};
+	struct engine_off off = {.since_ns = now_ns(), .state = left_as};
 
-	if (!preempt)
-		off.state = engine_task_u32(prev, TASK_OFF_STATE) & 0xff;
 	off.by_tid = engine_task_u32(next, TASK_OFF_PID);
 	read_kernel(off.by_comm, sizeof(off.by_comm), (void *)(next + TASK_OFF_COMM));
 	map_update(work, &tid, &off, 0);
@@ -43,13 +53,13 @@ INLINE void engine_off_cpu(u64 prev, u64 next, u64 preempt, void *work)
 /* At a context switch: whom it puts on the CPU is back from where it was. */
 INLINE int engine_sched_offcpu(void *ctx, void *state, void *work)
 {
-	u64 *arg = ctx, prev = arg[1], next = arg[2];
+	u64 *arg = ctx, prev = arg[SWITCH_TASKS], next = arg[SWITCH_TASKS + 1];
 	struct engine_sched *s = engine_sched(state);
 	struct engine_off *off;
 	u32 tid;
 
 	if (engine_is_target(prev))
-		engine_off_cpu(prev, next, arg[0] & 1, work);
+		engine_off_cpu(prev, next, engine_left_as(arg, prev), work);
 	if (!s || !engine_is_target(next))
 		return 0;
 	tid = engine_task_u32(next, TASK_OFF_PID);

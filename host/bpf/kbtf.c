@@ -140,6 +140,26 @@ static int32_t path_offset(const struct btf *btf, const struct btf_type *t, cons
 	}
 }
 
+/* The only argument of sched_switch that is a number of four bytes. */
+static int32_t find_switch_state(const struct btf *btf)
+{
+	int id = btf__find_by_name_kind(btf, "btf_trace_sched_switch", BTF_KIND_TYPEDEF);
+	const struct btf_type *t = id > 0 ? skip_modifiers(btf, (uint32_t)id) : NULL;
+
+	if (t && btf_is_ptr(t))
+		t = skip_modifiers(btf, t->type);
+	if (!t || !btf_is_func_proto(t))
+		return -1;
+	/* the first parameter is the tracepoint's own data, no argument */
+	for (int i = 1; i < btf_vlen(t); i++) {
+		const struct btf_type *p = skip_modifiers(btf, btf_params(t)[i].type);
+
+		if (p && btf_is_int(p) && p->size == 4)
+			return i - 1;
+	}
+	return -1;
+}
+
 static int parse(struct task_offsets *out, struct diag *d)
 {
 	int id, f, p, err;
@@ -156,6 +176,7 @@ static int parse(struct task_offsets *out, struct diag *d)
 		for (p = 0; id > 0 && out->at[f] < 0 && fields[f].paths[p]; p++)
 			out->at[f] = path_offset(btf, btf__type_by_id(btf, id), fields[f].paths[p]);
 	}
+	out->switch_state = find_switch_state(btf);
 	btf__free(btf);
 	return id > 0 ? 0 : diag_fail(d, -ENOENT, "%s has no task_struct", vmlinux);
 }
@@ -205,6 +226,9 @@ void btf_task_defines(const struct task_offsets *o, struct buf *out)
 		if (o->at[f] >= 0)
 			buf_printf(out, "#define TASK_OFF_%s %d\n", fields[f].name, o->at[f]);
 	}
+	if (o->switch_state >= 0)
+		buf_printf(out, "#define SWITCH_STATE_ARG %d\n", o->switch_state);
+	buf_printf(out, "#define SWITCH_TASKS %d\n", o->switch_state == 1 ? 2 : 1);
 }
 
 /* Ids change with every build of the kernel, so they are cached like offsets. */

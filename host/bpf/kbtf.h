@@ -46,6 +46,9 @@ enum task_field {
 
 struct task_offsets {
 	int32_t at[TASK_FIELD_COUNT];
+	/* Which argument of the sched_switch tracepoint is the state that the thread leaves with:
+	 * 3, or 1 in some 5.18. -1: none, as before 5.18. Arguments count from 0. */
+	int32_t switch_state;
 };
 
 /*
@@ -53,7 +56,9 @@ struct task_offsets {
  * parse takes 15 to 35 ms. Returns 0 or -errno with an error in `d`.
  */
 int btf_task_offsets(const char *cache_dir, struct task_offsets *out, struct diag *d);
-/* Appends `#define TASK_OFF_PID 1264` and so on; absent fields give no line. */
+/* Appends `#define TASK_OFF_PID 1264` and so on, SWITCH_STATE_ARG, and SWITCH_TASKS, which is the
+ * argument of the thread that leaves, before that of the one that comes. What is absent gives no
+ * line. */
 void btf_task_defines(const struct task_offsets *o, struct buf *out);
 /* "PID": the part behind TASK_OFF_. */
 const char *btf_task_field_name(enum task_field f);
