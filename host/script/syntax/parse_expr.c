@@ -246,8 +246,10 @@ static struct node *parse_paren(struct parser *p, struct node *n)
 	node_append(&tail, first);
 	if (p->tok.kind == ')') {
 		parser_advance(p);
-		return first->kind == N_IDENT && starts_operand(p) ? named_cast(p, n, first)
-								   : first;
+		if (first->kind != N_IDENT || !starts_operand(p))
+			return first;
+		parser_role_before(p, ROLE_CAST_END);
+		return named_cast(p, n, first);
 	}
 	while (parser_accept(p, ',') && p->tok.kind != ')')
 		node_append(&tail, parse_expr(p));
@@ -259,6 +261,7 @@ static struct node *parse_cast(struct parser *p, struct node *n)
 {
 	n->kind = N_CAST;
 	n->a = parse_type(p);
+	parser_role(p, ROLE_CAST_END);
 	parser_expect(p, ')');
 	n->b = parse_unary(p);
 	return parser_done(p, n);
@@ -268,10 +271,12 @@ static struct node *parse_block_expr(struct parser *p)
 {
 	struct node *n = parser_node(p, N_BLOCK_EXPR);
 
+	parser_role(p, ROLE_VALUE_BLOCK);
 	parser_advance(p);
 	n->list = parse_block_body(p, &n->a);
 	if (!n->a) /* the last statement gives no value */
 		parser_unexpected(p, NULL);
+	parser_role(p, ROLE_VALUE_BLOCK);
 	parser_expect(p, '}');
 	return parser_done(p, n);
 }
@@ -388,6 +393,7 @@ static struct node *parse_postfix(struct parser *p)
 			break;
 		case TOK_INC:
 		case TOK_DEC:
+			parser_role(p, ROLE_POSTFIX);
 			n = postfix_node(p, N_STEP, n);
 			n->flag = true;
 			parser_done(p, n);
@@ -415,6 +421,7 @@ static struct node *parse_unary(struct parser *p)
 	parser_enter(p);
 	n = parser_node(p, op == TOK_INC || op == TOK_DEC ? N_STEP : N_UNARY);
 	n->op = op;
+	parser_role(p, ROLE_PREFIX);
 	parser_advance(p);
 	n->a = parse_unary(p);
 	parser_leave(p);

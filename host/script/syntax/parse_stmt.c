@@ -173,6 +173,8 @@ static struct node *parse_let(struct parser *p)
 	n->a->name = p->tok.text;
 	parser_advance(p);
 	parser_done(p, n->a);
+	if (p->tok.kind == ':')
+		parser_role(p, ROLE_TYPE_COLON);
 	if (parser_accept(p, ':'))
 		n->b = parse_type(p);
 	if (parser_accept(p, '='))

@@ -95,6 +95,8 @@ static void parse_c_words(struct parser *p, struct node *n)
 static void parse_stars(struct parser *p, struct node *n)
 {
 	for (;;) {
+		if (p->tok.kind == '*')
+			parser_role(p, ROLE_STAR);
 		if (parser_accept(p, '*'))
 			n->value++;
 		else if (!parser_accept_word(p, "const"))

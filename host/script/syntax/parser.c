@@ -36,8 +36,31 @@ void parser_unexpected(struct parser *p, const char *expecting)
 		    expecting ? ", expecting " : "", expecting ? expecting : "");
 }
 
+void parser_take(struct parser *p, int kind, struct loc loc, enum token_role role)
+{
+	struct token_list *l = p->taken;
+
+	if (!l || loc.pos == loc.end || (l->n && loc.pos < l->v[l->n - 1].loc.end))
+		return;
+	*VEC_PUSH(l->v, l->n, l->cap) = (struct parsed_token){kind, loc, role};
+}
+
+void parser_role(struct parser *p, enum token_role role)
+{
+	p->role = role;
+}
+
+void parser_role_before(struct parser *p, enum token_role role)
+{
+	if (p->taken && p->taken->n)
+		p->taken->v[p->taken->n - 1].role = role;
+}
+
 void parser_advance(struct parser *p)
 {
+	if (p->tok.kind != TOK_EOF)
+		parser_take(p, (int)p->tok.kind, p->tok.loc, p->role);
+	p->role = ROLE_NONE;
 	p->prev_end = p->tok.loc.end;
 	p->tok = lexer_next(&p->lx);
 	if (p->tok.kind == TOK_BAD)
@@ -194,6 +217,7 @@ static struct attach_point *parse_attach_point(struct parser *p)
 	ap->loc.end = p->lx.pos;
 	ap->text = arena_strndup(p->arena, buf_str(b), b->len);
 	p->prev_end = ap->loc.end;
+	parser_take(p, TOK_IDENT, ap->loc, ROLE_ATTACH);
 	if (ap->loc.end == ap->loc.pos || *ap->text == '#') {
 		p->lx.pos = ap->loc.pos;
 		p->tok = lexer_next(&p->lx);
@@ -213,6 +237,7 @@ static struct probe *parse_probe(struct parser *p)
 	if (name.kind == TOK_IDENT && next.kind == '=') {
 		probe->name = name.text;
 		parser_advance(p);
+		parser_take(p, '=', p->tok.loc, ROLE_NONE);
 	} else {
 		p->lx.pos = p->tok.loc.pos;
 	}
@@ -222,14 +247,18 @@ static struct probe *parse_probe(struct parser *p)
 		lexer_skip_space(&p->lx);
 		if (raw(p) != ',')
 			break;
+		parser_take(p, ',', (struct loc){p->lx.pos, p->lx.pos + 1}, ROLE_NONE);
 		p->lx.pos++;
 		if (lexer_peek_is(&p->lx, p->lx.pos, '{') || lexer_peek_is(&p->lx, p->lx.pos, '/'))
 			break;
 	}
 	probe->loc.end = p->prev_end;
 	parser_advance(p);
-	if (parser_accept(p, '/')) {
+	if (p->tok.kind == '/') {
+		parser_role(p, ROLE_PRED_OPEN);
+		parser_advance(p);
 		probe->pred = parse_expr(p);
+		parser_role(p, ROLE_PRED_CLOSE);
 		parser_expect(p, '/');
 	}
 	if (p->tok.kind == TOK_EOF && !probe->pred)
@@ -253,6 +282,7 @@ static void take_directive(struct parser *p, struct buf *out)
 	buf_add(out, text + start, pos - start);
 	buf_putc(out, '\n');
 	p->lx.pos = pos;
+	parser_take(p, '#', (struct loc){start, pos}, ROLE_RAW);
 	parser_advance(p);
 }
 
@@ -272,6 +302,7 @@ static void take_declaration(struct parser *p, struct buf *out)
 {
 	bool is_typedef = parser_at_word(p, "typedef");
 	uint32_t start = p->tok.loc.pos;
+	size_t taken = p->taken ? p->taken->n : 0;
 	const char *last = NULL;
 	int depth = 0;
 
@@ -286,6 +317,9 @@ static void take_declaration(struct parser *p, struct buf *out)
 		parser_unexpected(p, ";");
 	buf_add(out, p->lx.src->text + start, p->tok.loc.end - start);
 	buf_puts(out, ";\n");
+	if (p->taken)
+		p->taken->n = taken;
+	parser_take(p, '#', (struct loc){start, p->tok.loc.end}, ROLE_RAW);
 	if (is_typedef && last) {
 		struct typedef_name *t = arena_alloc(p->arena, sizeof(*t));
 
@@ -358,6 +392,7 @@ static void parse_import(struct parser *p, struct program *prog)
 	parser_advance(p);
 	item->loc = p->tok.loc;
 	item->path = p->tok.text;
+	parser_role(p, ROLE_PATH);
 	parser_expect(p, TOK_STR);
 	parser_accept(p, ';');
 	item->next = prog->imports;
@@ -462,13 +497,14 @@ static void parser_init(struct parser *p, const struct source *src, struct arena
 
 static void skip_shebang(struct parser *p)
 {
-	if (p->lx.src->len > 2 && memcmp(p->lx.src->text, "#!", 2) == 0)
+	if (p->lx.src->len >= 2 && memcmp(p->lx.src->text, "#!", 2) == 0)
 		while (raw(p) && raw(p) != '\n')
 			p->lx.pos++;
 }
 
-struct program *script_parse(const struct source *src, struct arena *arena,
-			     const struct script_args *args, struct diag *diag)
+static struct program *parse(const struct source *src, struct arena *arena,
+			     const struct script_args *args, struct token_list *taken,
+			     struct diag *diag)
 {
 	struct program *prog = arena_alloc(arena, sizeof(*prog));
 	struct parser *p = arena_alloc(arena, sizeof(*p));
@@ -477,6 +513,7 @@ struct program *script_parse(const struct source *src, struct arena *arena,
 
 	parser_init(p, src, arena, diag);
 	p->args = args;
+	p->taken = taken;
 	prog->arena = arena;
 	prog->src = src;
 	skip_shebang(p);
@@ -488,6 +525,21 @@ struct program *script_parse(const struct source *src, struct arena *arena,
 	buf_free(preamble);
 	buf_free(&p->raw);
 	return ok ? prog : NULL;
+}
+
+struct program *script_parse(const struct source *src, struct arena *arena,
+			     const struct script_args *args, struct diag *diag)
+{
+	return parse(src, arena, args, NULL, diag);
+}
+
+int script_tokens(const struct source *src, struct token_list *out, struct diag *diag)
+{
+	struct arena *arena = arena_new();
+	int err = parse(src, arena, NULL, out, diag) ? 0 : -EINVAL;
+
+	arena_free(arena);
+	return err;
 }
 
 struct node *script_parse_expr(const struct source *src, struct arena *arena, struct diag *diag)
