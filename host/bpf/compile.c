@@ -146,13 +146,15 @@ static void explain(const struct compile_run *res, const char *name, unsigned ti
 }
 
 static struct bpf_code *take_answer(struct compile_run *res, const char *name, unsigned timeout_ms,
-				    struct diag *d)
+				    struct buf *listing, struct diag *d)
 {
 	struct bpf_code *code = NULL;
 
 	if (!res->err && res->answer.len && res->answer.data[0] == CHILD_CODE) {
 		code = bpf_code_decode(res->answer.data + 1, res->answer.len - 1);
-		if (code)
+		if (code && listing)
+			buf_add(listing, res->log.data, res->log.len);
+		else if (code)
 			compile_log_to_diag(res->log.data, res->log.len, d);
 	}
 	if (!code)
@@ -209,7 +211,10 @@ static unsigned timeout_ms(const struct attempt *a)
 
 static void start_compiler(struct attempt *a, struct diag *d)
 {
-	struct compile_child c = {.text = a->text, .cflags = a->flags.list, .n_cflags = a->flags.n};
+	struct compile_child c = {.text = a->text,
+				  .cflags = a->flags.list,
+				  .n_cflags = a->flags.n,
+				  .debug = a->o.listing};
 
 	a->start_err = a->stubs ? headers_write(a->headers, sizeof(a->headers), d) : 0;
 	if (a->start_err)
@@ -231,7 +236,8 @@ static struct bpf_code *take_compiled(struct attempt *a, struct diag *d)
 
 	if (!a->start_err) {
 		compile_run_end(res);
-		code = take_answer(res, a->o.name, timeout_ms(a), d);
+		code = take_answer(res, a->o.name, timeout_ms(a), a->o.listing ? a->o.log : NULL,
+				   d);
 	}
 	if (code)
 		to_cache(a->o.cache_dir, &a->key, code);
@@ -251,6 +257,7 @@ static int begin_attempt(struct attempt *a, const struct bpf_compile_opts *o,
 	memset(a, 0, sizeof(*a));
 	a->o = *o;
 	a->o.name = o->name ? o->name : "program";
+	a->o.cache_dir = o->listing ? NULL : o->cache_dir;
 	a->text = named_text(o);
 	*cached = NULL;
 	uname(&uts);
@@ -259,7 +266,7 @@ static int begin_attempt(struct attempt *a, const struct bpf_compile_opts *o,
 		return err;
 	make_flags(o, headers_kernel_version(uts.release), &a->flags);
 	make_key(a->text, &a->flags, a->stubs, uts.release, &a->key);
-	*cached = from_cache(o->cache_dir, &a->key);
+	*cached = from_cache(a->o.cache_dir, &a->key);
 	return 0;
 }
 

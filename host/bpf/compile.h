@@ -12,7 +12,15 @@
 #include <stdint.h>
 
 #include "bpf/code.h"
+#include "util/buf.h"
 #include "util/diag.h"
+
+/* What the compiler makes on the way; the values are libbcc's own. */
+enum bpf_listing {
+	BPF_LIST_NONE = 0,
+	BPF_LIST_LLVM = 1, /* LLVM's intermediate form, optimised */
+	BPF_LIST_ASM = 8,  /* BPF instructions between the lines of the text */
+};
 
 struct bpf_compile_opts {
 	const char *text; /* BCC C; `#line N "file"` in it decides what messages name */
@@ -20,12 +28,14 @@ struct bpf_compile_opts {
 	const char *const *cflags; /* further compiler flags, "-DX=1" */
 	size_t n_cflags;
 	bool lean; /* the text has probes/lean.h in place of what libbcc includes by itself */
-	bool optimise_once;    /* a third of the time less; the code differs somewhat, so it is for
-				* text that is known to load this way */
-	const char *cache_dir; /* bpf_cache_dir(), or NULL for no cache */
-	unsigned timeout_ms;   /* after which the child is killed; 0: 60 s */
-	bool *from_cache;      /* set when not NULL */
-	uint64_t *took_ns;     /* set when not NULL */
+	bool optimise_once; /* a third of the time less; the code differs somewhat, so it is for
+			     * text that is known to load this way */
+	enum bpf_listing listing; /* is added to `log`, and the cache is left alone */
+	struct buf *log;	  /* NULL when there is no listing */
+	const char *cache_dir;	  /* bpf_cache_dir(), or NULL for no cache */
+	unsigned timeout_ms;	  /* after which the child is killed; 0: 60 s */
+	bool *from_cache;	  /* set when not NULL */
+	uint64_t *took_ns;	  /* set when not NULL */
 };
 
 /*

@@ -306,7 +306,7 @@ void compile_child_run(const struct compile_child *c)
 	show_tracefs(c->text);
 	if (c->headers)
 		setenv("BCC_KERNEL_SOURCE", c->headers, 1);
-	m = bcc.create(c->text, 0, (const char **)c->cflags, (int)c->n_cflags, true, NULL);
+	m = bcc.create(c->text, c->debug, (const char **)c->cflags, (int)c->n_cflags, true, NULL);
 	if (!m) {
 		answer(c->out, CHILD_REFUSED, "", 0);
 		return;

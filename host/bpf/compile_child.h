@@ -12,6 +12,7 @@ struct compile_child {
 	const char *text;
 	const char *const *cflags;
 	size_t n_cflags;
+	unsigned debug;	     /* libbcc's flags for what it prints on the way */
 	const char *headers; /* the stub tree, NULL: libbcc looks for the kernel's own */
 	int out;	     /* pipe for the answer */
 };

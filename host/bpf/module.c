@@ -263,10 +263,19 @@ static enum bpf_kind kind_of(const struct bpf_load_opts *o, const char *name, co
 	return bpf_kind_of_name(name, target);
 }
 
+/* Who wants to hear the verifier. */
+struct listener {
+	char *log;
+	uint32_t log_size;
+	void (*take)(void *ctx, const char *program, const char *log);
+	void *ctx;
+};
+
 struct loading {
 	struct bpf_module *m;
 	const struct bpf_code *code;
 	const struct bpf_load_opts *o;
+	const struct listener *listener; /* NULL: the programs are to be kept */
 };
 
 /* Programs loaded for multi links can be attached in every other way too, so it is always asked
@@ -281,6 +290,31 @@ static int load_any_attach(struct prog_spec *s)
 	return sys_prog_load(s);
 }
 
+static void listen(const struct listener *l, const char *name, struct prog_spec *s)
+{
+	int fd;
+
+	s->log = l->log;
+	s->log_size = l->log_size;
+	s->log_all = true;
+	l->log[0] = '\0';
+	fd = load_any_attach(s);
+	if (fd >= 0)
+		close(fd);
+	l->take(l->ctx, name, l->log);
+}
+
+static int keep(const struct loading *l, const char *name, struct prog_spec *s, struct diag *d)
+{
+	int fd = load_any_attach(s);
+
+	if (fd < 0)
+		return load_error(s, name, fd, d);
+	*VEC_PUSH(l->m->programs, l->m->n_programs, l->m->cap_programs) =
+		(struct loaded){xstrdup(name), fd};
+	return 0;
+}
+
 /* Loads what `s` says about `p`, whose instructions and kind are still missing there. */
 static int load_spec(const struct loading *l, const struct code_program *p, struct prog_spec *s,
 		     struct diag *d)
@@ -289,7 +323,7 @@ static int load_spec(const struct loading *l, const struct code_program *p, stru
 	enum bpf_kind kind = kind_of(l->o, p->name, &target);
 	struct kernel_kind k;
 	struct bpf_insn *insns;
-	int fd, err = resolve_kind(kind, p->name, target, &k, d);
+	int err = resolve_kind(kind, p->name, target, &k, d);
 
 	if (err)
 		return err;
@@ -302,14 +336,12 @@ static int load_spec(const struct loading *l, const struct code_program *p, stru
 	s->flags = k.flags;
 	s->insns = insns;
 	s->n_insns = p->n_insns;
-	fd = load_any_attach(s);
-	if (fd < 0)
-		load_error(s, p->name, fd, d);
+	if (l->listener)
+		listen(l->listener, p->name, s);
 	else
-		*VEC_PUSH(l->m->programs, l->m->n_programs, l->m->cap_programs) =
-			(struct loaded){xstrdup(p->name), fd};
+		err = keep(l, p->name, s, d);
 	free(insns);
-	return fd < 0 ? fd : 0;
+	return err;
 }
 
 static int load_program(const struct loading *l, const struct code_program *p, struct diag *d)
@@ -348,7 +380,7 @@ struct bpf_module *bpf_module_load(const struct bpf_code *code, const struct bpf
 {
 	static const struct bpf_load_opts none;
 	struct bpf_module *m = xcalloc(1, sizeof(*m));
-	struct loading l = {m, code, o ? o : &none};
+	struct loading l = {m, code, o ? o : &none, NULL};
 	uint32_t i;
 	int err;
 
@@ -367,6 +399,24 @@ struct bpf_module *bpf_module_load(const struct bpf_code *code, const struct bpf
 		return NULL;
 	}
 	return m;
+}
+
+void bpf_module_explain(struct bpf_module *m, const struct bpf_code *code,
+			const struct bpf_load_opts *o, uint32_t log_size,
+			void (*take)(void *ctx, const char *program, const char *log), void *ctx)
+{
+	struct listener listener = {xmalloc(log_size), log_size, take, ctx};
+	struct loading l = {m, code, o, &listener};
+	struct diag *quiet = diag_new();
+
+	for (size_t i = 0; i < m->n_programs; i++) {
+		const struct code_program *p = bpf_code_program(code, m->programs[i].name);
+
+		if (p)
+			load_program(&l, p, quiet);
+	}
+	diag_free(quiet);
+	free(listener.log);
 }
 
 int bpf_module_prog_fd(const struct bpf_module *m, const char *name)
@@ -420,18 +470,33 @@ int bpf_module_run(const struct bpf_module *m, const char *name, void *ctx, size
 	return err ? err : (int)(retval & 0x7fffffff);
 }
 
+static int prog_info(int prog_fd, struct bpf_prog_info *info)
+{
+	union bpf_attr attr;
+
+	memset(info, 0, sizeof(*info));
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = prog_fd;
+	attr.info.info_len = sizeof(*info);
+	attr.info.info = (uintptr_t)info;
+	return sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
+}
+
+int bpf_prog_size(int prog_fd, struct bpf_prog_size *out)
+{
+	struct bpf_prog_info info;
+	int err = prog_info(prog_fd, &info);
+
+	if (!err)
+		*out = (struct bpf_prog_size){info.xlated_prog_len, info.jited_prog_len};
+	return err;
+}
+
 int bpf_prog_run_stats(int prog_fd, struct bpf_run_stats *out)
 {
 	struct bpf_prog_info info;
-	union bpf_attr attr;
-	int err;
+	int err = prog_info(prog_fd, &info);
 
-	memset(&info, 0, sizeof(info));
-	memset(&attr, 0, sizeof(attr));
-	attr.info.bpf_fd = prog_fd;
-	attr.info.info_len = sizeof(info);
-	attr.info.info = (uintptr_t)&info;
-	err = sys_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr));
 	if (!err)
 		*out = (struct bpf_run_stats){info.run_cnt, info.run_time_ns,
 					      info.recursion_misses};

@@ -65,6 +65,13 @@ struct bpf_module;
  */
 struct bpf_module *bpf_module_load(const struct bpf_code *code, const struct bpf_load_opts *o,
 				   struct diag *d);
+/*
+ * What the verifier says about the programs of a loaded module: each is loaded once more, with its
+ * log, of which the last `log_size` bytes are kept by kernels that can. `o` is that of the load.
+ */
+void bpf_module_explain(struct bpf_module *m, const struct bpf_code *code,
+			const struct bpf_load_opts *o, uint32_t log_size,
+			void (*take)(void *ctx, const char *program, const char *log), void *ctx);
 /* Closes programs and maps. Attached links keep their program alive. NULL is fine. */
 void bpf_module_free(struct bpf_module *m);
 
@@ -81,6 +88,13 @@ const char *bpf_module_prog(const struct bpf_module *m, size_t i, int *fd);
  * arguments (RAW_TRACEPOINT: u64 words). Returns its return value (>= 0) or -errno.
  */
 int bpf_module_run(const struct bpf_module *m, const char *name, void *ctx, size_t ctx_len);
+
+/* How much the kernel made of a program, in bytes. */
+struct bpf_prog_size {
+	uint32_t verified, machine; /* machine: 0 without a just-in-time compiler */
+};
+/* Returns 0 or -errno. */
+int bpf_prog_size(int prog_fd, struct bpf_prog_size *out);
 
 /* What the kernel counted for a program while bpf_stats_enable was on. */
 struct bpf_run_stats {

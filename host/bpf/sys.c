@@ -60,7 +60,7 @@ int sys_prog_load(const struct prog_spec *s)
 	if (s->log) {
 		attr.log_buf = (uintptr_t)s->log;
 		attr.log_size = s->log_size;
-		attr.log_level = 1;
+		attr.log_level = s->log_all ? 2 : 1;
 	}
 	if (s->n_funcs) {
 		attr.prog_btf_fd = (uint32_t)s->btf_fd;

@@ -43,6 +43,7 @@ struct prog_spec {
 	uint32_t kern_version, flags;
 	char *log; /* verifier's log, NULL: none */
 	uint32_t log_size;
+	bool log_all; /* the whole walk; else little is said about a program that passes */
 	/* With callbacks: what types their functions have, in a BTF that the kernel took. */
 	int btf_fd;
 	const struct bpf_func_info *funcs;

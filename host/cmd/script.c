@@ -15,6 +15,7 @@
 #include "bpf/feature.h"
 #include "bpf/reaper.h"
 #include "cmd/cmd.h"
+#include "cmd/script_modes.h"
 #include "script/engine/engine_bind.h"
 #include "script/probe/list.h"
 #include "script/probe/probe.h"
@@ -30,6 +31,7 @@ struct run {
 	const struct cmd_context *ctx;
 	struct script *script;
 	struct script_opts opts;
+	enum config_script_mode mode;
 	struct buf text, preamble;
 	struct spawn *child;
 	struct words words; /* of -c */
@@ -331,10 +333,30 @@ static int run_attached(struct run *r)
 	return code ? code : end_targets(r);
 }
 
+static int print_stages(struct run *r, const char *stages)
+{
+	struct buf text = {0};
+	int err = script_dump(r->script, stages, &text, r->ctx->diag);
+
+	fwrite(buf_str(&text), 1, text.len, stdout);
+	buf_free(&text);
+	return err;
+}
+
+/* Those of the kernel need what the engine's probes share. */
+static int print_stages_asked(struct run *r)
+{
+	const struct string_list *stages = &r->ctx->config->script.debug;
+	int err = 0;
+
+	for (size_t i = 0; i < stages->count && !err; i++)
+		err = print_stages(r, stages->items[i]);
+	return err;
+}
+
 static int run_script(struct run *r)
 {
 	const struct config *c = r->ctx->config;
-	struct buf dump = {0};
 	int err;
 
 	r->script = script_new(&r->opts, r->ctx->diag);
@@ -342,22 +364,19 @@ static int run_script(struct run *r)
 		return 1;
 	if (c->script.no_warnings)
 		diag_clear(r->ctx->diag);
-	if (c->script.dump) {
-		err = script_dump(r->script, c->script.dump, &dump, r->ctx->diag);
-		fwrite(buf_str(&dump), 1, dump.len, stdout);
-		buf_free(&dump);
-		return err ? 1 : 0;
-	}
+	if (c->script.dump)
+		return open_engine(r) || print_stages(r, c->script.dump) ? 1 : 0;
 	flush_messages(r);
 	if (c->script.list) {
 		script_print_probes(r->script, c->verbose, stdout);
 		return 0;
 	}
 	err = open_engine(r);
+	err = err ? err : print_stages_asked(r);
 	err = err ? err : script_load(r->script, r->ctx->diag);
 	if (err || open_events(r) != 0)
 		return 1;
-	return run_attached(r);
+	return r->opts.trial ? script_mode_trials(r->ctx, r->script, &r->opts) : run_attached(r);
 }
 
 static int open_output(struct run *r)
@@ -397,15 +416,40 @@ static int leave_out(struct run *r, const char *features)
 	return 0;
 }
 
+/* What does not run the program. */
+static int work_on_text(struct run *r)
+{
+	switch (r->mode) {
+	case CONFIG_SCRIPT_FORMAT:
+		return script_mode_format(r->ctx, &r->opts);
+	case CONFIG_SCRIPT_CODEGEN:
+		return script_mode_codegen(r->ctx, &r->opts);
+	default:
+		return script_mode_compiler_bench(r->ctx, &r->opts);
+	}
+}
+
+static bool is_about_text(enum config_script_mode mode)
+{
+	return mode == CONFIG_SCRIPT_FORMAT || mode == CONFIG_SCRIPT_CODEGEN ||
+	       mode == CONFIG_SCRIPT_COMPILER_BENCH;
+}
+
 static int prepare(struct run *r)
 {
 	const struct config *c = r->ctx->config;
-	int err;
+	int err = script_mode(c, &r->mode, r->ctx->diag);
 
+	if (err)
+		return err;
+	r->opts.trial = r->mode == CONFIG_SCRIPT_TEST	 ? PROBE_TEST
+			: r->mode == CONFIG_SCRIPT_BENCH ? PROBE_BENCH
+							 : PROBE_BEGIN;
+	r->opts.debug_info = c->script.debug_info;
 	r->opts.unsafe = c->script.unsafe;
 	r->opts.no_warnings = c->script.no_warnings;
 	r->opts.format = c->script.format == CONFIG_SCRIPT_JSON ? SCRIPT_JSON : SCRIPT_TEXT;
-	r->opts.offline = c->script.dump && geteuid() != 0;
+	r->opts.offline = (c->script.dump || is_about_text(r->mode)) && geteuid() != 0;
 	r->opts.check_helpers = c->script.keep_going;
 	r->opts.filter = c->script.probe_filter;
 	if (c->script.command && c->script.pid)
@@ -413,7 +457,9 @@ static int prepare(struct run *r)
 	err = take_pid(r);
 	err = err ? err : leave_out(r, c->script.no_feature);
 	err = err ? err : take_program(r);
-	err = err ? err : open_output(r);
+	if (err || is_about_text(r->mode))
+		return err;
+	err = open_output(r);
 	if (!err && c->script.command)
 		err = split_command(r, c->script.command);
 	if (!err && c->script.command && !c->script.dump && !c->script.list)
@@ -536,7 +582,9 @@ int cmd_script(const struct cmd_context *ctx)
 		r.opts.reaper = reaper_new();
 		r.engine = engine_bind_new();
 		r.opts.engine = engine_bind_binding(r.engine);
-		status = prepare(&r) ? EXIT_FAILED : run_script(&r);
+		status = prepare(&r)		 ? EXIT_FAILED
+			 : is_about_text(r.mode) ? work_on_text(&r)
+						 : run_script(&r);
 	}
 	flush_messages(&r);
 	finish(&r);

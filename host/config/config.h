@@ -40,6 +40,15 @@ enum config_buffer { CONFIG_BUFFER_RING, CONFIG_BUFFER_PERF };
 enum config_op_mode { CONFIG_OPS_EVENTS, CONFIG_OPS_SUMMARY };
 enum config_colour { CONFIG_COLOUR_AUTO, CONFIG_COLOUR_ALWAYS, CONFIG_COLOUR_NEVER };
 enum config_script_format { CONFIG_SCRIPT_TEXT, CONFIG_SCRIPT_JSON };
+/* In order of the choices of --mode. */
+enum config_script_mode {
+	CONFIG_SCRIPT_RUN,
+	CONFIG_SCRIPT_CODEGEN,
+	CONFIG_SCRIPT_COMPILER_BENCH,
+	CONFIG_SCRIPT_BENCH,
+	CONFIG_SCRIPT_TEST,
+	CONFIG_SCRIPT_FORMAT,
+};
 enum config_script_buffering { CONFIG_SCRIPT_LINE, CONFIG_SCRIPT_FULL, CONFIG_SCRIPT_NONE };
 
 /* NULL-terminated when count > 0, so `items` serves as an argv; NULL when empty. */
@@ -102,9 +111,12 @@ struct config {
 		char *pid;	  /* -p, as it was written; NULL: none */
 		enum config_script_format format;
 		enum config_script_buffering buffering;
-		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info,
+		enum config_script_mode mode;
+		bool fmt, test, bench; /* other words for a mode */
+		bool list, quiet, dry_run, unsafe, keep_going, no_warnings, info, debug_info,
 			usdt_file_activation;
-		char *dump; /* stage to print: ast, types, bpf; NULL: none */
+		char *dump;		  /* stages to print and end; NULL: none */
+		struct string_list debug; /* stages to print before the run */
 		char *probe_filter;
 		struct string_list include_dirs, includes;
 	} script;

@@ -10,6 +10,12 @@
 
 #define BIT(id)	 (1u << (id))
 #define FIELD(f) offsetof(struct config, f)
+/* A switch of script that is off unless it is given. */
+#define SCRIPT_SWITCH(long_flag, short_flag, field, text)                                          \
+	{                                                                                          \
+		.flag = long_flag, .letter = short_flag, .type = OPTION_BOOL, .commands = SCRIPT,  \
+		.offset = FIELD(script.field), .def = "false", .help = text                        \
+	}
 
 enum {
 	/* Commands that run probes on a target. */
@@ -26,10 +32,13 @@ static const char *const buffer_types[] = {"ring", "perf", NULL};
 static const char *const op_modes[] = {"events", "summary", NULL};
 static const char *const colour_modes[] = {"auto", "always", "never", NULL};
 static const char *const script_formats[] = {"text", "json", NULL};
+static const char *const script_modes[] = {"run",    "codegen", "compiler-bench", "bench", "test",
+					   "format", NULL};
 static const char *const script_bufferings[] = {"line", "full", "none", NULL};
 
 const struct option option_table[] = {
 	{
+		.flag = "cmd",
 		.letter = 'c',
 		.type = OPTION_STRING,
 		.commands = SCRIPT,
@@ -566,14 +575,8 @@ const struct option option_table[] = {
 		.arg = "PROGRAM",
 		.help = "Run PROGRAM instead of a script file.",
 	},
-	{
-		.letter = 'l',
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.list),
-		.def = "false",
-		.help = "List the probes that match the argument; with -v also their arguments.",
-	},
+	SCRIPT_SWITCH("list", 'l', list,
+		      "List the probes that match the argument; with -v also their arguments."),
 	{
 		.letter = 'f',
 		.type = OPTION_ENUM,
@@ -596,75 +599,65 @@ const struct option option_table[] = {
 		.complete = COMPLETE_CHOICES,
 		.help = "Buffering of the output.",
 	},
-	{
-		.flag = "quiet",
-		.letter = 'q',
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.quiet),
-		.def = "false",
-		.help = "Do not say how many probes are being attached.",
-	},
-	{
-		.flag = "dry-run",
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.dry_run),
-		.def = "false",
-		.help = "Attach, then end at once without printing maps.",
-	},
+	SCRIPT_SWITCH("quiet", 'q', quiet, "Do not say how many probes are being attached."),
+	SCRIPT_SWITCH("dry-run", 0, dry_run, "Attach, then end at once without printing maps."),
 	{
 		.flag = "dump",
-		.letter = 'd',
 		.type = OPTION_STRING,
 		.commands = SCRIPT,
 		.offset = FIELD(script.dump),
 		.arg = "STAGE",
-		.help = "Print what stages of the compiler made of the program (ast, types, bpf; "
-			"several separated by commas, or all) and end.",
+		.help = "Print what stages of the compiler made of the program and end: ast, "
+			"types, "
+			"bpf (C), llvm, asm, kernel (maps and programs) and verifier (its log), "
+			"several separated by commas, or all.",
 	},
 	{
-		.flag = "unsafe",
-		.type = OPTION_BOOL,
+		.flag = "debug",
+		.letter = 'd',
+		.type = OPTION_LIST,
 		.commands = SCRIPT,
-		.offset = FIELD(script.unsafe),
-		.def = "false",
-		.help = "Allow functions that change the system, such as system().",
+		.flags = OPTION_REPEAT,
+		.offset = FIELD(script.debug),
+		.arg = "STAGE",
+		.help = "The same, and then run it. bpftrace's names codegen, codegen-opt, dis and "
+			"libbpf stand for bpf, llvm, asm and kernel. The flag may be given several "
+			"times.",
 	},
 	{
-		.letter = 'k',
-		.type = OPTION_BOOL,
+		.flag = "mode",
+		.type = OPTION_ENUM,
 		.commands = SCRIPT,
-		.offset = FIELD(script.keep_going),
-		.def = "false",
-		.help = "Warn when reading memory of a process or of the kernel fails.",
+		.offset = FIELD(script.mode),
+		.choices = script_modes,
+		.def = "run",
+		.arg = "MODE",
+		.complete = COMPLETE_CHOICES,
+		.help = "What to do with the program: run it, codegen compiles it only, "
+			"compiler-bench times how it is compiled, bench, test and format are as "
+			"the "
+			"three flags below.",
 	},
-	{
-		.flag = "no-warnings",
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.no_warnings),
-		.def = "false",
-		.help = "Print no warnings about the program.",
-	},
-	{
-		.flag = "info",
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.info),
-		.def = "false",
-		.help = "Print what the kernel and this build can do, and end.",
-	},
-	{
-		.flag = "usdt-file-activation",
-		.type = OPTION_BOOL,
-		.commands = SCRIPT,
-		.offset = FIELD(script.usdt_file_activation),
-		.def = "false",
-		.help = "Activate the semaphores of usdt probes in every process that maps the "
-			"file. The kernel always does so; the flag is accepted for bpftrace's "
-			"sake.",
-	},
+	SCRIPT_SWITCH("fmt", 0, fmt,
+		      "Print the program laid out the usual way, or write it to the file of -o, "
+		      "which may be the program's own. Only blanks change."),
+	SCRIPT_SWITCH("test", 0, test,
+		      "Run the test: probes and say which fail; begin and end probes run around "
+		      "them, others do not. The exit status is 1 when one failed."),
+	SCRIPT_SWITCH("bench", 0, bench,
+		      "Run the bench: probes and print the average time of each, in the same way."),
+	SCRIPT_SWITCH("unsafe", 0, unsafe,
+		      "Allow functions that change the system, such as system()."),
+	SCRIPT_SWITCH("warnings", 'k', keep_going,
+		      "Warn when reading memory of a process or of the kernel fails."),
+	SCRIPT_SWITCH("no-warnings", 0, no_warnings, "Print no warnings about the program."),
+	SCRIPT_SWITCH("debuginfo", 0, debug_info,
+		      "Name the file and line of stack frames whose code has debug information."),
+	SCRIPT_SWITCH("info", 0, info, "Print what the kernel and this build can do, and end."),
+	SCRIPT_SWITCH("usdt-file-activation", 0, usdt_file_activation,
+		      "Activate the semaphores of usdt probes in every process that maps the "
+		      "file. The kernel always does so; the flag is accepted for bpftrace's "
+		      "sake."),
 	{
 		.flag = "no-feature",
 		.type = OPTION_STRING,

@@ -178,6 +178,13 @@ static bool uses_args(const struct probe *p)
 	return seen;
 }
 
+/* Of the kinds that only some runs are about. */
+static bool stands_aside(const struct script *s, const struct attach *a)
+{
+	return s->o.trial == PROBE_TEST || s->o.trial == PROBE_BENCH || a->kind == PROBE_TEST ||
+	       a->kind == PROBE_BENCH;
+}
+
 static int expand_probe(struct script *s, struct probe *p, struct probe_plan *plan, struct diag *d)
 {
 	struct expand_opts o = {
@@ -193,6 +200,7 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		.offline = s->o.offline,
 		.may_move = may_move_entries(s->prog),
 		.unsafe = s->o.unsafe,
+		.trial = s->o.trial,
 		.want_args = uses_args(p) || s->prog->macros,
 		.debug = s->o.offline ? NULL : s->debug,
 	};
@@ -207,7 +215,7 @@ static int expand_probe(struct script *s, struct probe *p, struct probe_plan *pl
 		err = err ? err : e;
 		if (!a)
 			continue;
-		if (!e && !a->n_matches && a->kind != PROBE_ASIDE && o.missing == MISSING_WARN)
+		if (!e && !a->n_matches && o.missing == MISSING_WARN && !stands_aside(s, a))
 			diag_add_at(d, DIAG_WARNING, o.src, loc_span(o.src, a->loc),
 				    "No matches for %s%s%s. Skipping.", a->provider->name,
 				    strchr(a->text, ':') ? " " : "",
@@ -305,6 +313,7 @@ static int front_end(struct script *s, struct diag *d)
 	}
 	err = err ? err : import_all(s, d);
 	err = err ? err : settings_load(&s->settings, s->prog, d);
+	s->settings.show_debug_info |= s->o.debug_info;
 	err = err ? err : parse_types(s, d);
 	err = err ? err : expand_all(s, d);
 	err = err ? err : filter_all(s, d);
@@ -364,58 +373,6 @@ int script_emit(struct script *s, struct diag *d)
 	s->sema.diag = d;
 	err = emit_script(&s->sema, s->plans, s->n_plans, &o, &s->code);
 	s->emitted = !err;
-	return err;
-}
-
-static int dump_bpf(struct script *s, struct buf *out, struct diag *d)
-{
-	int err = script_emit(s, d);
-
-	if (!err)
-		buf_add(out, s->code.text.data, s->code.text.len);
-	return err;
-}
-
-static int dump_tree(struct script *s, bool types, struct buf *out)
-{
-	program_dump(s->prog, types, out);
-	return 0;
-}
-
-/* bpftrace's names for what LLVM makes stand for the text that is compiled here. */
-static int dump_stage(struct script *s, const char *stage, size_t n, struct buf *out,
-		      struct diag *d)
-{
-	static const char *const bpf[] = {"bpf", "codegen", "codegen-opt"};
-	int err;
-
-	if (n == 3 && strncmp(stage, "ast", n) == 0)
-		return dump_tree(s, false, out);
-	if (n == 5 && strncmp(stage, "types", n) == 0)
-		return dump_tree(s, true, out);
-	for (size_t i = 0; i < ARRAY_LEN(bpf); i++)
-		if (strlen(bpf[i]) == n && strncmp(stage, bpf[i], n) == 0)
-			return dump_bpf(s, out, d);
-	if (n != 3 || strncmp(stage, "all", n) != 0)
-		return diag_fail(d, -EINVAL,
-				 "--dump takes ast, types, bpf (also codegen, codegen-opt) or all, "
-				 "not '%.*s'",
-				 (int)n, stage);
-	err = dump_tree(s, false, out);
-	err = err ? err : dump_tree(s, true, out);
-	return err ? err : dump_bpf(s, out, d);
-}
-
-int script_dump(struct script *s, const char *stages, struct buf *out, struct diag *d)
-{
-	int err = 0;
-
-	while (*stages && !err) {
-		size_t n = strcspn(stages, ",");
-
-		err = dump_stage(s, stages, n, out, d);
-		stages += n + (stages[n] == ',');
-	}
 	return err;
 }
 

@@ -30,13 +30,15 @@ struct script_opts {
 	int argc;
 	const char *const *include_dirs;
 	size_t n_include_dirs;
-	const char *preamble; /* further C text (--include); NULL: none */
-	pid_t pid;	      /* only this process where the probe kind can; 0: all */
-	pid_t cpid;	      /* child of -c, 0: none */
-	const char *command;  /* what the child will run: usdt:*: looks into it; NULL: none */
-	const char *filter;   /* regular expression: only probes whose name matches; NULL: all */
-	bool check_helpers;   /* say when reading memory fails */
-	bool offline;	      /* nothing of this machine is looked at */
+	const char *preamble;  /* further C text (--include); NULL: none */
+	pid_t pid;	       /* only this process where the probe kind can; 0: all */
+	pid_t cpid;	       /* child of -c, 0: none */
+	const char *command;   /* what the child will run: usdt:*: looks into it; NULL: none */
+	const char *filter;    /* regular expression: only probes whose name matches; NULL: all */
+	enum probe_kind trial; /* PROBE_TEST, PROBE_BENCH: see script_test; else a usual run */
+	bool debug_info;       /* stacks name files and lines, whatever the script says */
+	bool check_helpers;    /* say when reading memory fails */
+	bool offline;	       /* nothing of this machine is looked at */
 	bool unsafe, no_warnings;
 	bool no_uprobe_multi; /* attach function by function */
 	enum script_format format;
@@ -49,10 +51,15 @@ struct script;
 
 struct script *script_new(const struct script_opts *o, struct diag *d);
 void script_free(struct script *s); /* NULL is fine */
-/* Text of stages, separated by commas: "ast", "types", "bpf", "all". Returns 0, or -EINVAL for
- * another word. */
+/*
+ * Appends what stages made of the script: their names, separated by commas, or "all" (with
+ * opts.offline only those that need no kernel). Those of the kernel load the script. Returns 0, or
+ * -errno with an error in `d`: -EINVAL for a name that is none.
+ */
 int script_dump(struct script *s, const char *stages, struct buf *out, struct diag *d);
 int script_emit(struct script *s, struct diag *d);
+/* To BPF instructions. Needs no rights. */
+int script_compile(struct script *s, struct diag *d);
 int script_load(struct script *s, struct diag *d);
 int script_attach(struct script *s, struct diag *d);
 /* Number of probes that are attached or would be. */
@@ -71,6 +78,18 @@ bool script_exited(const struct script *s, int *code);
 /* Runs the self:signal:SIGUSR1 probes. */
 void script_signal(struct script *s);
 void script_stop(struct script *s);
+/*
+ * Between script_attach and script_stop, with opts.trial PROBE_TEST: runs each test probe once and
+ * prints how it went. A test fails that returns another value than 0, or calls exit() with one or
+ * assert() in vain; only then is what it printed shown. Returns how many failed, or -errno.
+ */
+int script_test(struct script *s, bool colour, struct diag *d);
+/*
+ * With PROBE_BENCH: runs each bench probe many times and prints the average by the kernel's own
+ * accounting, whose two looks at the clock are part of it. What they print is thrown away. Returns
+ * 0 or -errno.
+ */
+int script_bench(struct script *s, struct diag *d);
 void script_print_maps(struct script *s);
 /* Records that were lost for want of room. */
 uint64_t script_lost(const struct script *s);

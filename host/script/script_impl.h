@@ -47,6 +47,9 @@ struct script {
 };
 
 /* script_load.c */
+/* How its module is loaded, once its maps are made; what it points to lives as long as the script.
+ */
+void script_load_opts(const struct script *s, struct bpf_load_opts *o);
 void script_unload(struct script *s);
 /* Runs the begin, end or self programs, in order of the source. */
 void script_run_special(struct script *s, enum probe_kind kind);

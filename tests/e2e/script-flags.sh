@@ -82,10 +82,100 @@ run 0 -q -e 'test:t { return 1; } bench:b { @x = 1; } begin { print(9); }'
 says "test and bench stand aside" 9 && says_not "they do not run" "@x"
 
 echo "-- switches"
-run 0 -d ast,bpf -e 'begin { print(1); }' && says "stages" " at begin" && says "another" "#define"
-run 1 -d none -e 'begin { }' && says "no stage" "--dump takes ast, types, bpf"
+run 0 --dump ast,bpf -e 'begin { printf("seventy%s", "-one"); }' && says "stages" " at begin"
+says "another" "#define" && says_not "it does not run" "seventy-one"
+run 1 -d none -e 'begin { }' && says "no stage" "'none' is no stage: there are ast, types, bpf"
+run 0 -q -d ast -d types -e 'begin { $a = (uint8)70 + 1; printf("seventy%s", "-one"); }'
+says "stages before the run" " at begin" && says "a type" ":: uint8" && says "it runs" "seventy-one"
+run 0 --debug codegen-opt,dis -e 'begin { print(1); }'
+says "LLVM's form" "define dso_local i32 @probe_0" && says "instructions" "Disassembly of function probe_0"
+run 0 --dump libbpf -e 'begin { @[1] = count(); } op:end { }'
+says "a map" "map @: percpu_hash, key 8 bytes, value 8 bytes, up to 4096"
+says "programs" "program probe_1: op:end, "
+run 0 -d verifier -e 'begin { @[1] = count(); }'
+says "the verifier's walk" "call bpf_map_lookup_elem" && says "its end" "processed "
+(cd / && TMPDIR=/tmp setpriv --reuid 65534 --clear-groups "$LLMPROBE" script --dump all -e 'begin { @ = 1; }') \
+	>"$TMP/out" 2>&1 || fail "without rights: $(cat "$TMP/out")"
+says "without rights, down to instructions" "Disassembly of function probe_0"
+says_not "none of the kernel" "bytes verified"
 run 0 -q --no-feature uprobe_multi -e 'uprobe:libc:getp* { } i:1ms { print(6); exit(); }' && says "--no-feature" 6
 run 1 --no-feature x -e 'begin { }' && says "no feature" "'x' is not a feature"
+
+echo "-- the layout"
+printf 'BEGIN{@x[1,2]=count();// why\n}' >ugly.bt
+run 0 --fmt ugly.bt && says "laid out" "	@x[1, 2] = count(); // why"
+run 0 --mode format -o ugly.bt ugly.bt
+assert_eq "in place" "$(cat ugly.bt)" "$(printf 'BEGIN {\n\t@x[1, 2] = count(); // why\n}')"
+cp ugly.bt before.bt
+run 0 --fmt -o ugly.bt ugly.bt && cmp ugly.bt before.bt && echo "its own layout"
+run 1 --fmt -o ugly.bt -e 'BEGIN { $x = ; }' && says "an error" "stdin:1:14-15: ERROR: syntax error"
+cmp ugly.bt before.bt && echo "the file stays"
+run 1 --fmt -o /nosuch/x -e 'BEGIN { }' && says "no such place" "cannot write /nosuch/x: No such file"
+for f in "$TOP"/scripts/*.bt; do
+	"$LLMPROBE" script --fmt "$f" | cmp - "$f" || fail "$f has another layout"
+done
+
+echo "-- tests and benches"
+cat >t.bt <<'END'
+begin { @n = 5; printf("from begin\n"); }
+test:good { printf("unheard\n"); if (@n != 5) { return 1; } }
+test:bad { printf("saw %d\n", @n); return 3; }
+test:asserts { assert(@n == 6, "n is six"); }
+test:exits { exit(2); }
+test:loops { for ($i : 0..10) { if ($i == 7) { return $i; } } }
+bench:nothing { }
+bench:counts { @c = count(); }
+tracepoint:sched:sched_switch { @switches = count(); }
+end { printf("from end\n"); }
+END
+run 1 --test t.bt
+sed 's/ ([0-9]* us)//' "$TMP/out" >have
+cat >want <<'END'
+from begin
+[==========] Running 5 tests.
+[ RUN      ] good
+[       OK ] good
+[ RUN      ] bad
+saw 5
+[  FAILED  ] bad
+[ RUN      ] asserts
+t.bt:4:16-43: ERROR: assert failed: n is six
+[  FAILED  ] asserts
+[ RUN      ] exits
+[  FAILED  ] exits
+[ RUN      ] loops
+[  FAILED  ] loops
+[==========] 5 tests ran.
+[  PASSED  ] 1 test.
+[  FAILED  ] 4 tests, listed below:
+[  FAILED  ] bad
+[  FAILED  ] asserts
+[  FAILED  ] exits
+[  FAILED  ] loops
+from end
+@n: 5
+END
+diff want have || fail "--test"
+run 0 --mode test -e 'test:t { } bench:b { exit(3); }' && says "all is well" "[  PASSED  ] 1 test."
+run 1 -f json --test t.bt
+sed -n 2,3p "$TMP/out" | sed 's/"duration": [0-9]*/"duration": 1/' >have
+cat >want <<'END'
+{"type": "test_result", "data": {"good": {"duration": 1, "passed": true, "output": "{\"type\": \"printf\", \"data\": \"unheard\\n\"}\n"}}}
+{"type": "test_result", "data": {"bad": {"duration": 1, "passed": false, "output": "{\"type\": \"printf\", \"data\": \"saw 5\\n\"}\n"}}}
+END
+diff want have || fail "--test as JSON"
+run 0 --bench t.bt && says_not "no test ran" "RUN"
+awk '$1 == "counts" { runs = $3; ok = $2 > 0 } $1 == "@c:" { same = $2 == runs } END { exit !(ok && same) }' \
+	"$TMP/out" || fail "--bench: $(cat "$TMP/out")"
+says_not "other probes stand aside" "@switches"
+run 0 --bench -f json t.bt && says "json" '{"type": "benchmark_result", "data": {"nothing": {"average": '
+run 1 --test -e 'begin { }' && says "no tests" "the program has no test: probes to run"
+run 1 --test --bench t.bt && says "contradiction" "--bench conflicts with the mode asked for before"
+run 0 --mode codegen t.bt
+[ ! -s "$TMP/out" ] || fail "codegen: $(cat "$TMP/out")"
+run 1 --mode codegen -e 'begin { nosuch() }' && says "an error" "Unknown function"
+run 0 --mode compiler-bench -e 'begin { }' && says "stages" "parse and check"
+run 1 --mode x -e 'begin { }' && says "no mode" "'x' is not one of run, codegen, compiler-bench"
 
 echo "-- listings"
 echo 'double half(double d, const char *text, int n) { return d / 2 + n + *text; } int main(void) { return 0; }' >l.c

@@ -165,6 +165,36 @@ want "lines" "@: 3" -c ./t -e "uprobe:./t@t.c:$line { @ = count(); }"
 want "listing" "    int a;    int b;uprobe:./t:add" -lv 'uprobe:./t:add'
 want "address of data" "@: 3" -c ./pie -e 'uprobe:./pie:add { @ = max(*uaddr("counter")); }'
 want "stacks of ended processes" "    add+0;@[;]: 3" -c ./pie -e 'uprobe:./pie:add { @[ustack(1)] = count(); }'
+cat >places.c <<'E'
+volatile int x;
+int leaf(void)
+{
+	return x += 2;
+}
+static inline __attribute__((always_inline)) int inner(int n)
+{
+	return leaf() + n;
+}
+int outer(int n)
+{
+	return inner(n);
+}
+int main(void)
+{
+	return outer(3) & 0;
+}
+E
+cc -g -O0 -fno-omit-frame-pointer -o places places.c || fail "compiling places.c"
+stack_of() { # FLAGS...: the frames without offsets and without what lies below main
+	llmprobe script -q "$@" -c ./places | sed -n 's/^ *//; s/+[0-9]*//; s|@.*/|@|; /^[lom[]/p' | paste -sd';'
+}
+assert_eq "lines of frames, inlined ones too" \
+	"$(stack_of --debuginfo -e 'uprobe:./places@places.c:5 { printf("%s", ustack(4)); }')" \
+	"leaf@places.c:5;[inlined] inner@places.c:8;outer@places.c:12;main@places.c:16"
+assert_eq "asked for in the script" \
+	"$(stack_of -e 'config = { show_debug_info = 1 } uprobe:./places@places.c:5 { @[ustack(1)] = count(); }')" \
+	"leaf@places.c:5"
+assert_eq "not asked for" "$(stack_of -e 'uprobe:./places@places.c:5 { printf("%s", ustack(2)); }')" "leaf;outer"
 strip -g -o bare t
 refuse "without it" "has no debug information" -e 'uprobe:./bare:add { @ = args.a; }'
 

@@ -4,8 +4,11 @@
  *
  *   === what it shows
  *   the program
- *   --- error | ast | types | output | json      (args and -p have no place here)
+ *   --- error | ast | types | pretty | output | json      (args and -p have no place here)
  *   expected text
+ *
+ * Every program that can be parsed is laid out as well: that must be the same program, and the
+ * layout of itself.
  *
  * error needs no rights: errors and warnings that are printed before anything runs. output and json
  * run the program in the kernel and are skipped where that is not allowed. CORPUS_UPDATE=1 writes
@@ -26,6 +29,7 @@
 #include "bpf/feature.h"
 #include "bpf/reaper.h"
 #include "script/script.h"
+#include "script/syntax/pretty.h"
 #include "util/file.h"
 
 struct corpus_case {
@@ -98,6 +102,54 @@ static char *dump_program(struct script_opts *o, const char *kind, struct diag *
 	return out.data ? buf_take(&out) : xstrdup("");
 }
 
+/* The layout, or what is wrong with the program. */
+static char *lay_out(const char *text, struct diag *d)
+{
+	struct source src = {"stdin", text, strlen(text)};
+	struct buf out = {0};
+
+	if (script_pretty(&src, &out, d) == 0)
+		return out.data ? buf_take(&out) : xstrdup("");
+	buf_free(&out);
+	return printed(d);
+}
+
+static char *syntax_tree(const char *text)
+{
+	struct source src = {"stdin", text, strlen(text)};
+	struct script_args args = {0};
+	struct arena *arena = arena_new();
+	struct diag *d = diag_new();
+	struct program *p = script_parse(&src, arena, &args, d);
+	struct buf out = {0};
+
+	if (p)
+		program_dump(p, false, &out);
+	arena_free(arena);
+	diag_free(d);
+	return p ? buf_take(&out) : NULL;
+}
+
+static void check_layout(const struct corpus_case *c)
+{
+	char *tree = syntax_tree(c->program), *once, *twice, *again;
+	struct diag *d = diag_new();
+
+	if (tree) {
+		once = lay_out(c->program, d);
+		again = syntax_tree(once);
+		twice = lay_out(once, d);
+		if (!again || strcmp(tree, again) != 0 || strcmp(once, twice) != 0)
+			fail_msg("%s: %s\n--- program\n%s--- laid out\n%s--- twice\n%s", c->file,
+				 c->name, c->program, once, twice);
+		free(once);
+		free(twice);
+		free(again);
+	}
+	free(tree);
+	diag_free(d);
+}
+
 static void check_case(struct corpus_case *c)
 {
 	static const char *const argv[] = {"42", "word", "--depth=7"};
@@ -113,6 +165,7 @@ static void check_case(struct corpus_case *c)
 	};
 	char *have;
 
+	check_layout(c);
 	if (strcmp(c->kind, "output") == 0 || strcmp(c->kind, "json") == 0) {
 		if (!c->can_run) {
 			diag_free(d);
@@ -120,6 +173,8 @@ static void check_case(struct corpus_case *c)
 		}
 		o.format = c->kind[0] == 'j' ? SCRIPT_JSON : SCRIPT_TEXT;
 		have = run_program(&o, d);
+	} else if (strcmp(c->kind, "pretty") == 0) {
+		have = lay_out(c->program, d);
 	} else {
 		have = dump_program(&o, c->kind, d);
 	}

@@ -232,7 +232,8 @@ static void zero_variables(struct emit *e, const struct probe *p)
 /* Run by the script itself, whatever happens in the machine. */
 static bool is_special(enum probe_kind kind)
 {
-	return kind == PROBE_BEGIN || kind == PROBE_END || kind == PROBE_SELF;
+	return kind == PROBE_BEGIN || kind == PROBE_END || kind == PROBE_SELF ||
+	       kind == PROBE_TEST || kind == PROBE_BENCH;
 }
 
 static bool has_end(const struct program *prog)

@@ -50,6 +50,7 @@ enum global_word {
 	GLOBAL_WALL_NS,			 /* from the monotonic clock to the time of day */
 	GLOBAL_ZEROS,			 /* four of them */
 	GLOBAL_ENDED = GLOBAL_ZEROS + 4, /* set by exit() and assert(), and before end probes run */
+	GLOBAL_RESULT,			 /* what a test probe returned */
 	GLOBAL_WORDS
 };
 
@@ -192,6 +193,8 @@ struct operand opd_none(void);
 
 /* A word that was set before the programs run, as a C expression. */
 const char *em_global(struct emit *e, enum global_word word);
+/* Sets it; the text of the value may be used only once. */
+void em_set_global(struct emit *e, enum global_word word, const char *value);
 /* Any expression. */
 struct operand em_expr(struct emit *e, struct node *n);
 /* An expression as a register value, as C text. */

@@ -33,11 +33,7 @@ void em_action_arg(struct emit *e, struct action *a, const struct type *type)
 /* Set together with the record that tells the host, so that neither comes without the other. */
 static void em_end(struct emit *e)
 {
-	int id = e->tmp++;
-
-	em(e, "u64 *e%d = map_lookup(EXTERN_MAP(%d), &zero);", id, EXTERN_GLOBALS);
-	em(e, "if (e%d)", id);
-	em(e, "\te%d[%d] = 1;", id, GLOBAL_ENDED);
+	em_set_global(e, GLOBAL_ENDED, "1");
 }
 
 /* Values in registers are worked out before there is a record that could get lost half-filled. */

@@ -175,6 +175,8 @@ void em_stmt(struct emit *e, struct node *n)
 		em_continue(e);
 		break;
 	case N_RETURN:
+		if (n->a && e->attach->kind == PROBE_TEST)
+			em_set_global(e, GLOBAL_RESULT, emf(e, "(u64)(%s)", em_value(e, n->a)));
 		em_return(e);
 		break;
 	case N_BLOCK:

@@ -243,6 +243,15 @@ const char *em_global(struct emit *e, enum global_word word)
 	return emf(e, "g%d", n);
 }
 
+void em_set_global(struct emit *e, enum global_word word, const char *value)
+{
+	int id = e->tmp++;
+
+	em(e, "u64 *e%d = map_lookup(EXTERN_MAP(%d), &zero);", id, EXTERN_GLOBALS);
+	em(e, "if (e%d)", id);
+	em(e, "\te%d[%d] = %s;", id, word, value);
+}
+
 const char *em_value(struct emit *e, struct node *n)
 {
 	struct operand v = em_expr(e, n);

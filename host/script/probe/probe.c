@@ -33,8 +33,8 @@ const struct provider providers[] = {
 	{"fentry", "f kfunc", PROBE_FENTRY, "[module:]function"},
 	{"fexit", "fr kretfunc", PROBE_FEXIT, "[module:]function"},
 	{"iter", "it", PROBE_ITER, "name"},
-	{"test", "", PROBE_ASIDE, "name"},
-	{"bench", "", PROBE_ASIDE, "name"},
+	{"test", "", PROBE_TEST, "name"},
+	{"bench", "", PROBE_BENCH, "name"},
 	{"token", "", PROBE_ENGINE, "begin|end"},
 	{"graph", "", PROBE_ENGINE, "begin|end"},
 	{"op", "", PROBE_ENGINE, "[OPERATOR:[NAME:]]begin|end"},
@@ -445,7 +445,7 @@ static struct attach *parse_kernel(struct parts *p, struct attach *a)
 	return a;
 }
 
-static struct attach *parse_aside(struct parts *p, struct attach *a)
+static struct attach *parse_trial(struct parts *p, struct attach *a)
 {
 	if (p->n != 2 || !*p->v[1])
 		return fail(p, "%s probe type requires 1 argument, found %d", a->provider->name,
@@ -513,8 +513,9 @@ struct attach *attach_parse(struct arena *arena, const struct source *src,
 		return parse_watchpoint(&p, a);
 	case PROBE_ENGINE:
 		return parse_engine(&p, a);
-	case PROBE_ASIDE:
-		return parse_aside(&p, a);
+	case PROBE_TEST:
+	case PROBE_BENCH:
+		return parse_trial(&p, a);
 	default:
 		return parse_kernel(&p, a);
 	}
@@ -541,10 +542,22 @@ static int no_kernel_functions(struct attach *a, const struct expand_opts *o, st
 			    a->provider->name);
 }
 
+/* Begin and end probes always do. */
+static bool takes_part(const struct attach *a, enum probe_kind trial)
+{
+	bool is_trial = a->kind == PROBE_TEST || a->kind == PROBE_BENCH;
+
+	if (trial != PROBE_TEST && trial != PROBE_BENCH)
+		return !is_trial;
+	return a->kind == trial || a->kind == PROBE_BEGIN || a->kind == PROBE_END;
+}
+
 int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d)
 {
 	int err = 0;
 
+	if (!takes_part(a, o->trial))
+		return 0;
 	switch (a->kind) {
 	case PROBE_TRACEPOINT:
 		err = expand_tracepoint(a, o, d);
@@ -563,8 +576,6 @@ int attach_expand(struct attach *a, const struct expand_opts *o, struct diag *d)
 	case PROBE_FEXIT:
 	case PROBE_ITER:
 		err = o->missing == MISSING_ERROR ? no_kernel_functions(a, o, d) : 0;
-		break;
-	case PROBE_ASIDE:
 		break;
 	default:
 		single_match(a, o);

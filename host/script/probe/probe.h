@@ -26,7 +26,8 @@ enum probe_kind {
 	PROBE_FENTRY,
 	PROBE_FEXIT,
 	PROBE_ITER,
-	PROBE_ASIDE,  /* test, bench: taken by bpftrace's own modes only, never run here */
+	PROBE_TEST,   /* run once by --test, else not at all */
+	PROBE_BENCH,  /* run many times by --bench, else not at all */
 	PROBE_ENGINE, /* token, graph, op, expert, sched: see engine_probe.h */
 };
 
@@ -93,11 +94,13 @@ struct expand_opts {
 	const char *command; /* of -c: a program that does not run yet; NULL: none */
 	size_t max_probes;
 	enum missing_policy missing;
-	bool may_move;	/* nothing in the script tells a function's entry from the next instructions
-			 */
-	bool offline;	/* no look at the machine: --dump and fuzzing */
-	bool unsafe;	/* offsets inside of instructions are allowed */
-	bool want_args; /* the parameters of functions are needed */
+	bool may_move; /* nothing in the script tells a function's entry from the next instructions
+			*/
+	bool offline;  /* no look at the machine: --dump and fuzzing */
+	enum probe_kind trial; /* PROBE_TEST, PROBE_BENCH: only those and begin and end probes run;
+				* any other kind: all but those */
+	bool unsafe;	       /* offsets inside of instructions are allowed */
+	bool want_args;	       /* the parameters of functions are needed */
 	struct debug_info *debug; /* borrowed; NULL: none */
 };
 

@@ -15,8 +15,6 @@
 #include "script/probe/syscalls.h"
 #include "util/clock.h"
 
-enum { MAX_FRAMES = 127 };
-
 static uint64_t word(const uint8_t *p, size_t i)
 {
 	uint64_t v;
@@ -76,80 +74,6 @@ static void put_buffer(struct buf *out, const struct type *t, const uint8_t *dat
 		else
 			buf_putc(out, (char)c);
 	}
-}
-
-/* ---- stacks ---- */
-
-static void put_frame(struct runtime *r, struct buf *out, const struct type *t, pid_t pid,
-		      uint64_t address, int indent)
-{
-	bool kernel = t->kind == TY_KSTACK, found;
-	struct symbol_at at;
-
-	if (t->stack_mode == STACK_RAW) {
-		buf_printf(out, "%llx\n", (unsigned long long)address);
-		return;
-	}
-	found = kernel ? symbols_kernel(r->symbols, address, &at)
-		       : symbols_user(r->symbols, pid, address, &at);
-	if (t->stack_mode == STACK_PERF) {
-		buf_printf(out, "\t%llx ", (unsigned long long)address);
-		if (found)
-			buf_printf(out, "%s+%llu", at.name, (unsigned long long)at.offset);
-		else
-			buf_printf(out, "0x%llx", (unsigned long long)address);
-		buf_printf(out, " (%s)\n",
-			   kernel		     ? (found ? "[kernel]" : "[unknown]")
-			   : at.module && *at.module ? at.module
-						     : "[unknown]");
-		return;
-	}
-	buf_printf(out, "%*s", indent, "");
-	if (found)
-		buf_printf(out, "%s+%llu\n", at.name, (unsigned long long)at.offset);
-	else if (at.module && at.module[0] == '/')
-		buf_printf(out, "0x%llx (%s+0x%llx)\n", (unsigned long long)address, at.module,
-			   (unsigned long long)at.module_offset);
-	else
-		buf_printf(out, "0x%llx\n", (unsigned long long)address);
-}
-
-static void put_build_ids(struct buf *out, const uint8_t *frames, uint32_t n)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		struct bpf_stack_build_id id;
-
-		memcpy(&id, frames + i * sizeof(id), sizeof(id));
-		if (id.status != BPF_STACK_BUILD_ID_VALID) {
-			buf_printf(out, "%llx\n", (unsigned long long)id.ip);
-			continue;
-		}
-		for (size_t k = 0; k < sizeof(id.build_id); k++)
-			buf_printf(out, "%02x", id.build_id[k]);
-		buf_printf(out, " 0x%llx\n", (unsigned long long)id.offset);
-	}
-}
-
-static void put_stack(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
-		      int indent)
-{
-	bool kernel = t->kind == TY_KSTACK, build_id = t->stack_mode == STACK_BUILD_ID;
-	uint32_t n = (uint32_t)word(data, 1);
-	pid_t pid = (pid_t)(word(data, 1) >> 32);
-	uint8_t *frames = xcalloc(MAX_FRAMES, sizeof(struct bpf_stack_build_id));
-	const struct stack_map *m;
-
-	for (m = r->code->stacks; m; m = m->next)
-		if (m->kernel == kernel && m->build_id == build_id && m->limit == t->stack_limit)
-			break;
-	buf_putc(out, '\n');
-	if (m && n <= MAX_FRAMES && n && kmap_lookup(r->stack_fds[m->id], data, frames) == 0) {
-		if (build_id)
-			put_build_ids(out, frames, n);
-		for (uint32_t i = 0; i < n && !build_id; i++)
-			put_frame(r, out, t, pid, word(frames, i), indent);
-	}
-	free(frames);
 }
 
 /* ---- names ---- */
@@ -277,7 +201,7 @@ static bool put_special(struct runtime *r, struct buf *out, const struct type *t
 	switch (t->kind) {
 	case TY_KSTACK:
 	case TY_USTACK:
-		put_stack(r, out, t, data, indent);
+		stack_text(r, out, t, data, indent);
 		return true;
 	case TY_KSYM:
 	case TY_USYM:

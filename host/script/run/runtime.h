@@ -16,6 +16,7 @@ struct runtime {
 	const struct script_code *code;
 	const struct settings *settings;
 	struct symbols *symbols;
+	struct debug_info *debug; /* borrowed; NULL: none */
 	FILE *out;
 	FILE *err; /* warnings of the run */
 	enum script_format format;
@@ -55,6 +56,9 @@ void run_zero(struct runtime *r, const struct action *a, const uint8_t *data, si
 void number_name(enum type_kind kind, uint64_t n, struct buf *out);
 /* Text of a value (rt_value.c). `indent` is that of stack frames. */
 void value_text(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
+		int indent);
+/* A stack, each frame on a line of its own (rt_stack.c). */
+void stack_text(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data,
 		int indent);
 /* The same between the brackets of a map key: strings bare, the outermost parentheses dropped. */
 void value_key_text(struct runtime *r, struct buf *out, const struct type *t, const uint8_t *data);

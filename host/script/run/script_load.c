@@ -95,6 +95,8 @@ static enum bpf_kind program_kind(const struct attach *a)
 	case PROBE_BEGIN:
 	case PROBE_END:
 	case PROBE_SELF:
+	case PROBE_TEST:
+	case PROBE_BENCH:
 	case PROBE_RAWTRACEPOINT:
 		return BPF_KIND_RAW_TRACEPOINT;
 	case PROBE_TRACEPOINT:
@@ -148,22 +150,29 @@ static void refused_probe(const struct script *s, struct diag *d)
 	}
 }
 
+void script_load_opts(const struct script *s, struct bpf_load_opts *o)
+{
+	struct bpf_extern *ext = arena_alloc(
+		s->arena, ((size_t)s->sema.n_maps + s->code.n_stacks + 8 + ENGINE_MAX_EXTERNS) *
+				  sizeof(*ext));
+	struct bpf_program_kind *kinds =
+		arena_alloc(s->arena, (s->code.n_programs + 1) * sizeof(*kinds));
+
+	*o = (struct bpf_load_opts){.externs = ext, .kinds = kinds};
+	o->n_externs = list_externs(s, ext);
+	for (struct script_program *p = s->code.programs; p; p = p->next)
+		kinds[o->n_kinds++] =
+			(struct bpf_program_kind){p->name, program_kind(p->attach), NULL};
+}
+
 static int load_module(struct script *s, struct diag *d)
 {
-	struct bpf_extern *ext = xcalloc(
-		(size_t)s->sema.n_maps + s->code.n_stacks + 8 + ENGINE_MAX_EXTERNS, sizeof(*ext));
-	struct bpf_program_kind *kinds = xcalloc(s->code.n_programs + 1, sizeof(*kinds));
-	struct bpf_load_opts o = {.externs = ext, .kinds = kinds};
+	struct bpf_load_opts o;
 
-	o.n_externs = list_externs(s, ext);
-	for (struct script_program *p = s->code.programs; p; p = p->next)
-		kinds[o.n_kinds++] =
-			(struct bpf_program_kind){p->name, program_kind(p->attach), NULL};
+	script_load_opts(s, &o);
 	s->module = bpf_module_load(s->bpf, &o, d);
 	if (!s->module)
 		refused_probe(s, d);
-	free(ext);
-	free(kinds);
 	return s->module ? 0 : -EINVAL;
 }
 
@@ -192,6 +201,7 @@ static void start_runtime(struct script *s)
 		.code = &s->code,
 		.settings = &s->settings,
 		.symbols = symbols_new(s->settings.cpp_demangle),
+		.debug = s->debug,
 		.out = s->o.out,
 		.err = s->o.err,
 		.format = s->o.format,
@@ -226,21 +236,29 @@ static int check_engine(struct script *s, struct diag *d)
 	return 0;
 }
 
-int script_load(struct script *s, struct diag *d)
+int script_compile(struct script *s, struct diag *d)
 {
 	char dir[512];
 	struct bpf_compile_opts o = {.name = s->src.name, .lean = true};
-	int err = script_emit(s, d);
+	int err = s->bpf ? 0 : script_emit(s, d);
 
-	err = err ? err : check_engine(s, d);
-	if (err)
+	if (err || s->bpf)
 		return err;
 	o.text = buf_str(&s->code.text);
 	o.cache_dir = *bpf_cache_dir(dir, sizeof(dir)) ? dir : NULL;
 	s->bpf = bpf_compile(&o, d);
-	if (!s->bpf)
-		return -EINVAL;
-	err = make_maps(s, d);
+	return s->bpf ? 0 : -EINVAL;
+}
+
+int script_load(struct script *s, struct diag *d)
+{
+	int err = s->module ? 0 : script_emit(s, d);
+
+	if (s->module)
+		return 0;
+	err = err ? err : check_engine(s, d);
+	err = err ? err : script_compile(s, d);
+	err = err ? err : make_maps(s, d);
 	err = err ? err : load_module(s, d);
 	if (!err) {
 		set_globals(s);
@@ -411,6 +429,8 @@ static int attach_program(struct script *s, const struct script_program *p, stru
 	case PROBE_BEGIN:
 	case PROBE_END:
 	case PROBE_SELF:
+	case PROBE_TEST:
+	case PROBE_BENCH:
 		return 0;
 	case PROBE_TRACEPOINT:
 	case PROBE_RAWTRACEPOINT:

@@ -15,6 +15,7 @@ struct file {
 	UT_hash_handle hh;
 	char *key;	 /* inode and path: roots differ in what a path is */
 	struct elf *elf; /* NULL: not readable */
+	char *path;	 /* that it was opened by */
 };
 
 struct segment {
@@ -84,6 +85,7 @@ void symbols_free(struct symbols *s)
 		HASH_DEL(s->files, f);
 		elf_close(f->elf);
 		free(f->key);
+		free(f->path);
 		free(f);
 	}
 	HASH_ITER (hh, s->names, d, dn) {
@@ -132,6 +134,14 @@ static struct elf *open_same(const char *path, uint64_t inode)
 	return elf;
 }
 
+/* Its root goes with the process: the other name lasts. */
+static bool is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
 static struct file *file_get(struct symbols *s, pid_t pid, const char *path, uint64_t inode)
 {
 	char *key = xasprintf("%llu %s", (unsigned long long)inode, path), *full;
@@ -146,9 +156,10 @@ static struct file *file_get(struct symbols *s, pid_t pid, const char *path, uin
 	f->key = key;
 	full = xasprintf("/proc/%d/root%s", (int)pid, path);
 	f->elf = open_same(full, inode);
-	free(full);
+	f->path = xstrdup(f->elf && !is_same_file(full, path) ? full : path);
 	if (!f->elf)
 		f->elf = open_same(path, inode);
+	free(full);
 	HASH_ADD_KEYPTR(hh, s->files, f->key, strlen(f->key), f);
 	return f;
 }
@@ -323,8 +334,11 @@ bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_
 	if (!seg->file && seg->path[0] == '/')
 		seg->file = file_get(s, pid, seg->path, seg->inode);
 	if (!seg->file || !seg->file->elf ||
-	    !elf_offset_to_vaddr(seg->file->elf, out->module_offset, &vaddr) ||
-	    !elf_symbol_at(seg->file->elf, vaddr, &sym))
+	    !elf_offset_to_vaddr(seg->file->elf, out->module_offset, &vaddr))
+		return false;
+	out->file = seg->file->path;
+	out->vaddr = vaddr;
+	if (!elf_symbol_at(seg->file->elf, vaddr, &sym))
 		return false;
 	out->name = symbols_demangle(s, sym.name);
 	out->offset = vaddr - sym.vaddr;

@@ -37,6 +37,8 @@ struct symbol_at {
 	uint64_t offset;    /* from the symbol's start */
 	const char *module; /* file; NULL: none. Borrowed */
 	uint64_t module_offset;
+	const char *file; /* the module as it can be opened from here; NULL: it cannot. Borrowed */
+	uint64_t vaddr;	  /* in the file */
 };
 bool symbols_user(struct symbols *s, pid_t pid, uint64_t address, struct symbol_at *out);
 bool symbols_kernel(struct symbols *s, uint64_t address, struct symbol_at *out);

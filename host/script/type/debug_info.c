@@ -185,6 +185,21 @@ static int at_address(Dwarf_Die *die, void *ctx)
 	return DWARF_CB_ABORT;
 }
 
+/* The unit with the code at `vaddr`, by the table of address ranges; not every compiler writes one.
+ */
+static bool find_unit(Dwarf *dwarf, uint64_t vaddr, Dwarf_Die *cu)
+{
+	Dwarf_Off at = 0, next;
+	size_t head;
+
+	if (dwarf_addrdie(dwarf, vaddr, cu))
+		return true;
+	for (; dwarf_nextcu(dwarf, at, &next, &head, NULL, NULL, NULL) == 0; at = next)
+		if (dwarf_offdie(dwarf, at + head, cu) && dwarf_haspc(cu, vaddr) == 1)
+			return true;
+	return false;
+}
+
 /* The table of address ranges first; not every compiler writes one. */
 static bool find_function(Dwarf *dwarf, struct function_search *s)
 {
@@ -213,6 +228,63 @@ const struct type *debug_info_params(struct debug_info *d, const char *path, uin
 	Dwarf *dwarf = open_dwarf(file_get(d, path));
 
 	return dwarf && find_function(dwarf, &s) ? debug_type_params(d->types, &s.die) : NULL;
+}
+
+/* ---- places ---- */
+
+/* Where the inlined code at `die` was called: the line of the function around it. */
+static struct debug_place call_place(Dwarf_Die *cu, Dwarf_Die *die)
+{
+	struct debug_place p = {0};
+	Dwarf_Word file = 0, line = 0;
+	Dwarf_Attribute attr;
+	Dwarf_Files *files;
+	size_t n;
+
+	dwarf_formudata(dwarf_attr(die, DW_AT_call_file, &attr), &file);
+	dwarf_formudata(dwarf_attr(die, DW_AT_call_line, &attr), &line);
+	if (dwarf_getsrcfiles(cu, &files, &n) == 0 && file < n)
+		p.file = dwarf_filesrc(files, file, NULL, NULL);
+	p.line = (int)line;
+	return p;
+}
+
+static struct debug_place line_place(Dwarf_Die *cu, uint64_t vaddr)
+{
+	struct debug_place p = {0};
+	Dwarf_Line *line = dwarf_getsrc_die(cu, vaddr);
+
+	if (line) {
+		p.file = dwarf_linesrc(line, NULL, NULL);
+		dwarf_lineno(line, &p.line);
+	}
+	return p;
+}
+
+size_t debug_info_places(struct debug_info *d, const char *path, uint64_t vaddr,
+			 struct debug_place *out, size_t max)
+{
+	Dwarf *dwarf = open_dwarf(file_get(d, path));
+	struct debug_place at;
+	Dwarf_Die cu, *scopes = NULL;
+	int n_scopes;
+	size_t n = 0;
+
+	if (!dwarf || !find_unit(dwarf, vaddr, &cu))
+		return 0;
+	at = line_place(&cu, vaddr);
+	n_scopes = at.file ? dwarf_getscopes(&cu, vaddr, &scopes) : 0;
+	for (int i = 0; i < n_scopes && n + 1 < max; i++) {
+		if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine)
+			continue;
+		at.function = dwarf_diename(&scopes[i]);
+		out[n++] = at;
+		at = call_place(&cu, &scopes[i]);
+	}
+	if (at.file && n < max)
+		out[n++] = at;
+	free(scopes);
+	return n;
 }
 
 /* ---- lines ---- */

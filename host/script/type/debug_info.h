@@ -25,6 +25,18 @@ const struct type *debug_info_type(struct debug_info *d, const char *name);
  * the file has no debug information for it.
  */
 const struct type *debug_info_params(struct debug_info *d, const char *path, uint64_t vaddr);
+/* A place in the source; function is that of inlined code, else NULL. Borrowed. */
+struct debug_place {
+	const char *function, *file;
+	int line;
+};
+/*
+ * Where the instruction at `vaddr` comes from: the innermost inlined function first, the function
+ * that has its code last. Returns how many of at most `max` places there are, 0 without debug
+ * information.
+ */
+size_t debug_info_places(struct debug_info *d, const char *path, uint64_t vaddr,
+			 struct debug_place *out, size_t max);
 /*
  * Calls fn for each address that begins a statement of that source line ("dir/file.c" or its end);
  * col 0: any. Returns the number of calls, or -ENOENT when the file has no line table.
