@@ -45,6 +45,7 @@ void session_level_count(struct session *s, enum rec_level level, struct level_c
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 0, &out->lost);
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 1, &out->hits);
 	kmap_percpu_sum(s->map[MAP_LEVEL], &key, sizeof(*out), 2, &out->lost_tensors);
+	out->lost += session_missed(s, level);
 	if (level == LEVEL_OPERATOR) {
 		operator_hits(s, &h);
 		out->hits += h.begin + h.barrier;

@@ -142,6 +142,7 @@ struct session {
 	struct session_trust *trust; /* per layout of the plan, see trust.c */
 	size_t n_trust, cap_trust;
 	bool distrusted;		   /* one of them failed */
+	uint64_t dead_missed[LEVEL_COUNT]; /* session_missed of modules that are gone */
 	uint64_t distrusted_ops;	   /* operators left out for that; counted as lost */
 	struct session_name *names;	   /* see opts.names */
 	struct session_summary *summaries; /* what was written of MAP_SUMMARY */
@@ -281,6 +282,8 @@ void session_compile_wanted(struct session *s);
 void session_forget_wanted(struct session *s);
 
 /* Those of the level are loaded anew when they are wanted again; it must be off. */
+/* How often the kernel did not run a program of the level because it ran on that CPU already. */
+uint64_t session_missed(const struct session *s, enum rec_level level);
 void session_forget_modules(struct session *s, enum rec_level level);
 
 /* recording.c */

@@ -222,6 +222,28 @@ struct bpf_module *session_module(struct session *s, enum rec_level level,
 	return m;
 }
 
+static uint64_t missed_of(const struct bpf_module *m)
+{
+	struct bpf_run_stats stats;
+	uint64_t sum = 0;
+	int fd;
+
+	for (size_t i = 0; bpf_module_prog(m, i, &fd); i++)
+		if (bpf_prog_run_stats(fd, &stats) == 0)
+			sum += stats.missed;
+	return sum;
+}
+
+uint64_t session_missed(const struct session *s, enum rec_level level)
+{
+	uint64_t sum = s->dead_missed[level];
+
+	for (size_t i = 0; i < s->n_modules; i++)
+		if (s->modules[i].level == level)
+			sum += missed_of(s->modules[i].bpf);
+	return sum;
+}
+
 void session_forget_modules(struct session *s, enum rec_level level)
 {
 	size_t kept = 0;
@@ -231,6 +253,7 @@ void session_forget_modules(struct session *s, enum rec_level level)
 			s->modules[kept++] = s->modules[i];
 			continue;
 		}
+		s->dead_missed[level] += missed_of(s->modules[i].bpf);
 		free(s->modules[i].text);
 		bpf_module_free(s->modules[i].bpf);
 	}

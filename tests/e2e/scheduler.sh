@@ -32,22 +32,40 @@ record() { # RUN SECONDS
 
 bench 2
 # The kernel's sums are as old as its last tick, 4 ms as a rule: small against what a third of this is.
-record "$TMP/two.llmp" 6
-sql "$TMP/two.llmp" "SELECT t.tid, t.run_ns, sum(s.end_ns - s.begin_ns) FROM thread_t t
-	JOIN sched s ON s.tid = t.tid AND s.state = 'running' GROUP BY t.tid" >"$TMP/running"
-assert_eq "threads" "$(wc -l <"$TMP/running")" 2
-while IFS='|' read -r tid kernel ours; do
-	assert_near "thread $tid: running ns by intervals and by schedstat" "$ours" "$kernel" 1
-done <"$TMP/running"
-# Nothing between the first and the last interval of a thread is left out or counted twice. Where it
-# is, what lies around and how often the programs ran tell whether a record was lost or never made.
+# On a busy machine they are now and then read long before the recording begins, hence three tries.
+sums_agree() {
+	local tid kernel ours
+	sql "$TMP/two.llmp" "SELECT t.tid, t.run_ns, sum(s.end_ns - s.begin_ns) FROM thread_t t
+		JOIN sched s ON s.tid = t.tid AND s.state = 'running' GROUP BY t.tid" >"$TMP/running"
+	assert_eq "threads" "$(wc -l <"$TMP/running")" 2
+	while IFS='|' read -r tid kernel ours; do
+		(assert_near "thread $tid: running ns by intervals and by schedstat" "$ours" "$kernel" 1) ||
+			return 1
+	done <"$TMP/running"
+}
+# Nothing between the first and the last interval of a thread is left out or counted twice, but for
+# what the run says itself: there are kernel threads whose leaving the CPU the kernel does not tell.
 holes="SELECT * FROM (SELECT *, begin_ns - lag(end_ns) OVER w AS gap, lag(state) OVER w AS before,
 	lag(begin_ns) OVER w AS before_ns FROM sched WINDOW w AS (PARTITION BY tid ORDER BY begin_ns))
 	WHERE gap <> 0"
-n=$(sql "$TMP/two.llmp" "SELECT count(*) FROM ($holes)")
-[ "$n" = 0 ] || sqlite3 -readonly -header "$TMP/two.llmp" "$holes; SELECT * FROM cost; SELECT text FROM note
-	WHERE kind = 'conversion'; SELECT state, count(*) FROM sched GROUP BY 1"
-assert_eq "holes and overlaps" "$n" 0
+no_silent_holes() {
+	local n said
+	n=$(sql "$TMP/two.llmp" "SELECT count(*) FROM ($holes)")
+	said=$(sql "$TMP/two.llmp" "SELECT text FROM note WHERE kind = 'conversion'" |
+		sed -n 's/^\([0-9]*\) scheduler intervals have an end that was not recorded.*/\1/p')
+	[ "$n" = "${said:-0}" ] || sqlite3 -readonly -header "$TMP/two.llmp" "$holes; SELECT * FROM cost;
+		SELECT text FROM note WHERE kind = 'conversion'; SELECT state, count(*) FROM sched GROUP BY 1"
+	assert_eq "holes and overlaps, as the run says" "$n" "${said:-0}"
+	compare "they are few" "$n" "<" 20
+	assert_eq "overlaps" "$(sql "$TMP/two.llmp" "SELECT count(*) FROM ($holes) WHERE gap < 0")" 0
+}
+for try in 1 2 3; do
+	rm -f "$TMP/two.llmp"
+	record "$TMP/two.llmp" 6
+	no_silent_holes
+	sums_agree && break
+	[ "$try" -lt 3 ] || fail "the sums disagree in three recordings"
+done
 kill "$engine"
 
 bench 1
