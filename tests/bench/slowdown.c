@@ -12,16 +12,10 @@
  * programs disturb less (for an engine with one thread: more threads spin while they wait for each
  * other). tests/bench/slowdown.sh starts it all.
  */
-#include <ctype.h>
-#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "bench.h"
+#include "engine.h"
 
 enum {
 	/* A block takes at least so many calls, and goes on for at least so long. */
@@ -56,46 +50,12 @@ struct bench {
 	const char *llmprobe, *lib, *log, *pid;
 	size_t rounds, done;
 	bool prompts, no_bpftrace, cpu;
-	FILE *repl; /* llmprobe's standard input */
-	pid_t repl_pid, bpftrace_pid;
+	struct prompt prompt;
+	pid_t bpftrace_pid;
 	double ms[ROUNDS_MAX][N_SETTINGS]; /* NAN: not taken */
 	/* Against the mean of the blocks with everything off before and after it. */
 	double ratio[ROUNDS_MAX][N_SETTINGS];
 };
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
-
-static void start_llmprobe(struct bench *b)
-{
-	int fds[2];
-
-	if (pipe(fds) < 0)
-		fail("pipe");
-	b->repl_pid = fork();
-	if (b->repl_pid == 0) {
-		char config[512], path[] = "/tmp/bench-slowdown-XXXXXX.yaml";
-		int fd = mkstemps(path, 5);
-
-		snprintf(config, sizeof(config),
-			 "target: {pid: %s}\nlevels: {token: false, graph: false, operator: false, "
-			 "scheduler: false}\noutput: /dev/shm/bench-slowdown.llmp\nforce: true\n",
-			 b->pid);
-		if (fd < 0 || write(fd, config, strlen(config)) < 0)
-			fail(path);
-		dup2(fds[0], 0);
-		close(fds[1]);
-		dup2(open("/dev/null", O_WRONLY), 1);
-		execl(b->llmprobe, b->llmprobe, "-c", path, (char *)NULL);
-		fail(b->llmprobe);
-	}
-	close(fds[0]);
-	b->repl = fdopen(fds[1], "w");
-	usleep(2000000);
-}
 
 static bool bpftrace_began(void)
 {
@@ -151,55 +111,21 @@ static void stop_bpftrace(struct bench *b)
 static void apply(struct bench *b, const struct setting *s)
 {
 	stop_bpftrace(b);
-	fputs("disable token\ndisable graph\ndisable operator\ndisable scheduler\n", b->repl);
-	if (s->commands)
-		fputs(s->commands, b->repl);
-	fflush(b->repl);
+	prompt_levels(&b->prompt, s->commands ? s->commands : "");
 	if (!s->commands)
 		start_bpftrace(b);
 	usleep(SETTLE_US);
 }
 
-/* Waits for calls that begin from now on; their ns into `out`. Returns how many, 0 when the engine
- * ended. */
-static size_t take(const struct bench *b, double *out)
-{
-	double now = clock_ns(CLOCK_MONOTONIC), begin = 0, end, cpu;
-	size_t got = 0, idle = 0, least = b->prompts ? TAKE_PROMPTS : TAKE;
-	FILE *f = fopen(b->log, "re");
-	long tokens, at;
-	char line[128];
-
-	if (!f)
-		fail(b->log);
-	fseek(f, 0, SEEK_END);
-	for (at = ftell(f); (got < least || begin < now + TAKE_NS) && got < TAKE_MAX;) {
-		if (!fgets(line, sizeof(line), f) || !strchr(line, '\n')) {
-			if (idle++ == 3000)
-				break;
-			clearerr(f);
-			fseek(f, at, SEEK_SET);
-			usleep(10000);
-			continue;
-		}
-		at = ftell(f);
-		idle = 0;
-		if (sscanf(line, "%ld %lf %lf %lf", &tokens, &begin, &end, &cpu) == 4 &&
-		    begin > now && (tokens > 1) == b->prompts)
-			out[got++] = b->cpu ? cpu : end - begin;
-	}
-	fclose(f);
-	return got >= least ? got : 0;
-}
-
 /* Median ns per call with a setting. */
 static bool block(struct bench *b, const struct setting *s, double *ns)
 {
+	struct calls c = {b->log, b->prompts, b->cpu, b->prompts ? TAKE_PROMPTS : TAKE, TAKE_NS};
 	double calls[TAKE_MAX];
 	size_t n;
 
 	apply(b, s);
-	n = take(b, calls);
+	n = calls_take(&c, calls, TAKE_MAX);
 	if (n)
 		*ns = median(calls, n);
 	return n;
@@ -302,13 +228,11 @@ int main(int argc, char **argv)
 
 	parse(&b, argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	start_llmprobe(&b);
+	prompt_start(&b.prompt, b.llmprobe, b.pid);
 	while (b.done < b.rounds && one_round(&b, &seed))
 		;
 	stop_bpftrace(&b);
-	fputs("quit\n", b.repl);
-	fclose(b.repl);
-	waitpid(b.repl_pid, NULL, 0);
+	prompt_end(&b.prompt);
 	print(&b);
 	return b.done ? 0 : 1;
 }

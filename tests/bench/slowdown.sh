@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # The slowdown of the traced program on Debian's libllama, per level and against bpftrace.
 #
-#   tests/bench/slowdown.sh [-m MODEL] [-n ROUNDS] [-t THREADS] [-P] [-b] [-c]
+#   tests/bench/slowdown.sh [-m MODEL] [-n ROUNDS] [-t THREADS] [-P] [-b] [-c] [-w]
 #
 # MODEL is one that gguf_make writes (default llama-1b). -P measures prompts of 32 tokens, -b leaves
-# bpftrace out, -c compares CPU time (sensible with -t 1). Wants a machine with nothing else to do; takes about 10 s a round.
+# bpftrace out, -c compares CPU time (sensible with -t 1), -w tells instead where the time goes (traps,
+# programs, drain; bench_parts). Wants a machine with nothing else to do; takes about 10 s a round.
 set -eu
 top=$(cd "$(dirname "$0")/../.." && pwd)
 build=${LLMPROBE_BUILD:-$top/build}
@@ -16,7 +17,8 @@ prompt=0
 threads=2
 tokens=96
 flags=
-while getopts m:n:t:Pbc opt; do
+parts=
+while getopts m:n:t:Pbcw opt; do
 	case $opt in
 	m) model=$OPTARG ;;
 	n) rounds=$OPTARG ;;
@@ -24,6 +26,7 @@ while getopts m:n:t:Pbc opt; do
 	t) threads=$OPTARG ;;
 	c) flags="$flags -c" ;;
 	b) flags="$flags -b" ;;
+	w) parts=yes ;;
 	*) exit 2 ;;
 	esac
 done
@@ -50,6 +53,10 @@ done
 	echo "slowdown.sh: the engine did not begin with $file" >&2
 	exit 1
 }
+if [ "$parts" ]; then
+	"$build/tests/bench_parts" -n "$rounds" -t "$threads" $flags "$build/llmprobe" "$log" "$engine"
+	exit
+fi
 # as the engine sees it: bpftrace looks below the engine's own root
 lib=$(awk '/libggml-cpu/ { print $6; exit }' "/proc/$engine/maps")
 lib=${lib#"$root"}
