@@ -166,8 +166,9 @@ static enum state left_as(const struct event *e)
 }
 
 /*
- * The thread left its CPU and nobody told us when: a process that was just made is not followed
- * from its first moment. What it did since is not known.
+ * The thread left its CPU, or got one, and nobody told us when: a process that was just made is not
+ * followed from its first moment, and there are kernel threads (consoles of virtual machines) for
+ * whose leaving a CPU the tracepoint does not fire. What the thread did since is not known.
  */
 static void lose_sight(struct sched *s, struct thread *t, int64_t ts)
 {

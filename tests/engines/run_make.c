@@ -5,12 +5,14 @@
  * bytes, and what the converter must find in them is printed as JSON on stdout.
  *
  *   run_make [--layers N] [--prompt N] [--decodes N] [--seqs N] [--threads N] [--moe] [--sched]
- *            [--counters] [--begin-only] [--no-end] [--swap] [--drop] [--slow PERCENT] SPOOL
+ *            [--counters] [--begin-only] [--no-end] [--swap] [--drop] [--untold] [--slow PERCENT]
+ * SPOOL
  *
  * --sched adds a task "busyloop" that takes the second worker's CPU for 2 ms in each decode of the
- * later half. --swap puts each thread's first two batches in the other order, --drop leaves the
- * second ones out. --slow makes decodes slower by so much. Nothing here is shared with the
- * converter but probes/record.h, so that each checks the other.
+ * later half; --untold does not say when the worker gets it back. --swap puts each thread's first
+ * two batches in the other order, --drop leaves the second ones out. --slow makes decodes slower by
+ * so much. Nothing here is shared with the converter but probes/record.h, so that each checks the
+ * other.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -81,7 +83,7 @@ struct node {
 
 struct options {
 	int layers, prompt, decodes, seqs, threads, slow;
-	bool moe, sched, counters, begin_only, no_end, swap, drop;
+	bool moe, sched, counters, begin_only, no_end, swap, drop, untold;
 };
 
 struct batch {
@@ -105,7 +107,7 @@ static uint32_t seed = 1;
 
 /* What must come out. */
 static struct {
-	uint64_t rows, compute, wait, tokens, graphs, experts, counters, hog, batch_records;
+	uint64_t rows, compute, wait, tokens, graphs, experts, counters, hog, untold, batch_records;
 	uint64_t running[MAX_THREADS];
 } sum;
 
@@ -456,7 +458,11 @@ static void run_node(const struct node *n, double slow, bool hog)
 		end[i] = now + (uint64_t)(cost * (1 + 0.02 * i)) + random_next() % 200;
 		if (hog && i == 1) {
 			put_switch(1, PID + 1, "worker", 0, 4242, "busyloop", now + 50);
-			put_switch(1, 4242, "busyloop", 0, PID + 1, "worker", now + 50 + HOG_NS);
+			if (opt.untold)
+				sum.untold++;
+			else
+				put_switch(1, 4242, "busyloop", 0, PID + 1, "worker",
+					   now + 50 + HOG_NS);
 			end[i] += HOG_NS;
 			sum.hog += HOG_NS;
 			sum.running[i] -= HOG_NS;
@@ -618,13 +624,11 @@ static void put_end(uint64_t start)
 static int parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"layers", 1, NULL, 'l'},     {"prompt", 1, NULL, 'p'},
-		{"decodes", 1, NULL, 'n'},    {"seqs", 1, NULL, 's'},
-		{"threads", 1, NULL, 't'},    {"moe", 0, NULL, 'm'},
-		{"sched", 0, NULL, 'c'},      {"counters", 0, NULL, 'k'},
-		{"slow", 1, NULL, 'w'},	      {"no-end", 0, NULL, 'e'},
-		{"begin-only", 0, NULL, 'b'}, {"swap", 0, NULL, 'x'},
-		{"drop", 0, NULL, 'd'},	      {0}};
+		{"layers", 1, NULL, 'l'}, {"prompt", 1, NULL, 'p'},	{"decodes", 1, NULL, 'n'},
+		{"seqs", 1, NULL, 's'},	  {"threads", 1, NULL, 't'},	{"moe", 0, NULL, 'm'},
+		{"sched", 0, NULL, 'c'},  {"counters", 0, NULL, 'k'},	{"slow", 1, NULL, 'w'},
+		{"no-end", 0, NULL, 'e'}, {"begin-only", 0, NULL, 'b'}, {"swap", 0, NULL, 'x'},
+		{"drop", 0, NULL, 'd'},	  {"untold", 0, NULL, 'u'},	{0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -642,6 +646,7 @@ static int parse(int argc, char **argv)
 			     : c == 'b' ? &opt.begin_only
 			     : c == 'x' ? &opt.swap
 			     : c == 'd' ? &opt.drop
+			     : c == 'u' ? &opt.untold
 					: NULL;
 
 		if (number)
@@ -685,11 +690,11 @@ int main(int argc, char **argv)
 	put_end(start);
 	printf("{\"rows\":%llu,\"compute_ns\":%llu,\"wait_ns\":%llu,\"tokens\":%llu,"
 	       "\"graphs\":%llu,\"experts\":%llu,\"counters\":%llu,\"hog_ns\":%llu,"
-	       "\"running1_ns\":%llu}\n",
+	       "\"running1_ns\":%llu,\"untold\":%llu}\n",
 	       (unsigned long long)sum.rows, (unsigned long long)sum.compute,
 	       (unsigned long long)sum.wait, (unsigned long long)sum.tokens,
 	       (unsigned long long)sum.graphs, (unsigned long long)sum.experts,
 	       (unsigned long long)sum.counters, (unsigned long long)sum.hog,
-	       (unsigned long long)sum.running[1]);
+	       (unsigned long long)sum.running[1], (unsigned long long)sum.untold);
 	return fclose(out) ? 1 : 0;
 }

@@ -114,6 +114,25 @@ static void scheduler(void **state)
 	made_free(&m);
 }
 
+/* Some kernels do not tell when certain threads of theirs leave a CPU. */
+#define GAPS                                                                                       \
+	"(SELECT begin_ns - lag(end_ns) OVER (PARTITION BY tid ORDER BY begin_ns) AS gap FROM "    \
+	"sched)"
+
+static void switches_that_are_not_told(void **state)
+{
+	struct made_run m = made_run("--decodes 20 --sched --untold");
+
+	(void)state;
+	assert_int_equal(made_sum(&m, "untold"), 10);
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM " GAPS " WHERE gap > 0"), 10);
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM " GAPS " WHERE gap < 0"), 0);
+	assert_int_equal(made_int(&m, "SELECT CAST(text AS INTEGER) FROM note WHERE text LIKE "
+				      "'%scheduler intervals have an end that was not recorded%'"),
+			 10);
+	made_free(&m);
+}
+
 static void experts(void **state)
 {
 	struct made_run m = made_run("--decodes 20 --moe --prompt 40");
@@ -239,11 +258,17 @@ static void stored_text_is_utf8(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sums_are_exact),      cmocka_unit_test(ids_follow_time),
-		cmocka_unit_test(tensors_have_costs),  cmocka_unit_test(growing_cache),
-		cmocka_unit_test(scheduler),	       cmocka_unit_test(experts),
-		cmocka_unit_test(begin_only),	       cmocka_unit_test(order_of_batches),
-		cmocka_unit_test(cut_spool),	       cmocka_unit_test(refusals),
+		cmocka_unit_test(sums_are_exact),
+		cmocka_unit_test(ids_follow_time),
+		cmocka_unit_test(tensors_have_costs),
+		cmocka_unit_test(growing_cache),
+		cmocka_unit_test(switches_that_are_not_told),
+		cmocka_unit_test(scheduler),
+		cmocka_unit_test(experts),
+		cmocka_unit_test(begin_only),
+		cmocka_unit_test(order_of_batches),
+		cmocka_unit_test(cut_spool),
+		cmocka_unit_test(refusals),
 		cmocka_unit_test(stored_text_is_utf8),
 	};
 
