@@ -84,12 +84,13 @@ static struct operand emit_printf(struct emit *e, struct node *n)
 
 static const struct type *check_debugf(struct sema *s, struct node *n)
 {
-	const char *pos = n->list->name;
 	struct node *arg = n->list->next;
 	struct conversion c;
+	const char *pos;
 
 	if (check_printf(s, n) == &type_none && n->list->kind != N_STR)
 		return &type_none;
+	pos = n->list->name; /* folded by now */
 	sema_warn(
 		s, n,
 		"The debugf() builtin is not recommended for production use. For more information "
