@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bpf/counter.h"
+#include "bpf/pfm.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
-#include <perfmon/pfmlib_perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,15 +44,15 @@ static bool apply_modifier(const char *mod, struct counter *c)
 	return true;
 }
 
-static bool lookup_pfm(const char *name, struct counter *c)
+/* Without the library its names are not known: `d` says so. */
+static bool lookup_pfm(const char *name, struct counter *c, struct diag *d)
 {
 	pfm_perf_encode_arg_t arg = {.attr = &c->attr, .size = sizeof(arg)};
 
 	c->method = COUNTER_EVENT;
 	c->unit = "events";
-	return pfm_initialize() == PFM_SUCCESS &&
-	       pfm_get_os_event_encoding(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT, &arg) ==
-		       PFM_SUCCESS;
+	return pfm_load(d) == 0 &&
+	       pfm.encode(name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT, &arg) == PFM_SUCCESS;
 }
 
 static int parse_one(const char *name, struct counter *c, struct diag *d)
@@ -72,7 +72,7 @@ static int parse_one(const char *name, struct counter *c, struct diag *d)
 					"counter '%s': the kernel does not keep %s by mode; write "
 					"it without '%s'",
 					name, bare, name + len);
-	} else if (!lookup_pfm(name, c)) {
+	} else if (!lookup_pfm(name, c, d)) {
 		near = text_nearest(bare, next_name, NULL);
 		err = diag_fail(d, -ENOENT, "there is no counter '%s'; %s%s%s", name,
 				near ? "did you mean '" : "llmprobe list counters",

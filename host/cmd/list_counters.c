@@ -2,13 +2,11 @@
 /* list counters: the events that libpfm knows for the units present, tried one by one. */
 #include <cjson/cJSON.h>
 #include <ctype.h>
-#include <linux/perf_event.h>
-#include <perfmon/pfmlib.h>
-#include <perfmon/pfmlib_perf_event.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bpf/pfm.h"
 #include "cmd/list.h"
 #include "util/buf.h"
 
@@ -19,7 +17,7 @@ static bool counts_here(const char *name)
 	pfm_perf_encode_arg_t arg = {.attr = &attr, .size = sizeof(arg)};
 	long fd;
 
-	if (pfm_get_os_event_encoding(name, PFM_PLM3, PFM_OS_PERF_EVENT, &arg) != PFM_SUCCESS)
+	if (pfm.encode(name, PFM_PLM3, PFM_OS_PERF_EVENT, &arg) != PFM_SUCCESS)
 		return false;
 	attr.disabled = 1;
 	fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
@@ -66,13 +64,13 @@ static size_t print_unit(pfm_pmu_t id, cJSON *json)
 	pfm_pmu_info_t unit = {.size = sizeof(unit)};
 	size_t n = 0;
 
-	if (pfm_get_pmu_info(id, &unit) != PFM_SUCCESS || !unit.is_present)
+	if (pfm.pmu_info(id, &unit) != PFM_SUCCESS || !unit.is_present)
 		return 0;
-	for (int i = unit.first_event; i != -1; i = pfm_get_event_next(i)) {
+	for (int i = unit.first_event; i != -1; i = pfm.event_next(i)) {
 		pfm_event_info_t e = {.size = sizeof(e)};
 
 		/* "perf" lists every tracepoint as well; they are no counters of an operator. */
-		if (pfm_get_event_info(i, PFM_OS_PERF_EVENT, &e) != PFM_SUCCESS ||
+		if (pfm.event_info(i, PFM_OS_PERF_EVENT, &e) != PFM_SUCCESS ||
 		    strchr(e.name, ':') || strncmp(e.name, "PERF_COUNT_", 11) == 0)
 			continue;
 		print_event(&e, unit.name, json);
@@ -85,18 +83,15 @@ int list_counters(const struct cmd_context *ctx)
 {
 	cJSON *json;
 	size_t n = 0;
-	int err = pfm_initialize();
 
-	if (err != PFM_SUCCESS) {
-		diag_add(ctx->diag, DIAG_ERROR, "libpfm does not start: %s", pfm_strerror(err));
+	if (pfm_load(ctx->diag) != 0)
 		return EXIT_FAILED;
-	}
 	json = ctx->config->json ? cJSON_CreateArray() : NULL;
 	if (!json)
 		printf("%-34s %-19s %s\n", "name", "unit", "here");
 	for (int id = 0; id < PFM_PMU_MAX; id++)
 		n += print_unit((pfm_pmu_t)id, json);
-	pfm_terminate();
+	pfm.terminate();
 	if (!n)
 		diag_add(ctx->diag, DIAG_WARNING, "this machine offers no events at all");
 	return json ? list_json(json) : EXIT_OK;

@@ -2,11 +2,11 @@
 /* Decoding one function: capstone for text and registers, raw bytes for what the kernel does. */
 #include "target/insn.h"
 
-#include <capstone/capstone.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "target/capstone.h"
 #include "target/insn_impl.h"
 
 /* Instructions of one function that are looked at; generated code has the longest ones. */
@@ -49,14 +49,19 @@ static int open_capstone(enum elf_arch arch, csh *cs)
 {
 	cs_arch a = arch == ELF_AARCH64 ? CS_ARCH_ARM64 : CS_ARCH_X86;
 	cs_mode m = arch == ELF_AARCH64 ? CS_MODE_ARM : CS_MODE_64;
+	struct diag *quiet = diag_new();
+	int err = capstone_load(quiet);
 
-	if (cs_open(a, m, cs) != CS_ERR_OK)
+	diag_free(quiet);
+	if (err)
+		return err;
+	if (capstone.open(a, m, cs) != CS_ERR_OK)
 		return -ENOTSUP;
-	cs_option(*cs, CS_OPT_DETAIL, CS_OPT_ON);
+	capstone.option(*cs, CS_OPT_DETAIL, CS_OPT_ON);
 	/* Instructions of aarch64 are words: one that the disassembler is too old for hides nothing
 	 * behind it. On x86-64 the length of such a one is not known. */
 	if (arch == ELF_AARCH64)
-		cs_option(*cs, CS_OPT_SKIPDATA, CS_OPT_ON);
+		capstone.option(*cs, CS_OPT_SKIPDATA, CS_OPT_ON);
 	return 0;
 }
 
@@ -77,14 +82,14 @@ int insn_walk(const struct elf *e, const struct elf_func *f, size_t max, insn_wa
 	err = open_capstone(elf_arch(e), &cs);
 	if (err)
 		return err;
-	ci = cs_malloc(cs);
-	for (size_t i = 0; i < max && left && cs_disasm_iter(cs, &p, &left, &at, ci); i++) {
+	ci = capstone.malloc(cs);
+	for (size_t i = 0; i < max && left && capstone.disasm_iter(cs, &p, &left, &at, ci); i++) {
 		*end = at;
 		if (fn(ctx, cs, ci))
 			break;
 	}
-	cs_free(ci, 1);
-	cs_close(&cs);
+	capstone.free(ci, 1);
+	capstone.close(&cs);
 	return 0;
 }
 

@@ -51,7 +51,8 @@ struct insn_list {
 };
 
 /* Decodes the function, at most `max` instructions (0: as many as it has). Returns 0 or -errno
- * (-ENOENT no bytes there, -ENOTSUP this architecture is not in the disassembler). */
+ * (-ENOENT no bytes there, -ENOTSUP this architecture is not in the disassembler, -ENOSYS there is
+ * none). */
 int insn_decode(const struct elf *e, const struct elf_func *f, size_t max, struct insn_list *out);
 void insn_list_free(struct insn_list *l);
 /* Index of the instruction that starts at `vaddr`, or -1. */

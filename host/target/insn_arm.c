@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* aarch64: which instructions the kernel's uprobes simulate, and what they do to registers. */
-#include <capstone/capstone.h>
 #include <string.h>
 
+#include "target/capstone.h"
 #include "target/insn_impl.h"
 
 enum { SP = 31, CALLER_SAVED = 0x4007ffff }; /* x0..x18, x30 */
@@ -118,7 +118,7 @@ static void describe_registers(csh cs, const cs_insn *ci, uint32_t w, struct ins
 	cs_regs reads, writes;
 	uint8_t n_reads, n_writes;
 
-	if (cs_regs_access(cs, ci, reads, &n_reads, writes, &n_writes) == CS_ERR_OK) {
+	if (capstone.regs_access(cs, ci, reads, &n_reads, writes, &n_writes) == CS_ERR_OK) {
 		out->reads = mask_of(reads, n_reads);
 		out->writes = leaves_operands(ci) ? 0 : mask_of(writes, n_writes);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* x86-64: which instructions the kernel's uprobes emulate, and what they do to registers. */
-#include <capstone/capstone.h>
 #include <string.h>
 
+#include "target/capstone.h"
 #include "target/insn_impl.h"
 
 enum { CALLER_SAVED = 0x0fc7, RSP = 4 }; /* rax rcx rdx rsi rdi r8..r11 */
@@ -137,7 +137,7 @@ static void describe_registers(csh cs, const cs_insn *ci, struct insn *out)
 	cs_regs reads, writes;
 	uint8_t n_reads, n_writes;
 
-	if (cs_regs_access(cs, ci, reads, &n_reads, writes, &n_writes) == CS_ERR_OK) {
+	if (capstone.regs_access(cs, ci, reads, &n_reads, writes, &n_writes) == CS_ERR_OK) {
 		out->reads = mask_of(reads, n_reads);
 		out->writes = mask_of(writes, n_writes);
 	}
@@ -186,9 +186,10 @@ void insn_describe_x86(size_t cs, const void *cs_insn_ptr, struct insn *out)
 	const cs_x86 *x = &ci->detail->x86;
 
 	out->class = classify(ci->bytes, ci->size);
-	out->is_call = cs_insn_group(cs, ci, CS_GRP_CALL);
-	out->is_ret = cs_insn_group(cs, ci, CS_GRP_RET) || cs_insn_group(cs, ci, CS_GRP_IRET);
-	out->is_jump = cs_insn_group(cs, ci, CS_GRP_JUMP);
+	out->is_call = capstone.insn_group(cs, ci, CS_GRP_CALL);
+	out->is_ret =
+		capstone.insn_group(cs, ci, CS_GRP_RET) || capstone.insn_group(cs, ci, CS_GRP_IRET);
+	out->is_jump = capstone.insn_group(cs, ci, CS_GRP_JUMP);
 	out->is_conditional = out->is_jump && ci->id != X86_INS_JMP && ci->id != X86_INS_LJMP;
 	if ((out->is_jump || out->is_call) && x->op_count && x->operands[0].type == X86_OP_IMM) {
 		out->has_target = true;

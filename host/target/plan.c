@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "target/capstone.h"
 #include "target/plan_impl.h"
 #include "util/buf.h"
 
@@ -171,6 +172,7 @@ void plan_rest(struct plan *p)
 		elf_close(p->files[i]->elf);
 		p->files[i]->elf = NULL;
 	}
+	capstone_unload();
 }
 
 static int wake(struct plan *p, struct diag *d)
@@ -209,8 +211,9 @@ static void warn_unread(struct plan *p, struct diag *d)
 int plan_extend(struct plan *p, pid_t pid, struct diag *d)
 {
 	size_t before = p->n_points;
-	int err = wake(p, d);
+	int err = capstone_load(d);
 
+	err = err ? err : wake(p, d);
 	if (!err)
 		err = plan_take_process(p, pid, d);
 	if (err)
@@ -238,12 +241,14 @@ struct plan *plan_build_files(const char *const *paths, size_t n, const struct p
 			      struct diag *d)
 {
 	struct plan *p = plan_new(opts);
+	int err = capstone_load(d);
 
-	for (size_t i = 0; i < n; i++)
-		if (plan_take_path(p, paths[i], d)) {
-			plan_free(p);
-			return NULL;
-		}
+	for (size_t i = 0; i < n && !err; i++)
+		err = plan_take_path(p, paths[i], d);
+	if (err) {
+		plan_free(p);
+		return NULL;
+	}
 	plan_decide(p);
 	return p;
 }

@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <string.h>
 
 int lazy_load(const char *soname, const char *const *names, void **table, size_t n, struct diag *d)
 {
@@ -20,4 +21,15 @@ int lazy_load(const char *soname, const char *const *names, void **table, size_t
 			return diag_fail(d, -ENOSYS, "%s has no function %s", soname, names[i]);
 	}
 	return 0;
+}
+
+void lazy_unload(const char *soname, void **table, size_t n)
+{
+	void *lib = table[0] ? dlopen(soname, RTLD_NOW | RTLD_NOLOAD) : NULL;
+
+	if (!lib)
+		return;
+	memset(table, 0, n * sizeof(*table));
+	dlclose(lib); /* for this look, and for lazy_load's */
+	dlclose(lib);
 }
