@@ -25,7 +25,8 @@ struct capstone {
 };
 extern struct capstone capstone;
 
-/* Returns 0, or -ENOSYS with an error that names the package. Nothing happens when it is there. */
+/* Files that know BPF cannot include this: insn_ready and insn_rest stand for the two. Returns 0,
+ * or -ENOSYS with an error that names the package. Nothing happens when it is there. */
 int capstone_load(struct diag *d);
 /* Gives its memory back. No handle may be open. */
 void capstone_unload(void);

@@ -65,6 +65,16 @@ static int open_capstone(enum elf_arch arch, csh *cs)
 	return 0;
 }
 
+int insn_ready(struct diag *d)
+{
+	return capstone_load(d);
+}
+
+void insn_rest(void)
+{
+	capstone_unload();
+}
+
 int insn_walk(const struct elf *e, const struct elf_func *f, size_t max, insn_walk_fn *fn,
 	      void *ctx, uint64_t *end)
 {

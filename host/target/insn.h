@@ -50,6 +50,12 @@ struct insn_list {
 	bool complete; /* every byte of the function was decoded */
 };
 
+/* The disassembler's tables are some 5 MB, so it is opened when a function is decoded. Opening it
+ * before tells why that fails: 0, or -ENOSYS with an error that names the package. */
+int insn_ready(struct diag *d);
+/* Closes it until the next time. */
+void insn_rest(void);
+
 /* Decodes the function, at most `max` instructions (0: as many as it has). Returns 0 or -errno
  * (-ENOENT no bytes there, -ENOTSUP this architecture is not in the disassembler, -ENOSYS there is
  * none). */

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "target/capstone.h"
+#include "target/insn.h"
 #include "target/plan_impl.h"
 #include "util/buf.h"
 
@@ -172,7 +172,7 @@ void plan_rest(struct plan *p)
 		elf_close(p->files[i]->elf);
 		p->files[i]->elf = NULL;
 	}
-	capstone_unload();
+	insn_rest();
 }
 
 static int wake(struct plan *p, struct diag *d)
@@ -211,7 +211,7 @@ static void warn_unread(struct plan *p, struct diag *d)
 int plan_extend(struct plan *p, pid_t pid, struct diag *d)
 {
 	size_t before = p->n_points;
-	int err = capstone_load(d);
+	int err = insn_ready(d);
 
 	err = err ? err : wake(p, d);
 	if (!err)
@@ -241,7 +241,7 @@ struct plan *plan_build_files(const char *const *paths, size_t n, const struct p
 			      struct diag *d)
 {
 	struct plan *p = plan_new(opts);
-	int err = capstone_load(d);
+	int err = insn_ready(d);
 
 	for (size_t i = 0; i < n && !err; i++)
 		err = plan_take_path(p, paths[i], d);

@@ -14,7 +14,7 @@
 #include "bpf/callback.h"
 #include "script/run/mmaps.h"
 #include "script/script_impl.h"
-#include "target/capstone.h"
+#include "target/insn.h"
 #include "util/clock.h"
 #include "util/file.h"
 #include "util/text.h"
@@ -521,6 +521,6 @@ int script_attach(struct script *s, struct diag *d)
 {
 	s->links = links_new(s->o.reaper);
 	script_run_special(s, PROBE_BEGIN);
-	capstone_unload();
+	insn_rest();
 	return attach_all(s, d);
 }

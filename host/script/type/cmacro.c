@@ -11,7 +11,7 @@ enum {
 	MAX_PARAMS = 16,
 	MAX_NAME = 128,
 	MAX_EXPANDED = 1 << 20,
-	MAX_STEPS = 100000
+	MAX_WORK = 2 << 20 /* characters looked at for one line */
 };
 
 /* Macros that are being replaced: a name inside of its own text stays as it is. */
@@ -23,7 +23,7 @@ struct hidden {
 
 struct expansion {
 	struct type_table *t;
-	int left; /* macros that may still be replaced: text may double with each */
+	long left; /* characters that may still be looked at: text may double with each macro */
 };
 
 struct call {
@@ -70,7 +70,7 @@ static void replace(struct expansion *x, const char *name, const char *text,
 {
 	struct hidden h = {name, up, up ? up->depth + 1 : 1};
 
-	if (h.depth < MAX_DEPTH && out->len < MAX_EXPANDED && x->left-- > 0)
+	if (h.depth < MAX_DEPTH && out->len < MAX_EXPANDED)
 		expand(x, text, &h, out);
 }
 
@@ -168,7 +168,7 @@ static const char *replace_call(struct expansion *x, const char *name, const cha
 	while (*s == ' ' || *s == '\t')
 		s++;
 	snprintf(key, sizeof(key), "%s(", name);
-	if (*s != '(' || !(text = type_macro(x->t, key)))
+	if (*s != '(' || *argument_end(s + 1, true) != ')' || !(text = type_macro(x->t, key)))
 		return NULL;
 	copy = xstrdup(text);
 	end = strchr(copy, ')');
@@ -212,7 +212,8 @@ static const char *put_name(struct expansion *x, const char *s, size_t n, const 
 
 static void expand(struct expansion *x, const char *s, const struct hidden *up, struct buf *out)
 {
-	while (*s) {
+	x->left -= (long)strlen(s) + 1;
+	while (*s && x->left > 0) {
 		size_t n = *s == '"' || *s == '\'' ? quoted_length(s) : word_length(s);
 
 		if (n && (isalpha((unsigned char)*s) || *s == '_')) {
@@ -227,7 +228,7 @@ static void expand(struct expansion *x, const char *s, const struct hidden *up, 
 
 void cmacro_expand(struct type_table *t, const char *line, struct buf *out)
 {
-	struct expansion x = {t, MAX_STEPS};
+	struct expansion x = {t, MAX_WORK};
 
 	expand(&x, line, NULL, out);
 }
