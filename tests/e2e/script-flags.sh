@@ -88,7 +88,7 @@ run 1 -d none -e 'begin { }' && says "no stage" "'none' is no stage: there are a
 run 0 -q -d ast -d types -e 'begin { $a = (uint8)70 + 1; printf("seventy%s", "-one"); }'
 says "stages before the run" " at begin" && says "a type" ":: uint8" && says "it runs" "seventy-one"
 run 0 --debug codegen-opt,dis -e 'begin { print(1); }'
-says "LLVM's form" "define dso_local i32 @probe_0" && says "instructions" "Disassembly of function probe_0"
+says "LLVM's form" "i32 @probe_0(" && says "instructions" "Disassembly of function probe_0"
 run 0 --dump libbpf -e 'begin { @[1] = count(); } op:end { }'
 says "a map" "map @: percpu_hash, key 8 bytes, value 8 bytes, up to 4096"
 says "programs" "program probe_1: op:end, "
