@@ -274,9 +274,10 @@ static const char *kind_name(enum tensor_kind k)
 	return names[k];
 }
 
+/* Shapes of a broken run multiply to more than a column holds. */
 static int64_t or_null(double v)
 {
-	return v < 0 ? WRITER_NULL : (int64_t)v;
+	return v >= 0 && v < 0x1p63 ? (int64_t)v : WRITER_NULL;
 }
 
 static void write_info(struct catalog *c, const struct info *t, const struct cost *cost)
@@ -288,8 +289,8 @@ static void write_info(struct catalog *c, const struct info *t, const struct cos
 		   layer < 0 ? WRITER_NULL : (int64_t)layer, c->ops[t->op], t->type,
 		   ne[0] < 0 ? WRITER_NULL : ne[0], ne[1] < 0 ? WRITER_NULL : ne[1],
 		   ne[2] < 0 ? WRITER_NULL : ne[2], ne[3] < 0 ? WRITER_NULL : ne[3],
-		   or_null(cost->flops), or_null(cost->bytes), (int64_t)cost->weight_bytes,
-		   (int64_t)cost->kv_bytes, kind_name(t->kind));
+		   or_null(cost->flops), or_null(cost->bytes), or_null(cost->weight_bytes),
+		   or_null(cost->kv_bytes), kind_name(t->kind));
 }
 
 /* The known tensor equal to `t`, or a new one; `name` is copied. */
