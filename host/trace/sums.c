@@ -87,6 +87,14 @@ static struct sum *get(struct map *m, struct key k)
 	return s;
 }
 
+/* Times of a broken run may be any: a sum stops at what a column holds. */
+static int64_t plus(int64_t a, int64_t b)
+{
+	int64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
+}
+
 static void add(struct sum *s, const struct sums_op *op)
 {
 	if (!s->count || op->compute < s->min)
@@ -94,9 +102,9 @@ static void add(struct sum *s, const struct sums_op *op)
 	if (!s->count || op->compute > s->max)
 		s->max = op->compute;
 	s->count++;
-	s->compute += op->compute;
+	s->compute = plus(s->compute, op->compute);
 	if (op->wait != WRITER_NULL) {
-		s->wait += op->wait;
+		s->wait = plus(s->wait, op->wait);
 		s->wait_known++;
 	}
 }
