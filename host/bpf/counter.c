@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bpf/counter.h"
-#include "bpf/pfm.h"
 
 #include <errno.h>
 #include <linux/bpf.h>
@@ -12,6 +11,7 @@
 
 #include "bpf/counter_names.h"
 #include "bpf/kmap.h"
+#include "bpf/pfm.h"
 #include "bpf/sys.h"
 #include "util/alloc.h"
 #include "util/file.h"

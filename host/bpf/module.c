@@ -14,7 +14,8 @@
 #include "util/alloc.h"
 #include "util/text.h"
 
-enum { VERIFIER_LOG = 4 << 20, VERIFIER_LINES = 14 };
+/* The kernel takes no smaller log than the least. */
+enum { VERIFIER_LOG = 4 << 20, VERIFIER_LOG_MIN = 128, VERIFIER_LINES = 14 };
 
 struct loaded {
 	char *name;
@@ -405,7 +406,8 @@ void bpf_module_explain(struct bpf_module *m, const struct bpf_code *code,
 			const struct bpf_load_opts *o, uint32_t log_size,
 			void (*take)(void *ctx, const char *program, const char *log), void *ctx)
 {
-	struct listener listener = {xmalloc(log_size), log_size, take, ctx};
+	uint32_t size = log_size < VERIFIER_LOG_MIN ? VERIFIER_LOG_MIN : log_size;
+	struct listener listener = {xmalloc(size), size, take, ctx};
 	struct loading l = {m, code, o, &listener};
 	struct diag *quiet = diag_new();
 

@@ -333,6 +333,7 @@ static int run_attached(struct run *r)
 	return code ? code : end_targets(r);
 }
 
+/* Those of the kernel need what the engine's probes share: open_engine comes before. */
 static int print_stages(struct run *r, const char *stages)
 {
 	struct buf text = {0};
@@ -343,7 +344,6 @@ static int print_stages(struct run *r, const char *stages)
 	return err;
 }
 
-/* Those of the kernel need what the engine's probes share. */
 static int print_stages_asked(struct run *r)
 {
 	const struct string_list *stages = &r->ctx->config->script.debug;
@@ -364,8 +364,10 @@ static int run_script(struct run *r)
 		return 1;
 	if (c->script.no_warnings)
 		diag_clear(r->ctx->diag);
-	if (c->script.dump)
-		return open_engine(r) || print_stages(r, c->script.dump) ? 1 : 0;
+	if (c->script.dump) {
+		err = r->opts.offline ? 0 : open_engine(r);
+		return err || print_stages(r, c->script.dump) ? 1 : 0;
+	}
 	flush_messages(r);
 	if (c->script.list) {
 		script_print_probes(r->script, c->verbose, stdout);

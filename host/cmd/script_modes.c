@@ -10,6 +10,7 @@
 #include "script/syntax/pretty.h"
 #include "util/clock.h"
 #include "util/file.h"
+#include "util/median.h"
 
 enum { BENCH_RUNS = 11 };
 
@@ -70,7 +71,7 @@ int script_mode_codegen(const struct cmd_context *ctx, const struct script_opts 
 
 /* Nanoseconds of each stage, one per run. */
 struct stage_times {
-	uint64_t check[BENCH_RUNS], emit[BENCH_RUNS], compile[BENCH_RUNS];
+	double check[BENCH_RUNS], emit[BENCH_RUNS], compile[BENCH_RUNS];
 };
 
 /* Without the cache, which would leave nothing to measure. */
@@ -101,24 +102,16 @@ static int time_stages(const struct script_opts *o, struct stage_times *t, size_
 	err = err ? err : script_emit(s, d);
 	emitted = clock_now();
 	err = err ? err : compile_anew(s, o, d);
-	t->check[run] = checked - start;
-	t->emit[run] = emitted - checked;
-	t->compile[run] = clock_now() - emitted;
+	t->check[run] = (double)(checked - start);
+	t->emit[run] = (double)(emitted - checked);
+	t->compile[run] = (double)(clock_now() - emitted);
 	script_free(s);
 	return err;
 }
 
-static int by_value(const void *a, const void *b)
+static void print_stage(const char *name, double *ns)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static void print_stage(const char *name, uint64_t *ns)
-{
-	qsort(ns, BENCH_RUNS, sizeof(*ns), by_value);
-	printf("%-40s %-15llu%d\n", name, (unsigned long long)ns[BENCH_RUNS / 2], BENCH_RUNS);
+	printf("%-40s %-15.0f%d\n", name, median(ns, BENCH_RUNS), BENCH_RUNS);
 }
 
 int script_mode_compiler_bench(const struct cmd_context *ctx, const struct script_opts *o)

@@ -608,9 +608,8 @@ const struct option option_table[] = {
 		.offset = FIELD(script.dump),
 		.arg = "STAGE",
 		.help = "Print what stages of the compiler made of the program and end: ast, "
-			"types, "
-			"bpf (C), llvm, asm, kernel (maps and programs) and verifier (its log), "
-			"several separated by commas, or all.",
+			"types, bpf (C), llvm, asm, kernel (maps and programs) and verifier (its "
+			"log), several separated by commas, or all.",
 	},
 	{
 		.flag = "debug",
@@ -635,8 +634,7 @@ const struct option option_table[] = {
 		.complete = COMPLETE_CHOICES,
 		.help = "What to do with the program: run it, codegen compiles it only, "
 			"compiler-bench times how it is compiled, bench, test and format are as "
-			"the "
-			"three flags below.",
+			"the three flags below.",
 	},
 	SCRIPT_SWITCH("fmt", 0, fmt,
 		      "Print the program laid out the usual way, or write it to the file of -o, "

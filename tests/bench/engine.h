@@ -17,6 +17,7 @@
 struct prompt {
 	FILE *in; /* its standard input */
 	pid_t pid;
+	char config[64]; /* a file of ours, gone with the prompt */
 };
 
 static inline void fail(const char *what)
@@ -28,25 +29,23 @@ static inline void fail(const char *what)
 /* With all levels off; they are attached when they are enabled. */
 static inline void prompt_start(struct prompt *p, const char *llmprobe, const char *engine_pid)
 {
-	int fds[2];
+	int fds[2], fd;
 
-	if (pipe(fds) < 0)
-		fail("pipe");
+	strcpy(p->config, "/tmp/bench-engine-XXXXXX.yaml");
+	fd = mkstemps(p->config, 5);
+	if (fd < 0 || pipe(fds) < 0)
+		fail(p->config);
+	dprintf(fd,
+		"target: {pid: %s}\nlevels: {token: false, graph: false, operator: false, "
+		"scheduler: false}\noutput: /dev/shm/bench-slowdown.llmp\nforce: true\n",
+		engine_pid);
+	close(fd);
 	p->pid = fork();
 	if (p->pid == 0) {
-		char config[512], path[] = "/tmp/bench-engine-XXXXXX.yaml";
-		int fd = mkstemps(path, 5);
-
-		snprintf(config, sizeof(config),
-			 "target: {pid: %s}\nlevels: {token: false, graph: false, operator: false, "
-			 "scheduler: false}\noutput: /dev/shm/bench-slowdown.llmp\nforce: true\n",
-			 engine_pid);
-		if (fd < 0 || write(fd, config, strlen(config)) < 0)
-			fail(path);
 		dup2(fds[0], 0);
 		close(fds[1]);
 		dup2(open("/dev/null", O_WRONLY), 1);
-		execl(llmprobe, llmprobe, "-c", path, (char *)NULL);
+		execl(llmprobe, llmprobe, "-c", p->config, (char *)NULL);
 		fail(llmprobe);
 	}
 	close(fds[0]);
@@ -67,6 +66,7 @@ static inline void prompt_end(struct prompt *p)
 	fputs("quit\n", p->in);
 	fclose(p->in);
 	waitpid(p->pid, NULL, 0);
+	unlink(p->config);
 }
 
 /* Calls of the engine that begin from now on. */

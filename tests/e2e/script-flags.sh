@@ -94,6 +94,8 @@ says "a map" "map @: percpu_hash, key 8 bytes, value 8 bytes, up to 4096"
 says "programs" "program probe_1: op:end, "
 run 0 -d verifier -e 'begin { @[1] = count(); }'
 says "the verifier's walk" "call bpf_map_lookup_elem" && says "its end" "processed "
+(cd / && HOME=/root TMPDIR=/tmp setpriv --reuid 65534 --clear-groups "$LLMPROBE" script --dump bpf \
+	-e 'op:end { @ = count(); }') >"$TMP/out" 2>&1 || fail "an engine's probe, without rights: $(cat "$TMP/out")"
 (cd / && TMPDIR=/tmp setpriv --reuid 65534 --clear-groups "$LLMPROBE" script --dump all -e 'begin { @ = 1; }') \
 	>"$TMP/out" 2>&1 || fail "without rights: $(cat "$TMP/out")"
 says "without rights, down to instructions" "Disassembly of function probe_0"
