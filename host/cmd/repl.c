@@ -560,9 +560,10 @@ static int begin(struct repl_session *r)
 		code = EXIT_FAILED;
 	if (!code)
 		code = trace_enable_levels(&r->trace, ctx);
-	plugins_set_output(r->trace.plugins, r->beside);
-	if (!code)
+	if (!code) {
+		plugins_set_output(r->trace.plugins, r->beside);
 		code = trace_load_plugins(&r->trace, ctx);
+	}
 	if (!code && session_launch(r->trace.session, ctx->diag))
 		code = EXIT_FAILED;
 	return code;

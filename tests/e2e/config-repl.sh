@@ -137,3 +137,16 @@ assert_match "history" "$(cat "$TMP/state/llmprobe/history")" '^wait 1h$'
 assert_ge "tokens recorded from the terminal" \
 	"$(sql "$TMP/typed.llmp" 'SELECT count(*) FROM token')" 10
 kill -0 "$engine" || fail "the target did not survive"
+
+# A prompt that cannot begin says why.
+refused() { # WHAT CODE PATTERN CONFIG
+	local rc
+	printf '%b' "$4" >"$TMP/refused.yaml"
+	echo quit | timeout 20 "$LLMPROBE" -c "$TMP/refused.yaml" >"$TMP/refused" 2>&1
+	rc=$?
+	assert_eq "$1" "$rc" "$2"
+	assert_match "$1" "$(cat "$TMP/refused")" "$3"
+}
+refused "no such process" 1 'no process with id 4000000' 'target: {pid: 4000000}\n'
+refused "no engine" 1 'no probe point was found' "target: {pid: $$}\\n"
+refused "no such counter" 2 "did you mean 'page-faults'" "target: {pid: $$}\\ntrace_pmc: [page-fault]\\n"
