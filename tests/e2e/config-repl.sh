@@ -147,6 +147,8 @@ refused() { # WHAT CODE PATTERN CONFIG
 	assert_eq "$1" "$rc" "$2"
 	assert_match "$1" "$(cat "$TMP/refused")" "$3"
 }
+start sleep 100
+other=$PID
 refused "no such process" 1 'no process with id 4000000' 'target: {pid: 4000000}\n'
-refused "no engine" 1 'no probe point was found' "target: {pid: $$}\\n"
-refused "no such counter" 2 "did you mean 'page-faults'" "target: {pid: $$}\\ntrace_pmc: [page-fault]\\n"
+refused "no engine" 1 'no probe point was found' "target: {pid: $other}\\n"
+refused "no such counter" 2 "did you mean 'page-faults'" "target: {pid: $other}\\ntrace_pmc: [page-fault]\\n"
