@@ -22,16 +22,19 @@ enum { BATCHES = 7, CALLS_CHEAP = 200, CALLS_STEPPED = 30, WARM_UP = 3 };
 
 /* One function per class, whose first instruction is of that class. */
 void calibrate_emulated(void);
+void calibrate_push(void);
 void calibrate_stepped(void);
 void calibrate_nop5(void);
 void calibrate_return(void);
 
 #if defined(__x86_64__)
-#define FIRST_EMULATED "push %rbp\n\tpop %rbp\n\tret"
+#define FIRST_EMULATED "jmp 1f\n1:\tret"
+#define FIRST_PUSH     "push %rbp\n\tpop %rbp\n\tret"
 #define FIRST_STEPPED  "lea 8(%rdi), %rax\n\tret"
 #define FIRST_NOP5     ".byte 0x0f, 0x1f, 0x44, 0x00, 0x00\n\tret"
 #elif defined(__aarch64__)
-#define FIRST_EMULATED "nop\n\tret"
+#define FIRST_EMULATED "b 1f\n1:\tret"
+#define FIRST_PUSH     FIRST_EMULATED
 #define FIRST_STEPPED  "mov x9, x10\n\tret"
 #define FIRST_NOP5     "nop\n\tret"
 #endif
@@ -41,9 +44,10 @@ void calibrate_return(void);
 		"\n\t.popsection")
 
 FUNCTION("calibrate_emulated", FIRST_EMULATED);
+FUNCTION("calibrate_push", FIRST_PUSH);
 FUNCTION("calibrate_stepped", FIRST_STEPPED);
 FUNCTION("calibrate_nop5", FIRST_NOP5);
-FUNCTION("calibrate_return", FIRST_EMULATED);
+FUNCTION("calibrate_return", FIRST_PUSH);
 
 static const struct {
 	const char *name;
@@ -51,6 +55,7 @@ static const struct {
 	int calls;
 } classes[HIT_CLASS_COUNT] = {
 	[HIT_EMULATED] = {"emulated", calibrate_emulated, CALLS_CHEAP},
+	[HIT_PUSH] = {"emulated push", calibrate_push, CALLS_CHEAP},
 	[HIT_STEPPED] = {"single-stepped", calibrate_stepped, CALLS_STEPPED},
 	[HIT_NOP5] = {"nop5", calibrate_nop5, CALLS_CHEAP},
 	[HIT_RETURN] = {"return", calibrate_return, CALLS_CHEAP},

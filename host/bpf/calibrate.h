@@ -10,10 +10,11 @@
 
 /* How the kernel runs the instruction under a breakpoint. */
 enum hit_class {
-	HIT_EMULATED, /* push r64, nop, jmp, call: cheap */
+	HIT_EMULATED, /* nop, jumps: cheap */
+	HIT_PUSH,     /* push r64, call: a write to the stack more */
 	HIT_STEPPED,  /* everything else: some ten times as dear */
 	HIT_NOP5,     /* 5-byte nop, a system call on kernels from 6.18 */
-	HIT_RETURN,   /* return probe on an emulated instruction, the hit at return included */
+	HIT_RETURN,   /* return probe on an emulated push, the hit at return included */
 	HIT_CLASS_COUNT
 };
 

@@ -33,14 +33,15 @@ uint32_t insn_sp_register(enum elf_arch arch)
 
 const char *insn_class_name(enum insn_class c)
 {
-	static const char *const names[] = {"emulated", "nop", "nop5", "single-stepped", "refused"};
+	static const char *const names[] = {"emulated", "emulated push",  "nop",
+					    "nop5",	"single-stepped", "refused"};
 
 	return names[c];
 }
 
 int insn_class_cost(enum insn_class c)
 {
-	static const int cost[] = {0, 1, 1, 2, 3};
+	static const int cost[] = {0, 0, 1, 1, 2, 3};
 
 	return cost[c];
 }

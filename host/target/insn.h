@@ -11,7 +11,8 @@
 
 /* How the kernel runs a probed instruction; cheapest first. */
 enum insn_class {
-	INSN_EMULATED, /* the kernel does its work itself: about 1 us per hit */
+	INSN_EMULATED, /* the kernel does its work itself, without a step in the target */
+	INSN_PUSH,     /* emulated, with a write to the target's stack: some 50 ns more */
 	INSN_NOP,      /* a multi-byte nop: emulated on recent kernels only */
 	INSN_NOP5,     /* 0f 1f 44 00 00: rewritten to a call on recent kernels */
 	INSN_STEPPED,  /* single-stepped out of line: ten times dearer in virtual machines */
@@ -63,9 +64,9 @@ int insn_decode(const struct elf *e, const struct elf_func *f, size_t max, struc
 void insn_list_free(struct insn_list *l);
 /* Index of the instruction that starts at `vaddr`, or -1. */
 long insn_index(const struct insn_list *l, uint64_t vaddr);
-/* "emulated", "nop", "nop5", "single-stepped", "refused". */
+/* "emulated", "emulated push", "nop", "nop5", "single-stepped", "refused". */
 const char *insn_class_name(enum insn_class c);
-/* Rank for choosing between sites: 0 is the cheapest. */
+/* Rank for choosing between sites: 0 is the cheapest, of any emulated instruction. */
 int insn_class_cost(enum insn_class c);
 /* The register bit that carries integer argument `i` of a C function; 0 past the last one. */
 uint32_t insn_arg_register(enum elf_arch arch, int i);

@@ -88,8 +88,10 @@ static enum insn_class classify(const uint8_t *bytes, size_t n)
 		return INSN_STEPPED;
 	op = s.op[0];
 	if (op >= 0x50 && op <= 0x57)
-		return n == 1 || (n == 2 && s.rex == 0x41) ? INSN_EMULATED : INSN_STEPPED;
-	if (op == 0xe8 || op == 0xe9 || op == 0xeb || (op >= 0x70 && op <= 0x7f))
+		return n == 1 || (n == 2 && s.rex == 0x41) ? INSN_PUSH : INSN_STEPPED;
+	if (op == 0xe8)
+		return INSN_PUSH;
+	if (op == 0xe9 || op == 0xeb || (op >= 0x70 && op <= 0x7f))
 		return INSN_EMULATED;
 	if (op == 0x90 && !s.rex)
 		return INSN_EMULATED;

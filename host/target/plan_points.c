@@ -13,6 +13,8 @@ static double estimate_cost(enum insn_class class, bool is_return)
 {
 	switch (class) {
 	case INSN_EMULATED:
+		return is_return ? 1400 : 800;
+	case INSN_PUSH:
 		return is_return ? 1400 : 850;
 	case INSN_NOP:
 	case INSN_NOP5:

@@ -4,7 +4,9 @@
  *
  *   bench_parts [-n ROUNDS] [-t THREADS] [-P] LLMPROBE LOG PID
  *
- *   trap       hits of probes in the engine, times the price of a hit with an empty program
+ *   trap       hits of probes in the engine, times the price of a hit with an empty program: of an
+ *              emulated push for tokens and graphs, which begin where functions do, and of a jump
+ *              where operators, which end at one, are on
  *   program    what the kernel counts as run time of the programs, less what counting costs; reads
  * of the engine's memory and misses of the cache are in it drain      CPU time of llmprobe itself,
  * less that with everything off measured   how much longer a call takes than with everything off
@@ -28,11 +30,13 @@ static const double window_ns = 1.5e9;
 
 static const struct {
 	const char *name, *commands;
+	enum hit_class hit; /* of nearly all its traps */
 } settings[] = {
-	{"token, graph", "enable token\nenable graph\n"},
-	{"operator", "enable operator\n"},
-	{"scheduler", "enable scheduler\n"},
-	{"all levels", "enable token\nenable graph\nenable operator\nenable scheduler\n"},
+	{"token, graph", "enable token\nenable graph\n", HIT_PUSH},
+	{"operator", "enable operator\n", HIT_EMULATED},
+	{"scheduler", "enable scheduler\n", HIT_PUSH},
+	{"all levels", "enable token\nenable graph\nenable operator\nenable scheduler\n",
+	 HIT_EMULATED},
 };
 enum { N_SETTINGS = sizeof(settings) / sizeof(settings[0]) };
 
@@ -43,7 +47,8 @@ struct parts {
 	size_t rounds, threads;
 	bool prompts;
 	struct prompt prompt;
-	double trap_ns, count_ns; /* of a hit; of counting a run */
+	struct hit_cost hit;
+	double count_ns; /* of counting a run */
 	double v[N_SETTINGS][N_PARTS][ROUNDS_MAX];
 };
 
@@ -142,11 +147,9 @@ static double counting_ns(void)
 static void calibrate(struct parts *p)
 {
 	struct diag *d = diag_new();
-	struct hit_cost cost;
 
-	if (calibrate_hits(NULL, &cost, d) != 0)
+	if (calibrate_hits(NULL, &p->hit, d) != 0)
 		die_of(d);
-	p->trap_ns = cost.ns[HIT_EMULATED];
 	p->count_ns = counting_ns();
 	diag_free(d);
 }
@@ -198,7 +201,7 @@ static void take_kernel(struct parts *p, size_t s, size_t round)
 	}
 	close(fd);
 	p->v[s][HITS][round] = hits / (double)n;
-	p->v[s][TRAP][round] = probes * p->trap_ns / (double)n;
+	p->v[s][TRAP][round] = probes * p->hit.ns[settings[s].hit] / (double)n;
 	p->v[s][PROGRAM][round] = program / (double)n;
 }
 
@@ -227,9 +230,9 @@ static void take_engine(struct parts *p, size_t s, size_t round)
 
 static void print(struct parts *p)
 {
-	printf("a hit with an empty program: %.0f ns; counting a run: %.0f ns; medians of %zu "
-	       "rounds, us per call\n",
-	       p->trap_ns, p->count_ns, p->rounds);
+	printf("a hit with an empty program: %.0f ns, of a push %.0f ns; counting a run: %.0f ns; "
+	       "medians of %zu rounds, us per call\n",
+	       p->hit.ns[HIT_EMULATED], p->hit.ns[HIT_PUSH], p->count_ns, p->rounds);
 	printf("%-14s %9s %9s %9s %12s %9s %10s %12s\n", "setting", "hits", "trap", "program",
 	       "% of a call", "drain", "measured", "% of a call");
 	for (size_t s = 0; s < N_SETTINGS; s++) {

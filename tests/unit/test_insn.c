@@ -27,14 +27,14 @@ static void test_classes_x86(void **state)
 		uint8_t size, bytes[10];
 		enum insn_class class;
 	} cases[] = {
-		{1, {0x55}, INSN_EMULATED},			   /* push rbp */
-		{2, {0x41, 0x57}, INSN_EMULATED},		   /* push r15 */
+		{1, {0x55}, INSN_PUSH},				   /* push rbp */
+		{2, {0x41, 0x57}, INSN_PUSH},			   /* push r15 */
 		{1, {0x90}, INSN_EMULATED},			   /* nop */
 		{2, {0xeb, 0x00}, INSN_EMULATED},		   /* jmp short */
 		{5, {0xe9, 0, 0, 0, 0}, INSN_EMULATED},		   /* jmp near */
 		{2, {0x74, 0x00}, INSN_EMULATED},		   /* je short */
 		{6, {0x0f, 0x85, 0, 0, 0, 0}, INSN_EMULATED},	   /* jne near */
-		{5, {0xe8, 0, 0, 0, 0}, INSN_EMULATED},		   /* call */
+		{5, {0xe8, 0, 0, 0, 0}, INSN_PUSH},		   /* call */
 		{4, {0x0f, 0x1f, 0x40, 0x00}, INSN_NOP},	   /* nop4 */
 		{5, {0x0f, 0x1f, 0x44, 0x00, 0x00}, INSN_NOP5},	   /* nop5 */
 		{6, {0x66, 0x0f, 0x1f, 0x44, 0, 0}, INSN_STEPPED}, /* nop6: 16-bit prefix */

@@ -34,7 +34,7 @@ static void test_push_behind_the_landing_pad(void **state)
 	(void)state;
 	assert_int_equal(site_entry(e, &f, 3, false, &s), 0);
 	assert_int_equal(s.offset, 4);
-	assert_int_equal(s.class, INSN_EMULATED);
+	assert_int_equal(s.class, INSN_PUSH);
 	assert_int_equal(s.sp_adjust, 0);
 	assert_int_equal(s.file_offset, FIXTURE_CODE + 4);
 	assert_string_equal(s.text, "push rbp");
@@ -129,7 +129,7 @@ static void test_exits(void **state)
 	assert_int_equal(x.count, 2);
 	assert_true(x.complete);
 	assert_int_equal(x.at[0].offset, 4); /* the push before the first return */
-	assert_int_equal(x.at[0].class, INSN_EMULATED);
+	assert_int_equal(x.at[0].class, INSN_PUSH);
 	assert_int_equal(x.at[1].offset, 7); /* the nop that is the jump's target */
 	/* There the second one's value is not made yet. */
 	assert_int_equal(site_exits(e, &f, SITE_VALUE_ANYWHERE, &x), 0);
