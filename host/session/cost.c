@@ -18,7 +18,7 @@
 static const double program_ns[LEVEL_COUNT] = {
 	[LEVEL_TOKEN] = 300,
 	[LEVEL_GRAPH] = 300,
-	[LEVEL_OPERATOR] = 150,
+	[LEVEL_OPERATOR] = 250,
 	[LEVEL_SCHEDULER] = 200,
 };
 
@@ -96,50 +96,55 @@ void session_cost_mark(struct session *s, enum rec_level id)
 static double class_ns(const struct session *s, const struct plan_site *site)
 {
 	static const enum hit_class classes[] = {
-		[INSN_EMULATED] = HIT_EMULATED, [INSN_NOP] = HIT_EMULATED,
-		[INSN_NOP5] = HIT_NOP5,		[INSN_STEPPED] = HIT_STEPPED,
-		[INSN_REFUSED] = HIT_STEPPED,
+		[INSN_EMULATED] = HIT_EMULATED, [INSN_PUSH] = HIT_PUSH,
+		[INSN_NOP] = HIT_EMULATED,	[INSN_NOP5] = HIT_NOP5,
+		[INSN_STEPPED] = HIT_STEPPED,	[INSN_REFUSED] = HIT_STEPPED,
 	};
 	double ns = s->hit_cost.ns[site->is_return ? HIT_RETURN : classes[site->class]];
 
 	return isnan(ns) ? site->cost_ns : ns;
 }
 
-static bool is_begin(const char *event)
+static enum session_trap trap_of(const char *event)
 {
-	return !strcmp(event, "op_begin") || !strcmp(event, "op_end") ||
-	       text_starts(event, "op_own");
+	if (!strcmp(event, "op_barrier"))
+		return TRAP_BARRIER;
+	if (!strcmp(event, "op_begin") || !strcmp(event, "op_fused") || !strcmp(event, "op_node") ||
+	    !strcmp(event, "op_end") || text_starts(event, "op_own"))
+		return TRAP_BEGIN;
+	return TRAP_ANY;
 }
 
-static bool is_barrier(const char *event)
+static void price(struct session_level *l, enum session_trap trap, double ns)
 {
-	return !strcmp(event, "op_barrier");
+	l->trap[trap].ns += ns;
+	l->trap[trap].n++;
 }
 
-/* Mean price of a trap over those of the level's attached sites that `which` picks. */
-static double trap_ns(const struct session *s, enum rec_level id, bool (*which)(const char *event))
+void session_cost_attached(struct session *s, enum rec_level id, size_t site_index)
+{
+	const struct plan_site *site = plan_site(s->plan, site_index);
+	enum session_trap trap = trap_of(plan_point(s->plan, site->point)->event);
+
+	price(&s->level[id], TRAP_ANY, class_ns(s, site));
+	if (trap != TRAP_ANY)
+		price(&s->level[id], trap, class_ns(s, site));
+}
+
+/* Mean price of such a trap. */
+static double trap_ns(const struct session *s, enum rec_level id, enum session_trap trap)
 {
 	const struct session_level *l = &s->level[id];
-	double sum = 0;
-	size_t n = 0;
 
-	for (size_t i = 0; i < l->n_probes; i++) {
-		const struct plan_site *site = plan_site(s->plan, l->probes[i].site);
-
-		if (which && !which(plan_point(s->plan, site->point)->event))
-			continue;
-		sum += class_ns(s, site);
-		n++;
-	}
-	return n ? sum / (double)n : 0;
+	return l->trap[trap].n ? l->trap[trap].ns / (double)l->trap[trap].n : 0;
 }
 
 /* Begins and barriers come in very different numbers, so each has its own price. */
 static double operator_hit_ns(struct session *s)
 {
 	struct op_hits h;
-	double begin = trap_ns(s, LEVEL_OPERATOR, is_begin);
-	double barrier = trap_ns(s, LEVEL_OPERATOR, is_barrier);
+	double begin = trap_ns(s, LEVEL_OPERATOR, TRAP_BEGIN);
+	double barrier = trap_ns(s, LEVEL_OPERATOR, TRAP_BARRIER);
 
 	operator_hits(s, &h);
 	if (!h.begin && !h.barrier)
@@ -150,7 +155,7 @@ static double operator_hit_ns(struct session *s)
 
 double session_cost_ns(struct session *s, enum rec_level id, uint64_t hits)
 {
-	double trap = id == LEVEL_OPERATOR ? operator_hit_ns(s) : trap_ns(s, id, NULL);
+	double trap = id == LEVEL_OPERATOR ? operator_hit_ns(s) : trap_ns(s, id, TRAP_ANY);
 
 	return (double)hits * (trap + program_ns[id]);
 }

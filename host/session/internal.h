@@ -44,6 +44,9 @@ struct session_probe {
 	bool is_barrier;
 };
 
+/* The traps of which a level's hits have a price of their own. */
+enum session_trap { TRAP_ANY, TRAP_BEGIN, TRAP_BARRIER, TRAP_COUNT };
+
 struct session_level {
 	bool on;
 	struct bpf_links *links;
@@ -55,7 +58,12 @@ struct session_level {
 	uint64_t hits_before; /* hits and time when it was switched on last */
 	uint64_t target_cpu_before;
 	uint64_t noted_ns, noted_hits; /* up to where the cost notes reach */
-	char *reason;		       /* why it was taken off; NULL: it was not */
+	/* Of all probes ever put in, for hits are counted up after some were taken off. */
+	struct {
+		double ns;
+		size_t n;
+	} trap[TRAP_COUNT];
+	char *reason; /* why it was taken off; NULL: it was not */
 };
 
 /* A layout of the plan and the first one that is the same. */
@@ -329,6 +337,8 @@ void session_look_at(struct session *s, enum record_block kind, const void *data
 void session_level_count(struct session *s, enum rec_level level, struct level_count *out);
 /* CPU time that the targets have used so far, ns, to 10 ms. */
 uint64_t session_target_cpu_ns(struct session *s);
+/* A probe of the level was put in: what its hits cost counts from now on. */
+void session_cost_attached(struct session *s, enum rec_level level, size_t site);
 /* Remembers hits and time of now as the level's start. */
 void session_cost_mark(struct session *s, enum rec_level level);
 /* Estimated ns that `hits` of the level took from the targets. */

@@ -126,6 +126,7 @@ static void remember(struct link_job *j, const struct wanted *w)
 
 	*VEC_PUSH(sl->probes, sl->n_probes, sl->cap_probes) =
 		(struct session_probe){probed_pid(j->s, j->pid), w->site, w->event->is_barrier};
+	session_cost_attached(j->s, (enum rec_level)(sl - j->s->level), w->site);
 }
 
 /* Attaches element `first` and all that can share its link. */

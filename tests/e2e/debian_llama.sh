@@ -26,6 +26,9 @@ assert_eq "threads" "$(sql "$run" 'SELECT count(DISTINCT thread_index) FROM op')
 # Barriers inside of matrix products cost nothing: one hit where a node ends, and where a worker begins.
 assert_eq "probe hits per decode and thread" "$(sql "$run" "SELECT sum(hits) / (SELECT count(*) FROM graph) / 2.0
 	FROM cost WHERE level = 'operator'")" 40.0
+# The estimate has the trap in it, not only the program: no machine traps in 50 ns.
+assert_ge "ns per hit, estimated" "$(sql "$run" "SELECT sum(estimate_ns) / sum(hits) FROM cost
+	WHERE level = 'operator'")" 300
 assert_eq "operators without a name" "$(sql "$run" "SELECT count(*) FROM op o
 	LEFT JOIN tensor t ON t.id = o.tensor_id WHERE coalesce(t.name, '') = ''")" 0
 assert_eq "dimensions of result_output" "$(sql "$run" "SELECT DISTINCT ne0 || ' ' || op || ' ' || type
