@@ -74,8 +74,6 @@ static long (*loop_rounds)(u32 n, void *fn, void *arg, u64 flags) = (void *)181;
 /* A prompt's tokens lie side by side in a batch: the last two are of one sequence. */
 #define IS_PREFILL(n_tokens, sequence, sequence_before)                                            \
 	((n_tokens) > 1 && (sequence) == (sequence_before))
-/* Whether the probed instruction lies there in its page: files are mapped by whole ones. */
-#define IS_AT(place) ((PT_REGS_IP(ctx) & 4095) == (place))
 /* The stack pointer at the probed instruction; the plan adds what the prologue took off it. */
 #define SP		((u64)PT_REGS_SP(ctx))
 #define RD_U8(address)	((u64)rd(address, 1))
@@ -210,17 +208,37 @@ INLINE struct thread_state *thread_state_new(u32 *slot)
 	return t;
 }
 
-/* The calling thread's state, made at the first hit; NULL when the slots are used up. */
-INLINE struct thread_state *thread_state(void)
+INLINE struct thread_state *thread_state_at(u32 index)
 {
-	u32 *slot = thread_slot(), index;
+	return map_lookup(EXTERN_MAP(MAP_THREAD), &index);
+}
+
+INLINE struct thread_state *thread_state_find(void)
+{
+	u32 *slot = thread_slot();
 
 	if (!slot)
 		return 0;
-	if (!*slot)
-		return thread_state_new(slot);
-	index = *slot - 1;
-	return map_lookup(EXTERN_MAP(MAP_THREAD), &index);
+	return *slot ? thread_state_at(*slot - 1) : thread_state_new(slot);
+}
+
+/* The calling thread's state, made at the first hit; NULL when the slots are used up. Workers keep
+ * their CPUs as a rule, which is looked at before the slower ways. */
+INLINE struct thread_state *thread_state(void)
+{
+	u32 zero = 0, tid = (u32)pid_tgid();
+	u64 *recent = map_lookup(EXTERN_MAP(MAP_RECENT_SLOT), &zero);
+	struct thread_state *t;
+
+	if (recent && RECENT_TID(*recent) == tid) {
+		t = thread_state_at(RECENT_SLOT(*recent));
+		if (t && t->tid == tid)
+			return t;
+	}
+	t = thread_state_find();
+	if (t && recent)
+		*recent = RECENT_WORD(tid, t->slot);
+	return t;
 }
 
 /* What a callback of loop_rounds is given. */

@@ -91,7 +91,7 @@ INLINE u32 run_new(u32 slot, u64 graph, u32 pid)
 		return RUN_SLOTS;
 	r->graph = graph;
 	r->pid = pid;
-	r->n_nodes = r->computed = 0;
+	r->n_nodes = 0;
 	run_start(r);
 	return slot;
 }
@@ -104,7 +104,6 @@ INLINE void run_walked(const struct thread_state *t)
 	if (!r)
 		return;
 	r->n_nodes = t->walk.i;
-	r->computed = t->walk.computed;
 	/* Not before what is known of its tensors, and without the time that this took. */
 	r->begin_ns = now_ns();
 }
@@ -244,8 +243,7 @@ INLINE int op_node(struct pt_regs *ctx, u32 point, u64 params, u64 graph, u64 ne
 	cell = t->nodes_ended++ & 1;
 	if (r->arrival_ns[cell] < now)
 		r->arrival_ns[cell] = now;
-	/* What follows the last node that is computed has no end of its own. */
-	end = next == NODE_NONE ? r->computed : (u32)next;
+	end = (u32)next;
 	if (end <= t->node_next)
 		return 0;
 	if (end > r->n_nodes || end > NODES_MAX) {

@@ -11,6 +11,7 @@ enum extern_map {
 	MAP_EVENTS,	 /* the transport: ring buffer or perf event array */
 	MAP_LEVEL,	 /* per-CPU array [enum rec_level] -> struct level_count */
 	MAP_THREAD_SLOT, /* task storage (or hash by tid) -> u32 slot + 1 */
+	MAP_RECENT_SLOT, /* per-CPU array of one u64, see RECENT_* */
 	MAP_FREE_SLOT,	 /* queue of free slots */
 	MAP_THREAD,	 /* mmapable array [slot] -> struct thread_state */
 	MAP_GRAPH,	 /* hash struct graph_key -> struct graph_info */
@@ -28,6 +29,12 @@ enum extern_map {
 	MAP_NODE,	 /* array [slot * NODES_MAX + index of the node] -> u64, see NODE_* */
 	MAP_COUNT
 };
+
+/* The thread that ran a program last on a CPU and its slot, in one word so that no other program
+ * can come between. The tid in the slot has the last word: the host clears it with the slot. */
+#define RECENT_WORD(tid, slot) ((u64)(slot) << 32 | (tid))
+#define RECENT_TID(word)       ((u32)(word))
+#define RECENT_SLOT(word)      ((u32)((word) >> 32))
 
 /* Programs in MAP_JUMP, counted from JUMP_COUNT * LAYOUT_ID: they belong to a layout. */
 enum jump { JUMP_WALK, JUMP_EXPERT, JUMP_COUNT };
@@ -174,8 +181,7 @@ struct graph_run {
 	u64 begin_ns;
 	u64 arrival_ns[2]; /* latest arrival at the end of a node, of every other one */
 	u64 run;	   /* CONTROL_GRAPHS at its begin: no two of a graph have the same */
-	u32 n_nodes;
-	u32 computed; /* index + 1 of the last node that is computed, 0: none */
+	u32 n_nodes, pad;
 };
 
 /* What MAP_NODE knows of a node: its address above these bits. */
@@ -184,9 +190,7 @@ struct graph_run {
 #define NODE_BACK(word)	   ((u32)((word) >> 2) & 0x3fff) /* to the computed node before, 0: none */
 #define NODE_TENSOR(word)  ((word) >> 16)
 #define NODE_WORD(address) ((address) << 16)
-/* In place of an index: */
-#define NODE_NONE  (~0ULL)     /* no node follows */
-#define NODE_ENTRY (~0ULL - 1) /* the worker begins */
+#define NODE_ENTRY	   (~0ULL) /* in place of an index: the worker begins */
 
 /* Bits beside the hash in MAP_SEEN. */
 enum tensor_mark {

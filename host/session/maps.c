@@ -23,6 +23,7 @@ enum {
 static const struct kmap_spec specs[MAP_COUNT] = {
 	[MAP_LEVEL] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, sizeof(struct level_count), LEVEL_COUNT, 0,
 		       "lp_level"},
+	[MAP_RECENT_SLOT] = {BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1, 0, "lp_recent_slot"},
 	[MAP_FREE_SLOT] = {BPF_MAP_TYPE_QUEUE, 0, 4, THREAD_SLOTS, 0, "lp_free_slot"},
 	[MAP_THREAD] = {BPF_MAP_TYPE_ARRAY, 4, sizeof(struct thread_state), THREAD_SLOTS,
 			BPF_F_MMAPABLE, "lp_thread"},

@@ -373,17 +373,17 @@ static void emit_base(int reg, struct buf *out)
 		buf_printf(out, "REG(%d)", reg);
 }
 
-static void emit_place(const struct loop_place *p, bool is_index, struct buf *out)
+static void emit_place(const struct loop_place *p, struct buf *out)
 {
 	switch (p->kind) {
 	case LOOP_NO_PLACE:
-		buf_puts(out, "NODE_NONE");
+		buf_puts(out, "0");
 		return;
 	case LOOP_ENTRY:
 		buf_puts(out, "NODE_ENTRY");
 		return;
 	case LOOP_STACK_SLOT:
-		buf_puts(out, is_index ? "(RD_U32(" : "(RD_U64(");
+		buf_puts(out, "(RD_U64(");
 		emit_base(p->reg, out);
 		buf_printf(out, " + %d) + %d)", p->disp, p->add);
 		return;
@@ -396,15 +396,11 @@ static void emit_place(const struct loop_place *p, bool is_index, struct buf *ou
 
 static void emit_node(enum node_value which, const struct node_loop *loop, struct buf *out)
 {
-	if (which != NODE_NEXT) {
-		emit_place(which == NODE_PARAMS ? &loop->params : &loop->graph, false, out);
-		return;
-	}
-	if (loop->has_last)
-		buf_printf(out, "(IS_AT(%u) ? NODE_NONE : ", loop->last_at);
-	emit_place(&loop->next, true, out);
-	if (loop->has_last)
-		buf_putc(out, ')');
+	const struct loop_place *const places[] = {[NODE_PARAMS] = &loop->params,
+						   [NODE_GRAPH] = &loop->graph,
+						   [NODE_NEXT] = &loop->next};
+
+	emit_place(places[which], out);
 }
 
 void expr_emit(const struct expr *e, const struct layout *l, const struct expr_place *at,

@@ -47,7 +47,7 @@ bool expr_uses_node(const struct expr *e);
 const char *expr_missing_field(const struct expr *e, const struct layout *l);
 /*
  * Appends it as C text over ARG1.., SP, RET, REG(n), RD_U8, RD_U16, RD_U32, RD_S32, RD_U64,
- * NODE_NONE (no node follows) and NODE_ENTRY (none has begun), for a probe at `at`.
+ * NODE_ENTRY (none has begun), for a probe at `at`.
  */
 void expr_emit(const struct expr *e, const struct layout *l, const struct expr_place *at,
 	       struct buf *out);

@@ -29,16 +29,8 @@ struct loop_place {
 struct node_loop {
 	struct loop_place params; /* address of the worker's struct ggml_compute_params */
 	struct loop_place graph;  /* address of the struct ggml_cgraph */
-	/* Index of the node that follows; no place: the last node ends; LOOP_ENTRY: none has begun.
-	 */
-	struct loop_place next;
-	/* Where the last bits of the instruction's address are these no node follows, whatever
-	 * `next` says. */
-	bool has_last;
-	uint16_t last_at; /* address & LOOP_AT_MASK */
+	struct loop_place next;	  /* index of the node that follows; LOOP_ENTRY: none has begun */
 };
-
-enum { LOOP_AT_MASK = 4095 }; /* what mapping a file leaves as it is */
 
 bool node_loop_equal(const struct node_loop *a, const struct node_loop *b);
 
@@ -111,11 +103,11 @@ struct loop_layout {
 	int32_t n_nodes, flags;
 };
 /*
- * The calls of `callee` that end a node in the loop over a graph's nodes, which computes each by
- * calling `within`, the calls that end the last one, and the entry of the loop's function: with
- * where the loop's values lie. Only for builds of x86-64 whose loop leaves out nodes without the
- * flag COMPUTE (2026-01 and later). Returns 0 or -errno (-ENOENT: no such loop; -EOPNOTSUPP: one
- * that is not understood).
+ * The jumps that end a node in the loop over a graph's nodes, which computes each by calling
+ * `within` and then calls `callee` unless it is the last one, and the entry of the loop's function:
+ * with where the loop's values lie. Only for builds of x86-64 whose loop leaves out nodes without
+ * the flag COMPUTE (2026-01 and later). Returns 0 or -errno (-ENOENT: no such loop; -EOPNOTSUPP:
+ * one that is not understood).
  */
 int site_node_ends(const struct elf *e, const char *callee, const char *within,
 		   const struct loop_layout *layout, struct site_exits *out);

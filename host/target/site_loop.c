@@ -4,14 +4,16 @@
  *
  *     for (n = 0; n < graph->n_nodes; n++) {
  *         if (nothing to compute, or no flag COMPUTE) continue;
- *         compute(&params, node);                    calls `within`
- *         if (n + 1 < graph->n_nodes) barrier();     ends a node: `n` and `graph` are read behind
- * it
+ *         compute(&params, node);                       calls `within`
+ *         if (n + 1 < graph->n_nodes) barrier();        ends a node: its jump, the last node's too
  *     }
- *     barrier();                                     ends the last node: a return follows
+ *     barrier();
  *
- * Where `n`, `graph` and `params` lie is read off the code behind these calls and before that of
- * `within`. What does not look like this, down to the test of the flag, is not taken for it.
+ * The jump that skips the barrier behind the last node is executed once per node and worker, before
+ * the worker waits, and is cheaper to probe than the call, which writes to the target's stack. Its
+ * comparison has `n + 1` and `graph` in registers; where `params` lies is read off the code before
+ * the call of `within`. What does not look like this, down to the test of the flag, is not taken
+ * for it.
  */
 #include <capstone/capstone.h>
 #include <errno.h>
@@ -45,7 +47,8 @@ struct operand {
 
 struct step {
 	struct insn in;
-	unsigned id; /* of the disassembler */
+	unsigned id;	     /* of the disassembler */
+	unsigned jumps_here; /* direct ones */
 	struct operand op[2];
 };
 
@@ -107,7 +110,7 @@ static int add_step(void *ctx, size_t cs, const void *insn)
 	s->in.sp_known = true;
 	s->id = ci->id;
 	insn_describe_x86(cs, ci, &s->in);
-	if (s->in.is_call)
+	if (s->in.is_call || s->in.is_conditional)
 		snprintf(s->in.text, sizeof(s->in.text), "%.8s %.32s", ci->mnemonic, ci->op_str);
 	for (int i = 0; i < 2; i++)
 		s->op[i] = operand_of(&ci->detail->x86, i);
@@ -144,6 +147,41 @@ static bool branches(const struct step *s)
 	return s->in.is_conditional || s->in.is_call || s->in.is_ret;
 }
 
+static bool falls_through(const struct step *s)
+{
+	return !s->in.is_ret && (!s->in.is_jump || s->in.is_conditional);
+}
+
+/* The step before may be followed by this one; what fills the room before it is none. */
+static bool is_fallen_into(const struct code *c, size_t i)
+{
+	while (i && c->at[i - 1].id == X86_INS_NOP && !c->at[i - 1].jumps_here)
+		i--;
+	return i && falls_through(&c->at[i - 1]);
+}
+
+static void count_jumps(struct code *c)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		const struct insn *in = &c->at[i].in;
+		size_t to = in->is_jump && in->has_target ? index_of(c, in->target) : c->count;
+
+		if (to < c->count)
+			c->at[to].jumps_here++;
+	}
+}
+
+/* The first of the steps that are executed one after the other up to the one at `i`. */
+static size_t straight_from(const struct code *c, size_t i)
+{
+	size_t begin = i;
+
+	while (begin && i - begin < BEFORE_MAX && !c->at[begin].jumps_here &&
+	       !branches(&c->at[begin - 1]) && !c->at[begin - 1].in.is_jump)
+		begin--;
+	return begin;
+}
+
 /* Following. */
 
 static void start_values(struct finder *f)
@@ -162,6 +200,11 @@ static struct loop_place place_of(const struct value *v)
 	};
 
 	return (struct loop_place){kinds[v->kind], v->reg, v->disp, v->add};
+}
+
+static bool same_place(const struct loop_place *a, const struct loop_place *b)
+{
+	return a->kind == b->kind && a->reg == b->reg && a->disp == b->disp && a->add == b->add;
 }
 
 static bool is_on_stack(const struct finder *f, const struct operand *op)
@@ -221,30 +264,27 @@ static struct loop_place graph_of(const struct finder *f, const struct operand *
 	return (struct loop_place){.kind = LOOP_NO_PLACE};
 }
 
-/* `cmp graph->n_nodes, n`, in either order. */
-static bool is_loop_test(const struct finder *f, const struct step *s, struct node_loop *out)
+/* `cmp graph->n_nodes, n`, in either order; `graph` gets where the graph lies. */
+static bool is_loop_test(const struct finder *f, const struct step *s, struct loop_place *graph)
 {
 	for (int side = 0; s->id == X86_INS_CMP && side < 2; side++) {
-		const struct operand *n = &s->op[1 - side];
-
-		out->graph = graph_of(f, &s->op[side]);
-		if (out->graph.kind == LOOP_NO_PLACE || out->graph.add || n->kind != OP_REG)
-			continue;
-		out->next = place_of(&f->reg[n->reg]);
-		return out->next.kind != LOOP_NO_PLACE;
+		*graph = graph_of(f, &s->op[side]);
+		if (graph->kind != LOOP_NO_PLACE && !graph->add && s->op[1 - side].kind == OP_REG)
+			return true;
 	}
 	return false;
 }
 
-/* The call at `i` ends a node: the test of the loop is the first thing behind it. */
-static bool ends_node(struct finder *f, size_t i, struct node_loop *out)
+/* The call at `i` is behind a node that others may follow: the test of the loop is the first thing
+ * behind it. */
+static bool goes_on(struct finder *f, size_t i, struct loop_place *graph)
 {
 	const struct code *c = &f->code;
 
 	start_values(f);
 	i++;
 	for (int n = 0; n < BEHIND_MAX && i < c->count; n++) {
-		if (is_loop_test(f, &c->at[i], out))
+		if (is_loop_test(f, &c->at[i], graph))
 			return true;
 		if (branches(&c->at[i]))
 			return false;
@@ -254,18 +294,66 @@ static bool ends_node(struct finder *f, size_t i, struct node_loop *out)
 	return false;
 }
 
-/* The call at `i` is the last thing that the function does; it may check its stack behind it. */
-static bool ends_function(const struct code *c, size_t i)
+static void follow_to(struct finder *f, size_t i)
 {
-	i++;
-	for (int n = 0; n < BEHIND_MAX && i < c->count; n++) {
-		if (c->at[i].in.is_ret)
-			return true;
-		if (c->at[i].in.is_call)
+	start_values(f);
+	for (size_t k = straight_from(&f->code, i); k < i; k++)
+		follow(f, &f->code.at[k]);
+}
+
+/* The jump at `i` leads to the call at `call` when it is taken (or is not), and nothing else does:
+ * no other jump ends on the way. */
+static bool leads_to(const struct code *c, size_t i, bool taken, size_t call)
+{
+	size_t at = taken ? index_of(c, c->at[i].in.target) : i + 1;
+
+	for (int n = 0; n < BEHIND_MAX && at < c->count; n++) {
+		if (c->at[at].jumps_here != taken || (taken && is_fallen_into(c, at)))
 			return false;
-		i = next_of(c, i);
+		if (at == call)
+			return true;
+		if (branches(&c->at[at]))
+			return false;
+		taken = c->at[at].in.is_jump;
+		at = next_of(c, at);
 	}
 	return false;
+}
+
+/* A conditional jump behind `cmp graph->n_nodes, n + 1` with both in registers. */
+static bool tests_next(struct finder *f, size_t i, const struct loop_place *graph,
+		       struct node_loop *out)
+{
+	const struct step *s = &f->code.at[i], *test = s - 1;
+
+	if (!i || !s->in.is_conditional || !s->in.has_target || s->jumps_here ||
+	    test->id != X86_INS_CMP)
+		return false;
+	follow_to(f, i - 1);
+	for (int side = 0; side < 2; side++) {
+		const struct operand *n_nodes = &test->op[side], *next = &test->op[1 - side];
+		struct loop_place here = graph_of(f, n_nodes);
+
+		if (n_nodes->kind != OP_MEM || next->kind != OP_REG || !same_place(&here, graph))
+			continue;
+		out->graph = (struct loop_place){LOOP_REGISTER, n_nodes->reg, 0, 0};
+		out->next = (struct loop_place){LOOP_REGISTER, next->reg, 0, 0};
+		return true;
+	}
+	return false;
+}
+
+/* The jump that leads to the call at `call`, behind a node; its index, or the number of steps. */
+static size_t jump_before(struct finder *f, size_t call, const struct loop_place *graph,
+			  struct node_loop *out)
+{
+	const struct code *c = &f->code;
+
+	for (size_t i = 0; i < c->count; i++)
+		if (tests_next(f, i, graph, out) &&
+		    (leads_to(c, i, false, call) || leads_to(c, i, true, call)))
+			return i;
+	return c->count;
 }
 
 /* What a register holds that is set once in the function, to an address on its stack. */
@@ -289,15 +377,7 @@ static struct value set_once(const struct finder *f, int reg)
 /* The first argument of the call at `i`. */
 static struct loop_place first_argument(struct finder *f, size_t i)
 {
-	const struct code *c = &f->code;
-	size_t begin = i;
-
-	while (begin && i - begin < BEFORE_MAX && !branches(&c->at[begin - 1]) &&
-	       !c->at[begin - 1].in.is_jump)
-		begin--;
-	start_values(f);
-	for (; begin < i; begin++)
-		follow(f, &c->at[begin]);
+	follow_to(f, i);
 	if (f->reg[RDI].kind == INITIAL && !f->reg[RDI].add)
 		f->reg[RDI] = set_once(f, f->reg[RDI].reg);
 	return place_of(&f->reg[RDI]);
@@ -333,16 +413,10 @@ static bool tests_flag(const struct finder *f)
 	return false;
 }
 
-static bool same_place(const struct loop_place *a, const struct loop_place *b)
-{
-	return a->kind == b->kind && a->reg == b->reg && a->disp == b->disp && a->add == b->add;
-}
-
 bool node_loop_equal(const struct node_loop *a, const struct node_loop *b)
 {
 	return same_place(&a->params, &b->params) && same_place(&a->graph, &b->graph) &&
-	       same_place(&a->next, &b->next) && a->has_last == b->has_last &&
-	       a->last_at == b->last_at;
+	       same_place(&a->next, &b->next);
 }
 
 /* All calls of `within` are given the same struct, which lies on the stack or is noted there. */
@@ -377,55 +451,31 @@ static int add(struct finder *f, const struct elf_func *func, size_t i,
 	site_fill(f->e, func, in, s);
 	s->offset = 0;
 	s->loop = *loop;
-	snprintf(s->why, sizeof(s->why), "its call at 0x%llx, which ends %s",
-		 (unsigned long long)s->vaddr,
-		 loop->next.kind == LOOP_NO_PLACE ? "the last node" : "a node");
+	snprintf(s->why, sizeof(s->why), "the jump at 0x%llx, which ends a node",
+		 (unsigned long long)s->vaddr);
 	out->count++;
 	return 0;
 }
 
-/* Adds the calls that end a node; `loop` gets where the graph lies, the same place at all of them.
- */
+/* Adds the jumps before the calls of `callee` that end a node: all of them or none. */
 static int add_node_ends(struct finder *f, const struct elf_func *func, const char *callee,
 			 struct node_loop *loop, struct site_exits *out)
 {
 	uint64_t vaddr = site_address(f->e, callee);
+	struct loop_place graph;
 
 	for (size_t i = 0; i < f->code.count; i++) {
-		struct node_loop here = *loop;
+		size_t jump;
 		int err;
 
-		if (!site_is_call(f->e, &f->code.at[i].in, vaddr, callee) ||
-		    !ends_node(f, i, &here))
+		if (!site_is_call(f->e, &f->code.at[i].in, vaddr, callee) || !goes_on(f, i, &graph))
 			continue;
-		if (out->count && !same_place(&here.graph, &loop->graph))
-			return -EOPNOTSUPP;
-		loop->graph = here.graph;
-		err = add(f, func, i, &here, out);
+		jump = jump_before(f, i, &graph, loop);
+		err = jump < f->code.count ? add(f, func, jump, loop, out) : -EOPNOTSUPP;
 		if (err)
 			return err;
 	}
 	return out->count ? 0 : -ENOENT;
-}
-
-/* The graph lies where the last node ends as it does where the others do. */
-static int add_last_ends(struct finder *f, const struct elf_func *func, const char *callee,
-			 const struct node_loop *loop, struct site_exits *out)
-{
-	uint64_t vaddr = site_address(f->e, callee);
-	size_t before = out->count;
-
-	for (size_t i = 0; i < f->code.count; i++) {
-		int err;
-
-		if (!site_is_call(f->e, &f->code.at[i].in, vaddr, callee) ||
-		    !ends_function(&f->code, i))
-			continue;
-		err = add(f, func, i, loop, out);
-		if (err)
-			return err;
-	}
-	return out->count > before ? 0 : -ENOENT;
 }
 
 /* Where a worker begins. */
@@ -445,46 +495,6 @@ static int add_entry(const struct finder *f, const struct elf_func *func, struct
 	return 0;
 }
 
-static bool is_middle(const struct site *s)
-{
-	return s->loop.next.kind != LOOP_NO_PLACE && s->loop.next.kind != LOOP_ENTRY;
-}
-
-static const struct site *only_last(const struct site_exits *ends)
-{
-	const struct site *last = NULL;
-
-	for (size_t i = 0; i < ends->count; i++) {
-		if (ends->at[i].loop.next.kind != LOOP_NO_PLACE)
-			continue;
-		if (last)
-			return NULL;
-		last = &ends->at[i];
-	}
-	return last;
-}
-
-/* One program for the last node and the others is compiled and verified once: the address of the
- * instruction tells which of them ends. */
-static void join_last(struct site_exits *ends)
-{
-	const struct site *last = only_last(ends);
-	uint16_t at = last ? last->vaddr & LOOP_AT_MASK : 0;
-
-	for (size_t i = 0; i < ends->count && last; i++)
-		if (is_middle(&ends->at[i]) && (ends->at[i].vaddr & LOOP_AT_MASK) == at)
-			last = NULL;
-	for (size_t i = 0; i < ends->count && last; i++) {
-		struct node_loop *loop = &ends->at[i].loop;
-
-		if (!is_middle(&ends->at[i]))
-			continue;
-		loop->has_last = true;
-		loop->last_at = at;
-		ends->at[last - ends->at].loop = *loop;
-	}
-}
-
 int site_node_ends(const struct elf *e, const char *callee, const char *within,
 		   const struct loop_layout *layout, struct site_exits *out)
 {
@@ -500,17 +510,14 @@ int site_node_ends(const struct elf *e, const char *callee, const char *within,
 		return err;
 	err = insn_walk(e, &func, INSNS_MAX, add_step, &f.code, &end);
 	f.has_frame = keeps_frame(&f.code);
+	count_jumps(&f.code);
 	if (!err && (end != func.vaddr + func.size || !tests_flag(&f) ||
 		     !find_params(&f, within, &loop.params)))
 		err = -ENOENT;
 	if (!err)
 		err = add_node_ends(&f, &func, callee, &loop, out);
 	if (!err)
-		err = add_last_ends(&f, &func, callee, &loop, out);
-	if (!err)
 		err = add_entry(&f, &func, out);
-	if (!err)
-		join_last(out);
 	free(f.code.at);
 	out->complete = !err;
 	return err;

@@ -73,7 +73,7 @@ static void test_text_of_a_level(void **state)
 		assert_int_equal(data_file_include(&level, files[i], d), 0);
 	buf_puts(&level,
 		 "PROGRAM_token_begin(begin, 0, ARG1, RD_S32(ARG2), REG(20), RD_S32(SP + 8))\n"
-		 "PROGRAM_token_end(end, 1, IS_AT(64) ? RET : REG(0))\n");
+		 "PROGRAM_token_end(end, 1, PT_REGS_IP(ctx) ? RET : REG(0))\n");
 	o.text = buf_str(&level);
 	setenv("ARCH", "arm64", 1);
 	code = must_compile_with(&o);
