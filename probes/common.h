@@ -190,6 +190,35 @@ INLINE u32 *thread_slot(void)
 #endif
 }
 
+INLINE void control_add(u32 which, u64 n)
+{
+	u64 *v = map_lookup(EXTERN_MAP(MAP_CONTROL), &which);
+
+	if (v)
+		__sync_fetch_and_add(v, n);
+}
+
+INLINE u64 control_get(u32 which)
+{
+	u64 *v = map_lookup(EXTERN_MAP(MAP_CONTROL), &which);
+
+	return v ? *v : 0;
+}
+
+/* Wakes the host for a thread whose counters it opens: until then its operators have none. With
+ * perf buffers the timer has to do. */
+INLINE void thread_tell(void)
+{
+#ifdef TRANSPORT_RING
+	struct rec_head h = {};
+
+	if (!control_get(CONTROL_COUNTERS))
+		return;
+	fill_head(&h, sizeof(h), REC_THREAD, LEVEL_COUNTERS, 0);
+	ring_output(EXTERN_MAP(MAP_EVENTS), &h, sizeof(h), RB_FORCE_WAKEUP);
+#endif
+}
+
 INLINE struct thread_state *thread_state_new(u32 *slot)
 {
 	struct thread_state *t;
@@ -205,6 +234,7 @@ INLINE struct thread_state *thread_state_new(u32 *slot)
 	t->slot = index;
 	t->tid = (u32)id;
 	t->pid = id >> 32;
+	thread_tell();
 	return t;
 }
 
@@ -246,18 +276,3 @@ struct thread_loop {
 	void *ctx;
 	struct thread_state *t;
 };
-
-INLINE void control_add(u32 which, u64 n)
-{
-	u64 *v = map_lookup(EXTERN_MAP(MAP_CONTROL), &which);
-
-	if (v)
-		__sync_fetch_and_add(v, n);
-}
-
-INLINE u64 control_get(u32 which)
-{
-	u64 *v = map_lookup(EXTERN_MAP(MAP_CONTROL), &which);
-
-	return v ? *v : 0;
-}

@@ -45,6 +45,7 @@ enum rec_kind {
 	REC_CALL,	  /* struct rec_call: an engine API call (CUDA, Vulkan, Neuron, ...) */
 	REC_PLUGIN,	  /* struct rec_plugin + bytes of the plugin's own struct */
 	REC_BACKEND,	  /* struct rec_backend */
+	REC_THREAD, /* struct rec_head alone: a thread's first hit, for the host's attention */
 	REC_KIND_COUNT
 };
 

@@ -50,6 +50,7 @@ enum control {
 			     */
 	CONTROL_HOLDS, /* targets are traced by us: SIGSTOP holds a thread until the host has read
 			*/
+	CONTROL_COUNTERS, /* a new thread is waited for: its counters are to be opened */
 	CONTROL_COUNT
 };
 

@@ -160,6 +160,50 @@ static bool is_software(const struct counter *c)
 	return c->attr.type == PERF_TYPE_SOFTWARE;
 }
 
+static bool opens(struct counter *c)
+{
+	int fd;
+
+	c->attr.size = sizeof(c->attr);
+	fd = sys_perf_event_open(&c->attr, 0, -1, -1, 0);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* The generic hardware counters of this machine, each with a comma behind it; false: none. */
+static bool hardware_here(struct buf *out)
+{
+	uint64_t seen = 0; /* by number: some have two names */
+	const char *name;
+	size_t n = 0;
+
+	for (size_t i = 0; (name = counter_name(i)); i++) {
+		struct counter c = {0};
+
+		if (!counter_lookup(name, strlen(name), &c) || c.method != COUNTER_EVENT ||
+		    c.attr.type != PERF_TYPE_HARDWARE || seen >> c.attr.config & 1 || !opens(&c))
+			continue;
+		seen |= UINT64_C(1) << c.attr.config;
+		buf_printf(out, "%s, ", name);
+		n++;
+	}
+	return n > 0;
+}
+
+static int no_such_counter(const struct counter *c, int err, struct diag *d)
+{
+	struct buf here = {0};
+	bool some = hardware_here(&here);
+
+	diag_add(d, DIAG_ERROR,
+		 "counter '%s': this machine has no such hardware counter%s; it has %stask-clock, "
+		 "page-faults, context-switches, cpu-migrations and run-delay",
+		 c->name, some ? "" : " (a virtual machine without any)", buf_str(&here));
+	buf_free(&here);
+	return err;
+}
+
 static int refused(const struct counter *c, int err, struct diag *d)
 {
 	if (err == -EACCES || err == -EPERM)
@@ -169,14 +213,7 @@ static int refused(const struct counter *c, int err, struct diag *d)
 				 "count user mode only with '%s:u'",
 				 c->name, paranoid(), c->name);
 	if (!is_software(c) && (err == -ENOENT || err == -EOPNOTSUPP || err == -ENODEV))
-		return diag_fail(d, err,
-				 "counter '%s': this machine has no such hardware counter%s; it "
-				 "has task-clock, page-faults, context-switches, cpu-migrations "
-				 "and run-delay",
-				 c->name,
-				 access("/sys/bus/event_source/devices/cpu", F_OK)
-					 ? " (a virtual machine without any)"
-					 : "");
+		return no_such_counter(c, err, d);
 	return diag_fail(d, err, "counter '%s': the kernel refused it: %s", c->name,
 			 strerror(-err));
 }
@@ -220,12 +257,17 @@ static void close_all(int *fds, size_t n)
 	}
 }
 
+bool counter_is_grouped(const struct counter *c)
+{
+	return c->method == COUNTER_EVENT && !is_software(c);
+}
+
 static size_t hardware_before(const struct counters *c, size_t end)
 {
 	size_t i, n = 0;
 
 	for (i = 0; i < end; i++)
-		n += c->list[i].method == COUNTER_EVENT && !is_software(&c->list[i]);
+		n += counter_is_grouped(&c->list[i]);
 	return n;
 }
 

@@ -44,6 +44,9 @@ void counters_free(struct counters *c); /* NULL is fine; closes everything */
 
 size_t counters_count(const struct counters *c);
 const struct counter *counters_get(const struct counters *c, size_t i);
+/* True for a hardware counter: it counts with the other ones of its thread or, where others want
+ * the hardware too, not at all. */
+bool counter_is_grouped(const struct counter *c);
 /* True when COUNTER_TASK counters are among them: task_offsets are needed. */
 bool counters_need_offsets(const struct counters *c);
 

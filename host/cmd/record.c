@@ -114,6 +114,8 @@ static int loop(struct recording *r)
 	struct pollfd fds[2] = {{session_fd(s), POLLIN, 0}, {r->trace.signal_fd, POLLIN, 0}};
 	int err;
 
+	/* ^C may have come while the probes were put in. */
+	r->probed = trace_has_probes(&r->trace);
 	while (!session_ended(s) && !wants_stop(r)) {
 		if (poll(fds, 2, 100) < 0 && errno != EINTR)
 			return EXIT_FAILED;

@@ -104,6 +104,7 @@ static int new_counters(struct session *s, const struct session_counters *c, str
 		err = open_all(s, d);
 	if (err)
 		drop_counters(s);
+	session_tell_new_threads(s, s->counters != NULL);
 	return err;
 }
 

@@ -208,10 +208,12 @@ void session_want_operators(struct session *s, bool on);
 /* Targets stop at each new scheduler until its backends' functions are probed; only while all of
  * them are held by the watch. */
 void session_hold_schedulers(struct session *s, bool on);
-/* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
- * or the threads gone (`only_dead`). */
+/* A thread's first hit wakes the host, or not. */
+void session_tell_new_threads(struct session *s, bool on);
 /* Opens the counters of threads that came since the last call. */
 void session_new_threads(struct session *s, struct diag *d);
+/* Sends what threads hold in unfinished batches to the spool. Operator programs must be detached,
+ * or the threads gone (`only_dead`). */
 void session_collect_threads(struct session *s, bool only_dead);
 
 /* targets.c */

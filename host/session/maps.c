@@ -132,6 +132,7 @@ int session_maps_make(struct session *s, struct diag *d)
 	s->map[MAP_EVENTS] = dup(transport_map_fd(s->transport));
 	if (fill_slots(s, d) || fill_filter(s, d))
 		return -EIO;
+	session_tell_new_threads(s, s->counters != NULL);
 	return map_threads(s, d);
 }
 
@@ -184,6 +185,14 @@ void session_forget_tensors(struct session *s)
 	kmap_clear(s->map[MAP_RUN]);
 	kmap_update(s->map[MAP_CONTROL], &walks, &zero, 0);
 	kmap_update(s->map[MAP_CONTROL], &moe, &zero, 0);
+}
+
+void session_tell_new_threads(struct session *s, bool on)
+{
+	uint32_t key = CONTROL_COUNTERS;
+	uint64_t value = on;
+
+	kmap_update(s->map[MAP_CONTROL], &key, &value, 0);
 }
 
 void session_hold_schedulers(struct session *s, bool on)

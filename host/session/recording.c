@@ -355,14 +355,19 @@ static void note_run(struct session *s)
 
 static void note_counters(struct session *s)
 {
-	cJSON *n, *names;
+	cJSON *n, *names, *grouped;
 
 	if (!s->counters)
 		return;
 	n = new_note("counters");
 	names = cJSON_AddArrayToObject(n, "names");
-	for (size_t i = 0; i < counters_count(s->counters); i++)
-		cJSON_AddItemToArray(names, cJSON_CreateString(counters_get(s->counters, i)->name));
+	grouped = cJSON_AddArrayToObject(n, "grouped");
+	for (size_t i = 0; i < counters_count(s->counters); i++) {
+		const struct counter *c = counters_get(s->counters, i);
+
+		cJSON_AddItemToArray(names, cJSON_CreateString(c->name));
+		cJSON_AddItemToArray(grouped, cJSON_CreateBool(counter_is_grouped(c)));
+	}
 	spool_note(s->spool, n);
 }
 

@@ -208,7 +208,6 @@ static int timer_ready(struct session *s, struct diag *d)
 	session_look_out(s, d);
 	session_plan_backends(s, d);
 	session_tell_drain(s, d);
-	session_new_threads(s, d);
 	session_sample_barrier(s, d);
 	slow_work(s, d);
 	if (session_now_ns() >= s->hurry_until_ns)
@@ -239,7 +238,12 @@ int session_dispatch(struct session *s, struct diag *d)
 {
 	struct epoll_event events[EPOLL_EVENTS];
 	int n = epoll_wait(s->epoll_fd, events, EPOLL_EVENTS, 0);
-	int err = drain_is_due(s, events, n) ? session_drain(s, d) : 0;
+	int err = 0;
+
+	if (drain_is_due(s, events, n)) {
+		session_new_threads(s, d);
+		err = session_drain(s, d);
+	}
 
 	/* What was said of asking is true of the watch as well. */
 	if (s->watch && !err)

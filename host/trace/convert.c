@@ -44,6 +44,7 @@ static const size_t min_size[REC_KIND_COUNT] = {
 	[REC_CALL] = sizeof(struct rec_call),
 	[REC_PLUGIN] = sizeof(struct rec_plugin),
 	[REC_BACKEND] = sizeof(struct rec_backend),
+	[REC_THREAD] = sizeof(struct rec_head),
 };
 
 static bool known(const struct rec_head *h, size_t len)
@@ -205,8 +206,7 @@ static int second_record(void *ctx, const void *rec, size_t len)
 		take_tensor(c, rec, len);
 		break;
 	case REC_OPS:
-		oprows_ops(c->ops, rec, len, c->names ? c->names->ids : NULL,
-			   c->names ? c->names->n : 0);
+		oprows_ops(c->ops, rec, len, c->names ? &c->names->counters : NULL);
 		break;
 	case REC_OP_SUM:
 		take_sum(c, rec);

@@ -42,8 +42,7 @@ struct loss {
 };
 
 struct names {
-	int64_t ids[OPROWS_COUNTERS];
-	size_t n;
+	struct oprows_counters counters;
 	struct names *next; /* kept to the end: waiting rows refer to them */
 };
 

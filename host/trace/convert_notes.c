@@ -237,16 +237,23 @@ static int64_t counter_id(struct convert *c, const char *name)
 
 int convert_second_note(void *ctx, const cJSON *note)
 {
+	const cJSON *v, *grouped = cJSON_GetObjectItemCaseSensitive(note, "grouped");
 	struct convert *c = ctx;
 	struct names *n;
-	const cJSON *v;
 
 	if (strcmp(text_of(note, "k"), "counters") != 0)
 		return 0;
 	n = xcalloc(1, sizeof(*n));
-	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(note, "names")) if (n->n <
-										   OPROWS_COUNTERS)
-		n->ids[n->n++] = counter_id(c, cJSON_IsString(v) ? v->valuestring : "?");
+	cJSON_ArrayForEach(v, cJSON_GetObjectItemCaseSensitive(note, "names"))
+	{
+		struct oprows_counters *to = &n->counters;
+
+		if (to->n == OPROWS_COUNTERS)
+			break;
+		to->id[to->n] = counter_id(c, cJSON_IsString(v) ? v->valuestring : "?");
+		to->grouped[to->n] = !cJSON_IsFalse(cJSON_GetArrayItem(grouped, (int)to->n));
+		to->n++;
+	}
 	n->next = c->names;
 	c->names = n;
 	return 0;

@@ -88,7 +88,7 @@ static void write_losses(struct convert *c)
 
 static void problem(struct convert *c, uint64_t n, const char *fmt)
 {
-	char text[160];
+	char text[256];
 
 	if (!n)
 		return;
@@ -110,7 +110,10 @@ static void write_problems(struct convert *c)
 	problem(c, f.missing, "%llu operator rows are missing by the threads' running numbers");
 	problem(c, f.uncounted,
 		"%llu operator rows have no counter values: the counters of their "
-		"thread were not open yet, or not running then");
+		"thread were not open yet");
+	problem(c, f.displaced,
+		"%llu operator rows have no values of hardware counters: others had the hardware "
+		"then (another profiler, or the kernel's NMI watchdog); sums are over the rest");
 	problem(c, sched_unseen(c->sched),
 		"%llu scheduler intervals have an end that was not recorded; left out");
 	problem(c, f.bad, "%llu operator rows end before they begin; counted as 0 ns");

@@ -16,7 +16,7 @@
 enum { WINDOW = 1 << 16, SWEEP_EVERY = 1 << 14, MAX_EXPERTS = 4096 };
 
 struct values {
-	const int64_t *ids;
+	const struct oprows_counters *which;
 	size_t n;
 	uint64_t enabled, running;
 	uint64_t value[OPROWS_COUNTERS];
@@ -136,22 +136,23 @@ static void count_sequence(struct oprows *o, const struct rec_ops *r)
 		q->sent_ns = r->head.ts_ns;
 }
 
-static struct values *read_counters(const uint8_t *p, size_t n, const int64_t *ids, size_t n_ids)
+static struct values *read_counters(const uint8_t *p, size_t n, const struct oprows_counters *which)
 {
 	struct values *v;
 
-	if (!n || n > OPROWS_COUNTERS)
+	if (!n || n > OPROWS_COUNTERS || !which)
 		return NULL;
 	v = xmalloc(sizeof(*v));
-	v->ids = ids;
-	v->n = n < n_ids ? n : n_ids;
+	v->which = which;
+	v->n = n < which->n ? n : which->n;
 	memcpy(v->value, p, n * sizeof(uint64_t));
 	memcpy(&v->enabled, p + n * sizeof(uint64_t), sizeof(uint64_t));
 	memcpy(&v->running, p + (n + 1) * sizeof(uint64_t), sizeof(uint64_t));
 	return v;
 }
 
-void oprows_ops(struct oprows *o, const void *rec, size_t len, const int64_t *ids, size_t n_ids)
+void oprows_ops(struct oprows *o, const void *rec, size_t len,
+		const struct oprows_counters *counters)
 {
 	const uint8_t *p = (const uint8_t *)rec + sizeof(struct rec_ops);
 	struct rec_ops r;
@@ -170,7 +171,7 @@ void oprows_ops(struct oprows *o, const void *rec, size_t len, const int64_t *id
 		item = window_add(o->window, (int64_t)slot.begin_ns);
 		*item = (struct item){.pid = r.head.pid, .tid = r.head.tid, .slot = slot};
 		if (slot.flags & OP_COUNTED)
-			item->counters = read_counters(p + sizeof(slot), r.n_counters, ids, n_ids);
+			item->counters = read_counters(p + sizeof(slot), r.n_counters, counters);
 		else if (r.n_counters)
 			o->figures.uncounted++;
 	}
@@ -318,18 +319,23 @@ static void write_counters(struct oprows *o, const struct item *it, const struct
 			   int64_t id)
 {
 	struct values *v = it->counters;
-	bool scaled = v->running < v->enabled;
+	bool shared = v->running < v->enabled, displaced = false;
 
 	for (size_t i = 0; i < v->n; i++) {
+		bool scaled = shared && v->which->grouped[i];
 		uint64_t value = v->value[i];
 
-		if (scaled && !v->running)
-			continue; /* never on the hardware: nothing to scale */
+		if (scaled && !v->running) {
+			displaced = true; /* never on the hardware: nothing to scale */
+			continue;
+		}
 		if (scaled)
 			value = (uint64_t)((double)value * (double)v->enabled / (double)v->running);
-		writer_add(o->w, W_COUNTER, "iiii", id, v->ids[i], (int64_t)value, (int64_t)scaled);
-		sums_counter(o->sums, op, v->ids[i], value, scaled);
+		writer_add(o->w, W_COUNTER, "iiii", id, v->which->id[i], (int64_t)value,
+			   (int64_t)scaled);
+		sums_counter(o->sums, op, v->which->id[i], value, scaled);
 	}
+	o->figures.displaced += displaced;
 	free(v);
 }
 

@@ -18,7 +18,8 @@
  *     {"k":"thread","tid":N,"pid":N,"name":"..","at":ns,"state":"R","cpu":N,
  *      "run_ns":N,"wait_ns":N,"slices":N}     at start, at stop and whenever one is first seen
  *     {"k":"level","level":"operator","on":true,"at":ns}
- *     {"k":"counters","names":[...]}               names of the counters in later REC_OPS
+ *     {"k":"counters","names":[...],"grouped":[...]}  names of the counters in later REC_OPS, and
+ *                     which of them counted only while the hardware was theirs (none said: all)
  *     {"k":"plugin","id":N,"name":"..","table":"..","fields":[{"name":..,"type":..}...],
  *      "type":T}       how to read REC_PLUGIN records of point N; T as util/ctype.h says
  *     {"k":"loss","level":"..","buffer":"..","lost":N}     sums so far; the last one counts

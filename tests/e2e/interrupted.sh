@@ -164,6 +164,12 @@ wait "$PID"
 assert_eq "exit after one, by pid" $? 0
 assert_eq "complete" "$(key "$TMP/once.llmp" complete)" 1
 kill -0 "$engine" || fail "the target did not survive"
+# One that comes while the probes are put in waits until they are.
+env --block-signal=INT sh -c 'kill -INT $$; exec "$0" "$@"' "$LLMPROBE" record -o "$TMP/early.llmp" \
+	-p "$engine" >/dev/null 2>"$TMP/record.err"
+assert_eq "exit after an early one" $? 0
+assert_eq "what it said" "$(grep -c 'no probe point' "$TMP/record.err")" 0
+assert_eq "complete" "$(key "$TMP/early.llmp" complete)" 1
 # Who ends us by name means us, and not the command.
 record "$TMP/ended.llmp" -- sh -c "echo \$\$ >$TMP/pid; exec $fake -d 100000 -s 2000"
 kill -TERM "$PID"

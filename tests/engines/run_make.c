@@ -5,14 +5,15 @@
  * bytes, and what the converter must find in them is printed as JSON on stdout.
  *
  *   run_make [--layers N] [--prompt N] [--decodes N] [--seqs N] [--threads N] [--moe] [--sched]
- *            [--counters] [--begin-only] [--no-end] [--swap] [--drop] [--untold] [--slow PERCENT]
- * SPOOL
+ *            [--counters] [--taken] [--begin-only] [--no-end] [--swap] [--drop] [--untold]
+ *            [--slow PERCENT] SPOOL
  *
  * --sched adds a task "busyloop" that takes the second worker's CPU for 2 ms in each decode of the
  * later half; --untold does not say when the worker gets it back. --swap puts each thread's first
  * two batches in the other order, --drop leaves the second ones out. --slow makes decodes slower by
  * so much. Nothing here is shared with the converter but probes/record.h, so that each checks the
- * other.
+ * other. --taken is --counters with task-clock, which is always there, beside cycles, whose
+ * hardware others have while every fourth operator of a thread runs.
  */
 #include <getopt.h>
 #include <stdbool.h>
@@ -83,7 +84,7 @@ struct node {
 
 struct options {
 	int layers, prompt, decodes, seqs, threads, slow;
-	bool moe, sched, counters, begin_only, no_end, swap, drop, untold;
+	bool moe, sched, counters, taken, begin_only, no_end, swap, drop, untold;
 };
 
 struct batch {
@@ -107,7 +108,8 @@ static uint32_t seed = 1;
 
 /* What must come out. */
 static struct {
-	uint64_t rows, compute, wait, tokens, graphs, experts, counters, hog, untold, batch_records;
+	uint64_t rows, compute, wait, tokens, graphs, experts, counters, taken, hog, untold,
+		batch_records;
 	uint64_t running[MAX_THREADS];
 } sum;
 
@@ -383,11 +385,16 @@ static void put_slot(int thread, const struct op_slot *s)
 	memcpy(at, s, sizeof(*s));
 	if (opt.counters) {
 		uint64_t c = s->end_ns - s->begin_ns;
-		uint64_t v[4] = {2 * c, c / 64, 1000, thread ? 500 : 1000};
+		bool taken = opt.taken && !((b->sent + b->n) % 4);
+		uint64_t v[4] = {taken ? 0 : 2 * c, opt.taken ? c : c / 64, 1000,
+				 taken	  ? 0
+				 : thread ? 500
+					  : 1000};
 
 		((struct op_slot *)at)->flags |= OP_COUNTED;
 		memcpy(at + sizeof(*s), v, sizeof(v));
-		sum.counters += 2;
+		sum.counters += taken ? 1 : 2;
+		sum.taken += taken;
 	}
 	if (++b->n == BATCH)
 		flush_batch(thread);
@@ -580,7 +587,10 @@ static void put_start(void)
 	note("{\"k\":\"point\",\"id\":1,\"level\":\"graph\",\"event\":\"graph_begin\","
 	     "\"symbol\":\"ggml_graph_compute\",\"backend\":\"CPU\"}");
 	put_layout();
-	if (opt.counters)
+	if (opt.taken)
+		note("{\"k\":\"counters\",\"names\":[\"cycles\",\"task-clock\"],"
+		     "\"grouped\":[true,false]}");
+	else if (opt.counters)
 		note("{\"k\":\"counters\",\"names\":[\"cycles\",\"cache-misses\"]}");
 	for (int i = 0; i < opt.threads; i++) {
 		snprintf(text, sizeof(text),
@@ -624,11 +634,14 @@ static void put_end(uint64_t start)
 static int parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"layers", 1, NULL, 'l'}, {"prompt", 1, NULL, 'p'},	{"decodes", 1, NULL, 'n'},
-		{"seqs", 1, NULL, 's'},	  {"threads", 1, NULL, 't'},	{"moe", 0, NULL, 'm'},
-		{"sched", 0, NULL, 'c'},  {"counters", 0, NULL, 'k'},	{"slow", 1, NULL, 'w'},
-		{"no-end", 0, NULL, 'e'}, {"begin-only", 0, NULL, 'b'}, {"swap", 0, NULL, 'x'},
-		{"drop", 0, NULL, 'd'},	  {"untold", 0, NULL, 'u'},	{0}};
+		{"layers", 1, NULL, 'l'},     {"prompt", 1, NULL, 'p'},
+		{"decodes", 1, NULL, 'n'},    {"seqs", 1, NULL, 's'},
+		{"threads", 1, NULL, 't'},    {"moe", 0, NULL, 'm'},
+		{"sched", 0, NULL, 'c'},      {"counters", 0, NULL, 'k'},
+		{"slow", 1, NULL, 'w'},	      {"no-end", 0, NULL, 'e'},
+		{"begin-only", 0, NULL, 'b'}, {"swap", 0, NULL, 'x'},
+		{"drop", 0, NULL, 'd'},	      {"untold", 0, NULL, 'u'},
+		{"taken", 0, NULL, 'T'},      {0}};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -647,6 +660,7 @@ static int parse(int argc, char **argv)
 			     : c == 'x' ? &opt.swap
 			     : c == 'd' ? &opt.drop
 			     : c == 'u' ? &opt.untold
+			     : c == 'T' ? &opt.taken
 					: NULL;
 
 		if (number)
@@ -656,6 +670,7 @@ static int parse(int argc, char **argv)
 		else
 			return -1;
 	}
+	opt.counters |= opt.taken;
 	return optind == argc - 1 && opt.layers > 0 && opt.layers < 150 && opt.threads > 0 &&
 			       opt.threads <= MAX_THREADS
 		       ? 0
@@ -690,11 +705,12 @@ int main(int argc, char **argv)
 	put_end(start);
 	printf("{\"rows\":%llu,\"compute_ns\":%llu,\"wait_ns\":%llu,\"tokens\":%llu,"
 	       "\"graphs\":%llu,\"experts\":%llu,\"counters\":%llu,\"hog_ns\":%llu,"
-	       "\"running1_ns\":%llu,\"untold\":%llu}\n",
+	       "\"running1_ns\":%llu,\"untold\":%llu,\"taken\":%llu}\n",
 	       (unsigned long long)sum.rows, (unsigned long long)sum.compute,
 	       (unsigned long long)sum.wait, (unsigned long long)sum.tokens,
 	       (unsigned long long)sum.graphs, (unsigned long long)sum.experts,
 	       (unsigned long long)sum.counters, (unsigned long long)sum.hog,
-	       (unsigned long long)sum.running[1], (unsigned long long)sum.untold);
+	       (unsigned long long)sum.running[1], (unsigned long long)sum.untold,
+	       (unsigned long long)sum.taken);
 	return fclose(out) ? 1 : 0;
 }

@@ -32,6 +32,33 @@ static void sums_are_exact(void **state)
 	made_free(&m);
 }
 
+/* While others have the hardware its counters say nothing, and what they say for part of the time
+ * is scaled; what the kernel counts itself is neither. */
+static void counters_without_their_hardware(void **state)
+{
+	struct made_run m = made_run("--decodes 40 --threads 2 --taken");
+
+	(void)state;
+	assert_true(made_sum(&m, "taken") > 100);
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM counter WHERE name = 'task-clock'"),
+			 made_sum(&m, "rows"));
+	assert_int_equal(made_int(&m, "SELECT sum(value) FROM counter WHERE name = 'task-clock'"),
+			 made_sum(&m, "compute_ns"));
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM counter WHERE name = 'cycles'"),
+			 made_sum(&m, "rows") - made_sum(&m, "taken"));
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM counter c JOIN op o ON o.id = c.op_id "
+				      "WHERE c.scaled != (c.name = 'cycles' AND o.thread_index)"),
+			 0);
+	assert_int_equal(made_int(&m, "SELECT count(*) FROM counter c JOIN op o ON o.id = c.op_id "
+				      "WHERE c.name = 'cycles' AND c.value != (o.end_ns - "
+				      "o.begin_ns) * 2 * (1 + c.scaled)"),
+			 0);
+	assert_int_equal(made_int(&m, "SELECT CAST(text AS INT) FROM note WHERE text LIKE "
+				      "'%have no values of hardware counters%'"),
+			 made_sum(&m, "taken"));
+	made_free(&m);
+}
+
 static void ids_follow_time(void **state)
 {
 	struct made_run m = made_run("--decodes 30");
@@ -259,6 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sums_are_exact),
+		cmocka_unit_test(counters_without_their_hardware),
 		cmocka_unit_test(ids_follow_time),
 		cmocka_unit_test(tensors_have_costs),
 		cmocka_unit_test(growing_cache),

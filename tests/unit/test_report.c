@@ -253,6 +253,29 @@ static void any_run_prints(void **state)
 	diag_free(d);
 }
 
+static void says_over_how_many_rows_a_counter_is(void **state)
+{
+	struct made_run m = made_run("--decodes 20 --threads 2 --taken"),
+			all = made_run("--decodes 20 --threads 2 --counters");
+	struct view_opts o = {.peaks = peaks_file};
+	struct diag *d = diag_new();
+	char *text, *whole;
+	int rc;
+
+	(void)state;
+	text = printed(&view_report, &m, NULL, &o, &rc, d);
+	whole = printed(&view_report, &all, NULL, &o, &rc, d);
+	assert_non_null(strstr(text, "scaled, 75.0 % of the rows"));
+	assert_non_null(strstr(text, "have no values of hardware counters"));
+	assert_non_null(strstr(whole, "scaled"));
+	assert_null(strstr(whole, " of the rows"));
+	free(text);
+	free(whole);
+	made_free(&m);
+	made_free(&all);
+	diag_free(d);
+}
+
 static void says_what_is_missing(void **state)
 {
 	struct made_run m = made_run("--decodes 3 --begin-only");
@@ -494,6 +517,7 @@ int main(void)
 		cmocka_unit_test(names_the_culprit),
 		cmocka_unit_test(any_run_prints),
 		cmocka_unit_test(says_what_is_missing),
+		cmocka_unit_test(says_over_how_many_rows_a_counter_is),
 		cmocka_unit_test(growth_of_attention_only),
 		cmocka_unit_test(several_runs_side_by_side),
 		cmocka_unit_test(ratios_of_counters),

@@ -346,10 +346,15 @@ struct table *report_counters(sqlite3 *db)
 {
 	return pair_table(
 		db,
-		"SELECT c.phase, coalesce(t.op, '?'), n.name, sum(c.value), sum(c.value) /"
-		" sum(c.count), CASE WHEN max(c.scaled) THEN 'scaled' ELSE '' END FROM"
+		"WITH r AS (SELECT p.phase, coalesce(t.op, '?') AS op, sum(p.count) AS n FROM"
+		" op_phase_t p LEFT JOIN tensor_t t ON t.id = p.tensor_id GROUP BY 1, 2)"
+		" SELECT c.phase, coalesce(t.op, '?') AS op, n.name, sum(c.value), sum(c.value) /"
+		" sum(c.count), CASE WHEN max(c.scaled) THEN 'scaled' ELSE '' END ||"
+		" CASE WHEN sum(c.count) < 0.99 * r.n THEN printf('%s%.1f %% of the rows',"
+		" iif(max(c.scaled), ', ', ''), 100.0 * sum(c.count) / r.n) ELSE '' END FROM"
 		" counter_phase_t c JOIN counter_name_t n ON n.id = c.name_id LEFT JOIN tensor_t t"
-		" ON t.id = c.tensor_id GROUP BY 1, 2, 3 ORDER BY 1, 3, 4 DESC",
+		" ON t.id = c.tensor_id LEFT JOIN r ON r.phase = c.phase AND r.op ="
+		" coalesce(t.op, '?') GROUP BY 1, 2, 3 ORDER BY 1, 3, 4 DESC",
 		(const char *const[]){"phase", "operator", "counter", "sum", "per_row", "note"},
 		(const enum table_type[]){TABLE_TEXT, TABLE_TEXT, TABLE_TEXT, TABLE_NUMBER,
 					  TABLE_NUMBER, TABLE_TEXT},
