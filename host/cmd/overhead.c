@@ -49,8 +49,8 @@ enum { N_SETTINGS = ARRAY_LEN(settings) };
 struct overhead {
 	const struct cmd_context *ctx;
 	struct trace trace;
-	double sample[STRETCH_TOKENS]; /* ns per token of the present stretch */
-	size_t n_samples, n_seen;
+	double sample[STRETCH_TOKENS];	       /* ns per token of the present stretch */
+	size_t n_samples, n_seen, n_decodes;   /* of the stretch, and all */
 	double median[ROUNDS_MAX][N_SETTINGS]; /* ns per decoded token; NaN: not measured */
 	size_t rounds;
 	double token_share; /* estimate: what the token level itself takes */
@@ -64,8 +64,10 @@ static void on_token(void *ctx, const struct session_token *t)
 {
 	struct overhead *o = ctx;
 
-	if (t->is_prefill || t->n_tokens < 1 || o->n_seen++ < SKIP_TOKENS ||
-	    o->n_samples == STRETCH_TOKENS)
+	if (t->is_prefill || t->n_tokens < 1)
+		return;
+	o->n_decodes++;
+	if (o->n_seen++ < SKIP_TOKENS || o->n_samples == STRETCH_TOKENS)
 		return;
 	o->sample[o->n_samples++] = (double)(t->end_ns - t->begin_ns);
 }
@@ -227,6 +229,15 @@ static void print_json(const struct overhead *o)
 	cJSON_Delete(root);
 }
 
+static int round_decodes(const struct overhead *o)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < N_SETTINGS; i++)
+		n += wanted(o, &settings[i]) ? STRETCH_TOKENS + SKIP_TOKENS : 0;
+	return n;
+}
+
 static int measure(struct overhead *o)
 {
 	struct session_level_stats st;
@@ -240,10 +251,12 @@ static int measure(struct overhead *o)
 	if (isatty(STDERR_FILENO))
 		fputc('\n', stderr);
 	if (!err && o->rounds < ROUNDS_MIN)
-		err = diag_fail(o->ctx->diag, -ENODATA,
-				"only %zu rounds could be measured, %d are needed; let the target "
-				"generate longer or give more time with --duration",
-				o->rounds, ROUNDS_MIN);
+		err = diag_fail(
+			o->ctx->diag, -ENODATA,
+			"only %zu rounds could be measured, %d are needed, and one takes some "
+			"%d decodes; %zu were seen: let the target generate longer or give "
+			"more time with --duration",
+			o->rounds, ROUNDS_MIN, round_decodes(o), o->n_decodes);
 	return err;
 }
 
