@@ -181,7 +181,7 @@ const char *trace_why_no_probes(const struct trace *t)
 		if (*why)
 			return why;
 	}
-	return "";
+	return "it ended before they were attached";
 }
 
 void trace_close(struct trace *t)
