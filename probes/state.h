@@ -57,9 +57,9 @@ enum control {
 enum {
 	THREAD_SLOTS = 256,
 	BATCH_BYTES = 3072,
-	GRAPH_DEPTH = 4, /* a power of two */
-	CALL_DEPTH = 8,	 /* a power of two */
-	SCRATCH_BYTES = 1152,
+	GRAPH_DEPTH = 4,      /* a power of two */
+	CALL_DEPTH = 8,	      /* a power of two */
+	SCRATCH_BYTES = 2048, /* as many as the mask in expert_send lets through */
 	MAX_COUNTERS = 8,
 	WALK_SOURCES = 8, /* a power of two: the verifier sees the index bounded by a mask */
 	RUN_SLOTS = 64,	  /* graphs whose nodes are known by index */
