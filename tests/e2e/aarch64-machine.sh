@@ -5,31 +5,12 @@
 # what hardware counters say of an operator can be compared to the last digit.
 . "$(dirname "$0")/lib.sh"
 
-for tool in aarch64-linux-gnu-gcc qemu-system-aarch64 cpio; do
-	command -v "$tool" >/dev/null || skip_unless_ci "$tool is missing"
-done
-MACHINE=$("$TOP/tests/machine/make" 2>"$TMP/made")
-case $? in
-0) ;;
-77) skip_unless_ci "packages for aarch64 cannot be had: $(tail -n 1 "$TMP/made")" ;;
-*) fail "$(tail -n 20 "$TMP/made")" ;;
-esac
-"$TOP/scripts/build-aarch64" "$BUILD/aarch64" >"$TMP/built" 2>&1 || fail "$(tail -n 20 "$TMP/built")"
-
+aarch64_machine
 model tiny
-SHARE=$TMP/share
-mkdir "$SHARE"
-cp "$BUILD/aarch64/llmprobe" "$SHARE/llmprobe"
-cp "$MODELS/tiny.gguf" "$SHARE/tiny.gguf"
+cp "$MODELS/tiny.gguf" "$SHARE"
 aarch64-linux-gnu-gcc --sysroot "$CACHE/aarch64-root" -O1 -static -o "$SHARE/take_counters" \
 	"$TOP/tests/machine/take_counters.c" ||
 	fail "take_counters does not compile"
-boot() {
-	"$TOP/tests/machine/boot" "$1" "$MACHINE" "$SHARE" 2>"$TMP/boot" || fail "$(cat "$TMP/boot")
-$(tail -n 20 "$SHARE/log")"
-	cat "$SHARE/log"
-}
-
 cat >"$SHARE/run" <<'RUN'
 llmprobe=/share/llmprobe
 counters=cycles,instructions,r11,CPU_CYCLES,task-clock,instructions:u
@@ -45,7 +26,7 @@ $llmprobe record -o /share/none.llmp --pmc cycles,r11,r11,r11,r11,r11,r11,r11 --
 echo $? >>/share/too-many
 $llmprobe -e 'hardware:cycles:1000000 { @[comm == "llama-bench"] = count(); }' -c "$bench -t 1 -n 16 -r 1" >/share/sampled
 RUN
-boot exact
+boot exact trixie
 
 cat >"$SHARE/run" <<'RUN'
 # Three of ours and six of another's on seven counters.
@@ -58,7 +39,7 @@ sleep 0.5
 /share/llmprobe record -d 5s -o /share/shared.llmp --pmc cycles,r11,CPU_CYCLES,task-clock -p $engine
 kill $taker $engine
 RUN
-boot quick
+boot quick trixie
 
 one() { # RUN QUERY: with the counters of a row side by side
 	sql "$SHARE/$1.llmp" "WITH c AS (SELECT op_id, max(scaled) AS scaled,

@@ -226,3 +226,29 @@ whisper_model() {
 bench_rate() { # TEST ("pp8", "tg32")
 	awk -F'|' -v t="$1" '$0 ~ t {split($(NF - 1), v, " "); print v[1]}'
 }
+
+# aarch64_machine: an emulated one to run llmprobe on (tests/machine). Sets SHARE, which the machine sees as
+# /share, with llmprobe in it; then `boot` runs $SHARE/run there.
+aarch64_machine() {
+	local tool
+	for tool in aarch64-linux-gnu-gcc qemu-system-aarch64 cpio; do
+		command -v "$tool" >/dev/null || skip_unless_ci "$tool is missing"
+	done
+	MACHINE=$("$TOP/tests/machine/make" 2>"$TMP/made")
+	case $? in
+	0) ;;
+	77) skip_unless_ci "packages for aarch64 cannot be had: $(tail -n 1 "$TMP/made")" ;;
+	*) fail "$(tail -n 20 "$TMP/made")" ;;
+	esac
+	"$TOP/scripts/build-aarch64" "$BUILD/aarch64" >"$TMP/built" 2>&1 || fail "$(tail -n 20 "$TMP/built")"
+	SHARE=$TMP/share
+	mkdir "$SHARE"
+	cp "$BUILD/aarch64/llmprobe" "$SHARE/llmprobe"
+}
+
+# boot exact|quick SUITE, as tests/machine/boot says.
+boot() {
+	"$TOP/tests/machine/boot" "$1" "$2" "$MACHINE" "$SHARE" 2>"$TMP/boot" || fail "$(cat "$TMP/boot")
+$(tail -n 20 "$SHARE/log")"
+	cat "$SHARE/log"
+}
