@@ -324,10 +324,9 @@ static bool leads_to(const struct code *c, size_t i, bool taken, size_t call)
 static bool tests_next(struct finder *f, size_t i, const struct loop_place *graph,
 		       struct node_loop *out)
 {
-	const struct step *s = &f->code.at[i], *test = s - 1;
+	const struct step *s = &f->code.at[i], *test = &f->code.at[i ? i - 1 : 0];
 
-	if (!i || !s->in.is_conditional || !s->in.has_target || s->jumps_here ||
-	    test->id != X86_INS_CMP)
+	if (!s->in.is_conditional || !s->in.has_target || s->jumps_here || test->id != X86_INS_CMP)
 		return false;
 	follow_to(f, i - 1);
 	for (int side = 0; side < 2; side++) {
