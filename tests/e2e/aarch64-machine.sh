@@ -69,8 +69,7 @@ assert_ge "percent of sums with the commonest count of instructions" "$(sql "$SH
 	100.0 * max(n) / sum(n) FROM (SELECT count(*) AS n FROM counter c JOIN op o ON o.id = c.op_id
 	JOIN tensor t ON t.id = o.tensor_id WHERE c.name = 'instructions:u' AND t.op = 'ADD' GROUP BY c.value)")" 95
 # Others that run meanwhile (this process among them) are not counted.
-assert_eq "rows with more cycles than time" "$(one alone 'SELECT count(*) FROM c JOIN op o ON o.id = c.op_id
-	WHERE c.cycles > 1.2 * (o.end_ns - o.begin_ns) + 50000')" 0
+assert_le "percent of rows with more cycles than time" "$(one alone 'SELECT 100.0 * sum(c.cycles > 1.2 * (o.end_ns - o.begin_ns) + 50000) / count(*) FROM c JOIN op o ON o.id = c.op_id')" 1
 "$LLMPROBE" report "$SHARE/alone.llmp" >"$TMP/report" || fail "report"
 assert_match "report" "$(cat "$TMP/report")" 'instr/cycle 0.25'
 

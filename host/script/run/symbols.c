@@ -145,6 +145,7 @@ static bool is_same_file(const char *a, const char *b)
 static struct file *file_get(struct symbols *s, pid_t pid, const char *path, uint64_t inode)
 {
 	char *key = xasprintf("%llu %s", (unsigned long long)inode, path), *full;
+	const char *lasting;
 	struct file *f;
 
 	HASH_FIND_STR(s->files, key, f);
@@ -155,8 +156,11 @@ static struct file *file_get(struct symbols *s, pid_t pid, const char *path, uin
 	f = xcalloc(1, sizeof(*f));
 	f->key = key;
 	full = xasprintf("/proc/%d/root%s", (int)pid, path);
-	f->elf = open_same(full, inode);
-	f->path = xstrdup(f->elf && !is_same_file(full, path) ? full : path);
+	/* What lies beside the file is looked for by the same name, maybe after the process has
+	 * ended. */
+	lasting = is_same_file(full, path) ? path : full;
+	f->elf = open_same(lasting, inode);
+	f->path = xstrdup(f->elf ? lasting : path);
 	if (!f->elf)
 		f->elf = open_same(path, inode);
 	free(full);
